@@ -1,0 +1,32 @@
+"""BSVM (ours): the variational autoencoder with a Bayesian support vector machine on the code."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from experiments.systems.contract import System, Task, register
+from experiments.variational import VariationalLearner, VariationalSettings
+from vae.labels import BayesianSVM
+
+
+@register
+class Bsvm(System):
+    """Eq (18) with the pseudo-likelihood of eqs (14)–(15)."""
+
+    name = "bsvm"
+    version = 1
+    shares = "vae"
+    uses_xi = True
+
+    class Settings(VariationalSettings):
+        """The model's settings and the support vector machine's own."""
+
+        gamma: float = Field(gt=0, description="γ of eq (15)")
+
+    def learner(self, task: Task, settings: Settings) -> VariationalLearner:
+        """A learner at epoch 0."""
+        return VariationalLearner(
+            task,
+            settings,
+            lambda size, classes: BayesianSVM(size, classes, settings.precision, settings.gamma),
+        )

@@ -1,0 +1,129 @@
+"""What a system is: the contract between a trial and one row of Table 1."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import BaseModel
+from torch import Tensor
+
+from data.store import ImageStore
+from experiments.errors import UserError
+
+
+@dataclass(frozen=True)
+class Task:
+    """All that a system may learn from in one trial; the test part is not in it.
+
+    `train` indexes every training image (their labels are off limits), `labelled` the subset whose
+    labels may be used, `validation` the images on which choices are made. `xi` is ξ of eq (18) as the
+    trial asks for it: "auto", a number, or None for a system without it.
+    """
+
+    store: ImageStore
+    train: np.ndarray
+    labelled: np.ndarray
+    validation: np.ndarray
+    proportion: float
+    xi: float | str | None
+    seed: int  # repetition: the axis that, with the names below, every random stream is derived from
+    axes: Mapping[str, Any]  # dataset, system, proportion, repetition: names for `data.seeds.seed_of`
+    device: torch.device
+
+    @property
+    def classes(self) -> int:
+        """C, the number of classes."""
+        return len(self.store.classes)
+
+
+class Learner:
+    """A system at work on one task. Everything random in epoch e comes from a stream named after e,
+    so a learner restored after epoch e − 1 goes on with the digits of one that never stopped."""
+
+    model: torch.nn.Module
+    epochs: int  # passes of training, at most
+    steps_per_epoch: int
+    patience: int | None = None  # epochs without a better validation score after which training ends
+    selects_by: str = "accuracy"  # validation metric whose best epoch is kept: "accuracy" or "elbo"
+    xi_value: float | None = None  # ξ as a number, where the system has it
+
+    def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
+        """Trains for one epoch (counted from 0), yielding each step's scalars: `loss` (minimised),
+        `images` (how many were seen), and whatever else is worth a curve."""
+        raise TypeError(f"{type(self).__name__} does not define epoch()")
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Class probabilities [b, C] of float images [b, N_c, H, W] in [0, 1]; no gradients, evaluation mode,
+        the same digits at every call."""
+        raise TypeError(f"{type(self).__name__} does not define predict()")
+
+    def bound(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Per-image terms [b] of the lower bound, `elbo` and `kl_switches` among them (nats);
+        empty for systems that have none."""
+        return {}
+
+    def finish(self) -> None:
+        """Called once, with the best epoch's weights back in place, before anything is tested."""
+
+    def pictures(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Pictures worth keeping, by name (`reconstructions`, `samples`), float [H, W, N_c] in [0, 1]."""
+        return {}
+
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs to go on after this epoch (tensors and plain values only)."""
+        raise TypeError(f"{type(self).__name__} does not define state()")
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes back what `state` gave."""
+        raise TypeError(f"{type(self).__name__} does not define restore()")
+
+
+class System:
+    """One row of Table 1. Subclass it in a file of this folder; `name` is what params.yaml says."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]  # raised whenever results would change; part of a trial's identity
+    shares: ClassVar[str]  # section of params.yaml whose settings it shares with its relatives
+    uses_xi: ClassVar[bool]
+    Settings: ClassVar[type[BaseModel]]
+
+    def learner(self, task: Task, settings: BaseModel) -> Learner:
+        """A learner at epoch 0, its weights drawn from the task's own stream."""
+        raise TypeError(f"{type(self).__name__} does not define learner()")
+
+
+_systems: dict[str, System] = {}
+
+
+def register(system: type[System]) -> type[System]:
+    """Class decorator that makes a system known by its name; a name taken twice is a ValueError."""
+    if system.name in _systems:
+        raise ValueError(f"two systems are named {system.name!r}")
+    _systems[system.name] = system()
+    return system
+
+
+def _load() -> None:
+    package = importlib.import_module("experiments.systems")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"experiments.systems.{module.name}")
+
+
+def names() -> list[str]:
+    """Names of all systems in this folder, sorted."""
+    _load()
+    return sorted(_systems)
+
+
+def get(name: str) -> System:
+    """The system of that name; UserError, listing the known names, where there is none."""
+    _load()
+    if name not in _systems:
+        raise UserError(f"unknown system {name!r}: known are {', '.join(sorted(_systems))}")
+    return _systems[name]

@@ -1,0 +1,22 @@
+"""Softmax (ours): the variational autoencoder with a softmax classifier on the code."""
+
+from __future__ import annotations
+
+from experiments.systems.contract import System, Task, register
+from experiments.variational import VariationalLearner, VariationalSettings
+from vae.labels import Softmax
+
+
+@register
+class SoftmaxSystem(System):
+    """Eq (18) with a categorical likelihood of the label."""
+
+    name = "softmax"
+    version = 1
+    shares = "vae"
+    uses_xi = True
+    Settings = VariationalSettings
+
+    def learner(self, task: Task, settings: VariationalSettings) -> VariationalLearner:
+        """A learner at epoch 0."""
+        return VariationalLearner(task, settings, lambda size, classes: Softmax(size, classes, settings.precision))

@@ -1,0 +1,217 @@
+"""The paper's model as a learner: what the systems `bsvm` and `softmax` share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from torch import Tensor
+
+from data.seeds import seed_of
+from experiments.errors import UserError
+from experiments.systems.contract import Learner, Task
+from vae.architecture import Architecture, architecture_for, architecture_named
+from vae.decoder import Decoder
+from vae.encoder import Encoder
+from vae.estimators.contract import estimator_named
+from vae.labels import LabelModel
+from vae.model import Labelled, VariationalAutoencoder
+from vae.objective import xi_as_number
+from vae.prediction import class_probabilities
+from vae.training import Trainer, fit_label_model
+
+
+class VariationalSettings(BaseModel):
+    """Section `vae` of params.yaml: the model and how it is trained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    architecture: str | None = Field(description="row of Table 2; null takes the dataset's")
+    reading: Literal["factorised", "shared"] = Field(description="of q(s, z | X)")
+    estimator: str = Field(description="of the gradient through the switches")
+    activation: Literal["relu", "none"] = Field(description="of the encoder's maps after pooling")
+    switch_hidden: int = Field(ge=1, description="tanh units of a layer's switch network")
+    code_hidden: int = Field(ge=1, description="tanh units of each top map's network, eq (27)")
+    log_alpha: float = Field(ge=-10, le=20, description="where log α₀ starts")
+    epochs: int = Field(ge=1)
+    patience: int | None = Field(ge=1, description="epochs without a better validation score before it ends")
+    batch: int = Field(ge=1, description="images a step, their labels unused")
+    labelled_batch: int = Field(ge=1, description="labelled images a step")
+    learning_rate: float = Field(gt=0)
+    noise_learning_rate: float = Field(gt=0, description="of log α₀")
+    warmup: float = Field(ge=0, lt=1, description="share of the steps")
+    weight_decay: float = Field(ge=0)
+    draws: int = Field(ge=0, description="N_s, codes averaged over at test time; 0 takes the mean code")
+    precision: float = Field(ge=0, description="of the Gaussian prior of β")
+
+    @field_validator("architecture")
+    @classmethod
+    def _known_architecture(cls, name: str | None) -> str | None:
+        return name if name is None else _known(architecture_named, name).name
+
+    @model_validator(mode="after")
+    def _estimator_serves_reading(self) -> VariationalSettings:
+        readings = _known(estimator_named, self.estimator).readings
+        if self.reading not in readings:
+            raise ValueError(
+                f"estimator {self.estimator!r} cannot serve reading {self.reading!r}: "
+                f"it serves {', '.join(sorted(readings))}"
+            )
+        return self
+
+
+def _known(look_up: Callable[[str], Any], name: str) -> Any:
+    """Turns an unknown name's KeyError into the ValueError that a validator reports."""
+    try:
+        return look_up(name)
+    except KeyError as error:
+        raise ValueError(error.args[0]) from None
+
+
+def _architecture(task: Task, settings: VariationalSettings) -> Architecture:
+    dataset = task.axes["dataset"]
+    try:
+        named = settings.architecture
+        architecture = architecture_named(named) if named else architecture_for(dataset)
+    except KeyError as error:
+        raise UserError(f"vae.architecture: {error.args[0]}") from None
+    if task.store.shape != (architecture.channels, architecture.side, architecture.side):
+        channels, height, width = task.store.shape
+        raise UserError(
+            f"vae.architecture {architecture.name!r} takes images of {architecture.side}×{architecture.side}"
+            f"×{architecture.channels}, dataset {dataset!r} has {height}×{width}×{channels}: name another row"
+        )
+    return architecture
+
+
+class VariationalLearner(Learner):
+    """Trains the model on all training images and the labelled ones' labels.
+
+    Args:
+        label_model: makes the label model from the size of a code and the number of classes.
+    """
+
+    def __init__(
+        self, task: Task, settings: VariationalSettings, label_model: Callable[[int, int], LabelModel]
+    ) -> None:
+        self.task, self.settings = task, settings
+        architecture = _architecture(task, settings)
+        labelled_share = len(task.labelled) / len(task.train)
+        self.xi_value = xi_as_number(task.xi, architecture.values, task.classes, labelled_share)
+        self.label_weight = self.xi_value * labelled_share
+        self.selects_by = "accuracy" if self.xi_value else "elbo"
+        self.epochs, self.patience = settings.epochs, settings.patience
+        self.steps_per_epoch = math.ceil(len(task.train) / settings.batch)
+        pooling = [index for index, layer in enumerate(architecture.layers) if layer.pooling > 1]
+        with self._stream("weights"):
+            self.model = VariationalAutoencoder(
+                architecture,
+                Encoder(architecture, settings.activation, settings.switch_hidden, settings.code_hidden),
+                Decoder(architecture, settings.log_alpha),
+                label_model(math.prod(architecture.code_shape), task.classes),
+                estimator_named(settings.estimator)(architecture.values, pooling),
+                settings.reading,
+            ).to(task.device)
+        self.trainer = Trainer(
+            self.model,
+            total_steps=self.epochs * self.steps_per_epoch,
+            learning_rate=settings.learning_rate,
+            noise_learning_rate=settings.noise_learning_rate,
+            warmup=settings.warmup,
+            weight_decay=settings.weight_decay,
+        )
+
+    def _stream(self, name: str, **axes: Any) -> _Stream:
+        return _Stream(seed_of(name, **self.task.axes, **axes), self.task.device)
+
+    def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
+        """One pass over all training images; labelled ones come round as often as their batch asks."""
+        task, settings = self.task, self.settings
+        order = np.random.default_rng(seed_of("order", **task.axes, epoch=epoch))
+        images = np.array_split(order.permutation(task.train), self.steps_per_epoch)
+        rounds = math.ceil(self.steps_per_epoch * settings.labelled_batch / len(task.labelled))
+        labelled = np.concatenate([order.permutation(task.labelled) for _ in range(rounds)])
+        with self._stream("epoch", epoch=epoch):
+            for step, indices in enumerate(images):
+                start = step * settings.labelled_batch
+                parts = self.trainer.step(
+                    task.store.batch(indices, task.device),
+                    self._labelled(labelled[start : start + settings.labelled_batch]) if self.label_weight else None,
+                )
+                yield {**parts, "images": len(indices)}
+
+    def _labelled(self, indices: np.ndarray) -> Labelled:
+        images = self.task.store.batch(indices, self.task.device)
+        return Labelled(images, self._labels(indices), len(self.task.labelled), self.label_weight)
+
+    def _labels(self, indices: np.ndarray) -> Tensor:
+        return torch.from_numpy(self.task.store.labels[indices]).to(self.task.device)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Class probabilities averaged over the settings' draws of the code, always the same draws."""
+        self.model.eval()
+        with self._stream("predict"):
+            return class_probabilities(self.model, images, self.settings.draws)
+
+    @torch.no_grad()
+    def bound(self, images: Tensor) -> Mapping[str, Tensor]:
+        """The bound's terms on images, from one draw, always the same."""
+        self.model.eval()
+        with self._stream("bound"):
+            bound = self.model.bound(images)
+        return {"elbo": bound.elbo, "kl_code": bound.kl_code, "kl_switches": bound.kl_switches}
+
+    def finish(self) -> None:
+        """Where ξ = 0 kept the labels out of training, fits the label model on the frozen codes."""
+        if not self.label_weight:
+            indices = self.task.labelled
+            with self._stream("labels"):
+                fit_label_model(self.model, self.task.store.batch(indices, self.task.device), self._labels(indices))
+
+    def pictures(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Images above their reconstructions, and samples from the prior."""
+        self.model.eval()
+        with self._stream("pictures"):
+            pairs = torch.cat([images, self.model.reconstruct(images)])
+            return {
+                "reconstructions": tile(pairs, columns=len(images)),
+                "samples": tile(self.model.sample(3 * len(images)), columns=len(images)),
+            }
+
+    def state(self) -> dict[str, Any]:
+        """Weights, optimiser and schedule."""
+        return self.trainer.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes back what `state` gave."""
+        self.trainer.restore(state)
+
+
+class _Stream:
+    """A random stream of its own: seeds torch within a `with`, and gives its state back after."""
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self.seed = seed
+        self.fork = torch.random.fork_rng([device] if device.type == "cuda" else [])
+
+    def __enter__(self) -> None:
+        self.fork.__enter__()
+        torch.manual_seed(self.seed)
+
+    def __exit__(self, *error: Any) -> None:
+        self.fork.__exit__(*error)
+
+
+def tile(images: Tensor, columns: int, gap: int = 2) -> Tensor:
+    """Lays images [n, N_c, H, W] out in rows of `columns`, white between; [height, width, N_c] in [0, 1]."""
+    rows = math.ceil(len(images) / columns)
+    _, channels, height, width = images.shape
+    sheet = images.new_ones(channels, rows * (height + gap) - gap, columns * (width + gap) - gap)
+    for index, image in enumerate(images.clamp(0, 1)):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        sheet[:, top : top + height, left : left + width] = image
+    return sheet.permute(1, 2, 0).cpu()

@@ -1,0 +1,136 @@
+"""The whole model: its bound against importance sampling, its steps, and its largest architecture."""
+
+import math
+
+import pytest
+import torch
+
+from tests.vae.conftest import ONE_POOLING, all_switches, build
+from vae.architecture import TABLE2
+from vae.decoder import Decoder
+from vae.encoder import Encoder
+from vae.estimators.contract import estimator_named
+from vae.labels import BayesianSVM, Softmax
+from vae.model import Labelled, VariationalAutoencoder
+from vae.pooling import Switches
+from vae.prediction import class_probabilities
+from vae.training import Trainer, fit_label_model
+
+
+def table2_model(name, estimator="exact", reading="factorised", classes=10):
+    architecture = TABLE2[name]
+    torch.manual_seed(0)
+    pooling = [index for index, layer in enumerate(architecture.layers) if layer.pooling > 1]
+    return VariationalAutoencoder(
+        architecture,
+        Encoder(architecture, "relu", switch_hidden=4, code_hidden=4),
+        Decoder(architecture, log_alpha=2.0),
+        BayesianSVM(math.prod(architecture.code_shape), classes, precision=1.0, gamma=1.0),
+        estimator_named(estimator)(architecture.values, pooling),
+        reading,
+    )
+
+
+def log_evidence(model, image, points=41):
+    """log p(X) of one image by enumerating z under its prior and a grid over the two values of the code."""
+    weights = all_switches(model.architecture)[0]
+    combinations = weights.shape[-1]
+    grid = torch.linspace(-5, 5, points)
+    codes = torch.cartesian_prod(grid, grid).T[:, None, :]  # 2, 1, points²
+    log_prior = torch.distributions.Normal(0.0, 1.0).log_prob(codes).sum((0, 1)) + 2 * (grid[1] - grid[0]).log()
+    terms = []
+    for c in range(combinations):
+        expanded = weights[..., c : c + 1].expand(-1, -1, -1, points**2)
+        error = model.decoder(codes, {0: Switches(expanded, torch.zeros(1))}).squared_error(image)
+        alpha = model.decoder.log_alpha
+        likelihood = 0.5 * (16 * (alpha - math.log(2 * math.pi)) - alpha.exp() * error)
+        terms.append(likelihood + log_prior - math.log(combinations))
+    return torch.stack(terms).logsumexp((0, 1))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "reading"), [("nvil", "factorised"), ("nvil", "shared"), ("exact", "factorised")]
+)
+def test_bound_lies_below_the_evidence(estimator, reading):
+    """The evidence by enumeration and a grid; the posterior is trained so that the bound comes close to it."""
+    model = build(ONE_POOLING, estimator, reading)
+    torch.manual_seed(5)
+    image = torch.rand(1, 1, 4, 4)
+    with torch.no_grad():
+        evidence = log_evidence(model, image)
+    optimizer = torch.optim.Adam(model.encoder.parameters(), 0.03)
+    for _ in range(400):
+        optimizer.zero_grad()
+        model.loss(image.expand(64, -1, -1, -1).contiguous(), None)[0].backward()
+        optimizer.step()
+    with torch.no_grad():
+        bounds = model.bound(image.expand(20_000, -1, -1, -1)).elbo
+    error = bounds.std() / len(bounds) ** 0.5
+    assert bounds.mean() < evidence + 4 * error
+    assert bounds.mean() > evidence - 0.5
+
+
+@pytest.mark.parametrize(
+    ("estimator", "reading"), [("nvil", "factorised"), ("nvil", "shared"), ("exact", "factorised")]
+)
+@pytest.mark.parametrize("name", ["mnist", "cifar-10"])
+def test_a_training_step_lowers_the_loss(name, estimator, reading):
+    model = table2_model(name, estimator, reading)
+    channels, side = TABLE2[name].channels, TABLE2[name].side
+    images = torch.rand(8, channels, side, side)
+    labelled = Labelled(images[:4], torch.tensor([0, 1, 2, 3]), total=4, weight=1.0)
+    trainer = Trainer(model, total_steps=30, learning_rate=1e-3, noise_learning_rate=0.01, warmup=0.1, weight_decay=0.0)
+    losses = [float(trainer.step(images, labelled)["loss"]) for _ in range(30)]
+    assert sum(losses[-5:]) < sum(losses[:5])
+    assert all(math.isfinite(loss) for loss in losses)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(TABLE2))
+def test_every_row_of_table_2_takes_a_step(name):
+    model = table2_model(name)
+    side, channels = TABLE2[name].side, TABLE2[name].channels
+    images = torch.rand(2, channels, side, side)
+    model.loss(images, Labelled(images, torch.tensor([1, 2]), 2, 1.0))[0].backward()
+    gradients = [p.grad for p in (*model.encoder.filters, *model.decoder.dictionaries)]
+    assert all(g is not None and g.isfinite().all() and g.abs().sum() > 0 for g in gradients)
+    maps, top, _ = TABLE2[name].code_shape
+    assert model.encode(images).mean.shape == (maps, top * top, 2)
+
+
+def test_pictures_have_the_images_shape():
+    model = table2_model("mnist")
+    images = torch.rand(3, 1, 28, 28)
+    assert model.reconstruct(images).shape == images.shape
+    assert model.sample(5).shape == (5, 1, 28, 28)
+
+
+def test_averaged_predictions_against_quadrature():
+    """E over q(s|X) of softmax probabilities, by a product Gauss–Hermite rule over the code's two values."""
+    model = build(ONE_POOLING, "exact", "factorised")
+    torch.manual_seed(3)
+    images = torch.rand(1, 1, 4, 4)
+    encoding = model.encode(images)
+    nodes, weights = (torch.tensor(a) for a in __import__("numpy").polynomial.hermite_e.hermegauss(40))
+    mesh = torch.cartesian_prod(nodes, nodes).T.float()
+    mass = torch.cartesian_prod(weights, weights).prod(1).float()
+    codes = encoding.mean[:, :, 0] + encoding.log_sigma[:, :, 0].exp() * mesh
+    expected = (model.label_model.probabilities(codes[:, None, :]) * mass).sum(1) / mass.sum()
+    torch.manual_seed(0)
+    found = class_probabilities(model, images, draws=4000)[0]
+    torch.testing.assert_close(found, expected.detach(), atol=0.02, rtol=0)
+    at_mean = class_probabilities(model, images, draws=0)[0]
+    torch.testing.assert_close(at_mean, model.label_model.probabilities(encoding.mean)[:, 0].detach())
+
+
+def test_label_model_fits_frozen_codes():
+    """ξ = 0: the encoder stays as it was, and the labels are learned from its codes."""
+    model = table2_model("mnist")
+    model.label_model = Softmax(320, 2, precision=0.1)
+    torch.manual_seed(0)
+    images = torch.cat([torch.rand(20, 1, 28, 28) * 0.2, 1 - torch.rand(20, 1, 28, 28) * 0.2])
+    labels = torch.arange(40) // 20
+    before = [p.detach().clone() for p in model.encoder.parameters()]
+    fit_label_model(model, images, labels, steps=60)
+    assert all(torch.equal(a, b) for a, b in zip(before, model.encoder.parameters(), strict=True))
+    assert (class_probabilities(model, images, draws=20).argmax(1) == labels).all()

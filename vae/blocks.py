@@ -1,0 +1,130 @@
+"""Convolution block by block, as one matrix product.
+
+Maps are kept *batch last*, [channels, height, width, batch], and the values of a pooling block lie one
+behind another in the leading dimension, [p², K, n²·batch]. A convolution that is pooled in p × p blocks
+reads, for a whole block at once, a window of w = p + k − 1 values a side; its weights, the K filters put
+at each of the block's p² positions, are one matrix [p²·K, channels·w²]. The product with the windows
+comes out in the very order in which the pooling reads it, so that no layout is ever copied between the
+two, every element-wise step runs over long contiguous rows, and the windows hold (w/p)² values per
+image value where an ordinary unfolding holds k². The decoder's unpooling and full convolution are
+the transposes of these maps. A layer without pooling is the case p = 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+
+def _gather(maps: Tensor, size: int, stride: int, count: int) -> Tensor:
+    """Copies every window: [C, H, W, B] → [C, size, size, count, count, B]."""
+    c, h, w, b = maps.stride()
+    shape = (maps.shape[0], size, size, count, count, maps.shape[3])
+    return maps.as_strided(shape, (c, h, w, h * stride, w * stride, b)).contiguous()
+
+
+def _scatter(windows: Tensor, stride: int, side: int) -> Tensor:
+    """Adds every window back at its place: the transpose of `_gather`."""
+    channels, size, _, count, _, batch = windows.shape
+    reach = stride * (count - 1) + 1
+    # Rows first and columns after: 2·size large additions where one per window position would take size².
+    rows = windows.new_zeros(channels, side, size, count, batch)
+    for row in range(size):
+        rows[:, row : row + reach : stride] += windows[:, row].transpose(1, 2)
+    maps = windows.new_zeros(channels, side, side, batch)
+    for column in range(size):
+        maps[:, :, column : column + reach : stride] += rows[:, :, column]
+    return maps
+
+
+class _Windows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, size: int, stride: int, count: int) -> Tensor:
+        ctx.stride, ctx.side = stride, maps.shape[1]
+        return _gather(maps, size, stride, count)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        return _scatter(grad, ctx.stride, ctx.side), None, None, None
+
+
+class _OverlapAdd(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, windows: Tensor, stride: int, side: int) -> Tensor:
+        ctx.size, ctx.stride, ctx.count = windows.shape[1], stride, windows.shape[3]
+        return _scatter(windows, stride, side)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return _gather(grad.contiguous(), ctx.size, ctx.stride, ctx.count), None, None
+
+
+def windows_of(maps: Tensor, kernel: int, pooling: int, count: int) -> Tensor:
+    """What each pooling block reads.
+
+    Args:
+        maps: [C, side, side, B], contiguous; padded with zeros below and to the right where the last block is short.
+        kernel, pooling, count: k, p and the number of blocks a side, n.
+
+    Returns:
+        [C·w², n²·B] with w = p + k − 1.
+    """
+    size, needed = pooling + kernel - 1, pooling * count + kernel - 1
+    missing = needed - maps.shape[1]
+    if missing:
+        maps = functional.pad(maps, (0, 0, 0, missing, 0, missing))
+    return _Windows.apply(maps, size, pooling, count).view(maps.shape[0] * size * size, -1)
+
+
+def overlap_add(windows: Tensor, kernel: int, pooling: int, count: int, side: int) -> Tensor:
+    """Adds what each block writes: the transpose of `windows_of`.
+
+    Args:
+        windows: [C·w², n²·B].
+        side: side of the maps that are returned; what short blocks wrote beyond it is cut off (it is zero,
+            since a padded position is never chosen).
+
+    Returns:
+        [C, side, side, B].
+    """
+    size, whole = pooling + kernel - 1, pooling * count + kernel - 1
+    stacked = windows.view(windows.shape[0] // (size * size), size, size, count, count, -1)
+    return _OverlapAdd.apply(stacked, pooling, whole)[:, :side, :side]
+
+
+def block_matrix(filters: Tensor, pooling: int) -> Tensor:
+    """The filters put at every position of a block.
+
+    Args:
+        filters: [K, C, k, k].
+        pooling: p.
+
+    Returns:
+        [p²·K, C·w²], rows ordered by position and then by filter.
+    """
+    last = pooling - 1
+    shifted = [
+        functional.pad(filters, (column, last - column, row, last - row))
+        for row in range(pooling)
+        for column in range(pooling)
+    ]
+    return torch.stack(shifted).view(pooling * pooling * filters.shape[0], -1)
+
+
+def real_positions(conv: int, pooling: int, count: int) -> Tensor | None:
+    """Which positions of each block lie on the map.
+
+    Returns:
+        bool [p², 1, n², 1], or None where no block is short.
+    """
+    if pooling * count == conv:
+        return None
+    inside = (torch.arange(pooling * count) < conv).view(count, pooling)
+    both = inside[:, None, :, None] & inside[None, :, None, :]  # block row, block column, row, column
+    return both.permute(2, 3, 0, 1).reshape(pooling * pooling, 1, count * count, 1)

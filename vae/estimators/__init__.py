@@ -1,0 +1,1 @@
+"""Gradients through the pooling switches, one file an estimator."""

@@ -1,0 +1,83 @@
+"""Neural variational inference and learning: the paper's choice (its reference [5], Mnih & Gregor 2014)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from vae.estimators.contract import Estimator, register
+from vae.pooling import Switches, SwitchPosterior, draw_switches
+
+_DECAY = 0.8  # of the running mean and variance, as in the reference
+_UNITS = 100  # tanh units of the input-dependent baseline, as in the reference
+
+
+class _SignalControl(nn.Module):
+    """Centres and scales one learning signal: running mean, input-dependent baseline, running deviation."""
+
+    def __init__(self, values: int) -> None:
+        super().__init__()
+        self.baseline = nn.Sequential(nn.Linear(values, _UNITS), nn.Tanh(), nn.Linear(_UNITS, 1))
+        nn.init.zeros_(self.baseline[2].weight)
+        nn.init.zeros_(self.baseline[2].bias)
+        self.register_buffer("mean_image", torch.zeros(values))
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("variance", torch.zeros(()))
+        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+
+    def forward(self, images: Tensor, signal: Tensor) -> tuple[Tensor, Tensor]:
+        """The signal to learn from, [B], without gradient; and the baseline's own loss.
+
+        What centres and scales it comes from earlier batches only, so that it is independent of this
+        batch's draws and the estimate stays unbiased up to the scale. The first batch, which has none before
+        it, starts the statistics and teaches nothing.
+        """
+        flat = images.flatten(1)
+        started = bool(self.started)
+        decay = _DECAY if started else 0.0
+        prediction = self.baseline(flat - self.mean_image).squeeze(1)
+        centred = signal - self.mean - prediction
+        scaled = centred.detach() / self.variance.sqrt().clamp(min=1.0) * started
+        loss = centred.square().mean() * started
+        if self.training:
+            with torch.no_grad():
+                error = signal - prediction
+                self.mean_image.lerp_(flat.mean(0), 1 - decay)
+                self.mean.lerp_(error.mean(), 1 - decay)
+                self.variance.lerp_(error.var(correction=0), 1 - decay)
+                self.started.fill_(True)
+        return scaled, loss
+
+
+@register
+class Nvil(Estimator):
+    """Score-function gradient with both baselines and variance normalisation; unbiased up to the scale
+    max(1, running σ) that each layer's signal is divided by."""
+
+    name: ClassVar[str] = "nvil"
+    first_drawn: ClassVar[int] = 0  # the lowest layer whose switches are drawn
+
+    def __init__(self, values: int, layers: Sequence[int]) -> None:
+        super().__init__(values, layers)
+        drawn = [layer for layer in layers if layer >= self.first_drawn]
+        self.controls = nn.ModuleDict(
+            {f"{source}-{layer}": _SignalControl(values) for source in ("images", "labels") for layer in drawn}
+        )
+
+    def switches(self, posterior: SwitchPosterior, layer: int) -> Switches:
+        """One draw per block."""
+        return draw_switches(posterior)
+
+    def surrogate(
+        self, source: str, images: Tensor, switches: Mapping[int, Switches], signals: Mapping[int, Tensor]
+    ) -> Tensor:
+        """mean over images of signal · log q(z|X), less the baselines' squared errors."""
+        total = images.new_zeros(())
+        for layer, drawn in switches.items():
+            if drawn.log_probability is not None:
+                signal, baseline_loss = self.controls[f"{source}-{layer}"](images, signals[layer])
+                total = total + (signal * drawn.log_probability).mean() - baseline_loss
+        return total

@@ -1,0 +1,100 @@
+"""One optimisation step of the model, and its learning-rate schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vae.model import Labelled, VariationalAutoencoder
+
+
+class Trainer:
+    """Adam on the objective, the rate warmed up linearly and then lowered to zero along a cosine.
+
+    Args:
+        total_steps: steps of the whole training.
+        learning_rate: at its highest.
+        noise_learning_rate: the same for log α₀ alone, which has a long way to go (from about 2 to about 5
+            on MNIST) where weights move by hundredths.
+        warmup: share of the steps spent on warming up.
+        weight_decay: decoupled, on the filters and networks (β has its Gaussian prior instead).
+    """
+
+    def __init__(
+        self,
+        model: VariationalAutoencoder,
+        *,
+        total_steps: int,
+        learning_rate: float,
+        noise_learning_rate: float,
+        warmup: float,
+        weight_decay: float,
+    ) -> None:
+        self.model = model
+        undecayed = {id(p) for p in (*model.label_model.parameters(), model.decoder.log_alpha)}
+        groups = [
+            {"params": [p for p in model.parameters() if id(p) not in undecayed], "weight_decay": weight_decay},
+            {"params": list(model.label_model.parameters()), "weight_decay": 0.0},
+            {"params": [model.decoder.log_alpha], "weight_decay": 0.0, "lr": noise_learning_rate},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+        warm = max(1, round(warmup * total_steps))
+
+        def factor(step: int) -> float:
+            if step < warm:
+                return (step + 1) / warm
+            return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, total_steps - warm))))
+
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, factor)
+
+    def step(self, images: Tensor, labelled: Labelled | None) -> dict[str, Tensor]:
+        """One step on images [B, N_c, H, W]; the objective's parts, scalars, `loss` among them."""
+        self.model.train()
+        loss, parts = self.model.loss(images, labelled)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.schedule.step()
+        return parts
+
+    def state(self) -> dict[str, Any]:
+        """Weights, optimiser and schedule."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes back what `state` gave."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+
+
+def fit_label_model(
+    model: VariationalAutoencoder, images: Tensor, labels: Tensor, *, steps: int = 400, rate: float = 0.02
+) -> None:
+    """Fits p(y | s) alone on the frozen codes of labelled images [B, N_c, H, W], the ξ = 0 way to a classifier.
+
+    Maximises E_q(s|X)[log p(y|s)] + log p(β), a fresh draw of every code at each step.
+    """
+    model.eval()
+    with torch.no_grad():
+        encodings = [model.encode(part) for part in images.split(256)]
+        mean = torch.cat([e.mean for e in encodings], dim=2)
+        sigma = torch.cat([e.log_sigma for e in encodings], dim=2).exp()
+    optimizer = torch.optim.Adam(model.label_model.parameters(), lr=rate)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        code = mean + sigma * torch.randn_like(mean)
+        term = model.label_model.log_likelihood(code, labels).mean()
+        loss = -(term + model.label_model.log_prior() / len(labels))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
