@@ -1,0 +1,109 @@
+"""Files and folders that exist whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+
+from data.errors import DataError
+
+_NO_SPACE = "Free some space, or name another folder with --root."
+_NOT_WRITABLE = "Make it writable, or name another folder with --root."
+_REMEDIES = {
+    errno.ENOSPC: _NO_SPACE,
+    errno.EDQUOT: _NO_SPACE,
+    errno.EFBIG: _NO_SPACE,
+    errno.EACCES: _NOT_WRITABLE,
+    errno.EPERM: _NOT_WRITABLE,
+    errno.EROFS: _NOT_WRITABLE,
+}
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turns what the operating system refuses while `path` is written into a DataError that says so."""
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "Look at its disk, or name another folder with --root.")
+        raise DataError(f"cannot write {path}: {error.strerror or error}. {remedy}") from error
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Lets one process at a time make `path`; a second one waits and says so. Makes the parent folder.
+
+    The lock is a file beside `path`; the system lets go of it when its holder dies.
+    """
+    with _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path.parent / f".{path.name}.lock")
+        try:
+            lock.acquire(timeout=0.1)
+        except Timeout:
+            print(f"waiting for another process that is making {path}", file=sys.stderr)
+            lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A stream whose bytes become the file `path` when the block ends, and vanish when it raises.
+
+    Call it inside `alone`. Makes the parent folder. Raises DataError where the disk is full or not writable.
+    """
+    partial = path.parent / f".{path.name}.partial"
+    with _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch(path: Path) -> Iterator[Path]:
+    """An empty folder beside `path` to work in, gone when the block ends.
+
+    Call it inside `alone`: what an earlier, killed process left there is cleared away first.
+    Raises DataError where the disk is full or not writable.
+    """
+    partial = path.parent / f".{path.name}.partial"
+    with _told(path):
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            yield partial
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """An empty folder that takes the place of `path` when the block ends, and vanishes when it raises.
+
+    Call it inside `alone`. Raises DataError where the disk is full or not writable.
+    """
+    with scratch(path) as partial:
+        yield partial
+        for file in partial.iterdir():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(partial, path)

@@ -1,0 +1,78 @@
+"""The IDX format of MNIST and its relatives, gzip-compressed or plain.
+
+Two zero bytes, a type code (0x08: unsigned bytes), the number of dimensions, each dimension as a
+big-endian 32-bit integer, then the values, the last dimension running fastest: "The IDX file format" on the
+page of the MNIST database, yann.lecun.com/exdb/mnist.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from data.catalog import Dataset
+from data.errors import DataError
+from data.formats.contract import ROWS, Contents, register
+from data.streams import expect_end, opened, read_exactly
+
+UNSIGNED_BYTE = 0x08
+PARTS = ("train", "test")  # the order in which they are laid down
+
+
+def read_header(stream: BinaryIO, dimensions: int, path: Path) -> tuple[int, ...]:
+    """The sizes of an IDX file of unsigned bytes with that many dimensions; leaves the stream at its values.
+
+    DataError where the file is anything else.
+    """
+    expected = bytes((0, 0, UNSIGNED_BYTE, dimensions))
+    magic = read_exactly(stream, len(expected), path)
+    if magic != expected:
+        raise DataError(
+            f"{path} is not an IDX file of unsigned bytes with {dimensions} dimension(s): "
+            f"it begins with {magic.hex(' ')} instead of {expected.hex(' ')}"
+        )
+    return struct.unpack(f">{dimensions}I", read_exactly(stream, 4 * dimensions, path))
+
+
+def _images_of(part: str, dataset: Dataset, files: Mapping[str, Path]) -> int:
+    """How many images a part holds, by the headers of its two files; DataError where they disagree."""
+    images, labels = files[f"{part}-images"], files[f"{part}-labels"]
+    with opened(images) as stream:
+        count, *size = read_header(stream, 3, images)
+    with opened(labels) as stream:
+        (labelled,) = read_header(stream, 1, labels)
+    if (*size, 1) != dataset.shape:
+        raise DataError(
+            f"{images} holds images of {size[0]}×{size[1]}, {dataset.name}'s are {dataset.shape[0]}×{dataset.shape[1]}"
+        )
+    if count != labelled:
+        raise DataError(f"{images} holds {count} images, but {labels} holds {labelled} labels")
+    return count
+
+
+def _chunks(part: str, dataset: Dataset, files: Mapping[str, Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    path, labels_path = files[f"{part}-images"], files[f"{part}-labels"]
+    pixels = int(np.prod(dataset.shape))
+    with opened(labels_path) as stream:
+        (count,) = read_header(stream, 1, labels_path)
+        labels = np.frombuffer(read_exactly(stream, count, labels_path), dtype=np.uint8).astype(np.int64)
+        expect_end(stream, labels_path)
+    with opened(path) as stream:
+        read_header(stream, 3, path)
+        for start in range(0, count, ROWS):
+            rows = min(ROWS, count - start)
+            values = np.frombuffer(read_exactly(stream, rows * pixels, path), dtype=np.uint8)
+            yield values.reshape(rows, *dataset.shape), labels[start : start + rows]
+        expect_end(stream, path)
+
+
+@register("idx")
+def read(dataset: Dataset, files: Mapping[str, Path]) -> Contents:
+    """Four files, by role: {train, test}-{images, labels}."""
+    train, test = (_images_of(part, dataset, files) for part in PARTS)
+    chunks = (chunk for part in PARTS for chunk in _chunks(part, dataset, files))
+    return Contents(count=train + test, official_test=train, chunks=chunks)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+
+import pytest
+
+from data.atomic import alone, scratch, whole_file, whole_folder
+from data.errors import DataError
+
+
+def fail_after(_):
+    raise KeyError
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "new" / "file"
+    with whole_file(path) as out:
+        out.write(b"first")
+        assert not path.exists()
+    with pytest.raises(KeyError), whole_file(path) as out:
+        fail_after(out.write(b"second"))
+    assert path.read_bytes() == b"first"
+    assert os.listdir(path.parent) == ["file"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "folder"
+    with whole_folder(path) as folder:
+        (folder / "a").write_text("1")
+        assert not path.exists()
+    with pytest.raises(KeyError), whole_folder(path) as folder:
+        fail_after((folder / "b").write_text("2"))
+    assert os.listdir(path) == ["a"]
+    with whole_folder(path) as folder:
+        (folder / "b").write_text("2")
+    assert os.listdir(path) == ["b"]
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_scratch_clears_what_was_left(tmp_path):
+    left = tmp_path / ".folder.partial"
+    left.mkdir()
+    (left / "half").write_text("")
+    with scratch(tmp_path / "folder") as folder:
+        assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [(errno.ENOSPC, "Free some space"), (errno.EACCES, "Make it writable"), (errno.EIO, "Look at its disk")],
+)
+def test_what_the_system_refuses_is_told_with_a_remedy(tmp_path, code, remedy):
+    with pytest.raises(DataError) as caught, whole_folder(tmp_path / "folder"):
+        raise OSError(code, os.strerror(code))
+    message = str(caught.value)
+    assert message.startswith(f"cannot write {tmp_path / 'folder'}: {os.strerror(code)}. {remedy}")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_unwritable_folder_is_told(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(DataError, match=r"Permission denied\. Make it writable"), alone(tmp_path / "folder"):
+        pass
+    tmp_path.chmod(0o700)
+
+
+def test_one_at_a_time(tmp_path, capsys):
+    log = []
+
+    def second():
+        with alone(tmp_path / "thing"):
+            log.append("second")
+
+    with alone(tmp_path / "thing"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.25)
+        log.append("first")
+    thread.join(timeout=5)
+    assert log == ["first", "second"]
+    assert f"waiting for another process that is making {tmp_path / 'thing'}" in capsys.readouterr().err

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from data.download import download
+from data.errors import DataError
+from data.formats.contract import Contents
+from data.prepare import prepare
+from data.store import ImageStore
+
+
+@pytest.fixture
+def root(toy, tmp_path):
+    download(toy.dataset, tmp_path / "d", toy.folder)
+    return tmp_path / "d"
+
+
+def _stamps(folder):
+    return {path.name: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.iterdir()}
+
+
+def test_arrays_and_their_description(toy, root):
+    assert prepare(toy.dataset, root)
+    folder = root / "processed" / "toy"
+    assert sorted(path.name for path in folder.iterdir()) == ["images.npy", "labels.npy", "meta.json"]
+    images, labels = np.load(folder / "images.npy"), np.load(folder / "labels.npy")
+    pixels = toy.pixels["train"] + toy.pixels["test"]
+    assert images.shape == (75, 4, 4, 1)
+    assert images.dtype == np.uint8
+    assert images.tobytes() == pixels
+    assert labels.tolist() == list(toy.labels["train"] + toy.labels["test"])
+    as_bytes = b"".join(int(label).to_bytes(8, "little") for label in labels)
+    assert json.loads((folder / "meta.json").read_text()) == {
+        "dataset": "toy",
+        "classes": ["ant", "bee", "cat"],
+        "shape": [4, 4, 1],
+        "count": 75,
+        "official_test": 60,
+        "fingerprint": hashlib.sha256(pixels + as_bytes).hexdigest(),
+    }
+
+
+def test_a_second_time_touches_nothing(toy, root):
+    prepare(toy.dataset, root)
+    before = _stamps(root / "processed" / "toy")
+    assert not prepare(toy.dataset, root)
+    assert _stamps(root / "processed" / "toy") == before
+
+
+def test_decompressed_official_files_do_as_well(toy, root, tmp_path):
+    prepare(toy.dataset, root)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    for file in toy.dataset.files:
+        content = gzip.decompress((toy.folder / file.name).read_bytes())
+        (plain / file.content_name).write_bytes(content)
+    download(toy.dataset, tmp_path / "e", plain)
+    prepare(toy.dataset, tmp_path / "e")
+    one, other = (ImageStore.open(r / "processed" / "toy").fingerprint for r in (root, tmp_path / "e"))
+    assert one == other
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "meta.json"])
+def test_a_damaged_result_is_made_again(toy, root, name):
+    prepare(toy.dataset, root)
+    path = root / "processed" / "toy" / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert prepare(toy.dataset, root)
+    assert path.read_bytes() == whole
+
+
+def test_a_changed_catalog_makes_it_again(toy, root):
+    prepare(toy.dataset, root)
+    renamed = replace(toy.dataset, classes=("ant", "bee", "dog"))
+    assert prepare(renamed, root)
+    assert ImageStore.open(root / "processed" / "toy").classes == ("ant", "bee", "dog")
+
+
+def test_a_reader_that_gives_less_than_announced(toy, root, monkeypatch):
+    short = Contents(75, 60, iter([(np.zeros((70, 4, 4, 1), np.uint8), np.zeros(70, np.int64))]))
+    monkeypatch.setattr("data.formats.contract.get", lambda name: lambda dataset, files: short)
+    with pytest.raises(DataError, match="toy's official files gave 70 images, they announce 75"):
+        prepare(toy.dataset, root)
+    assert not (root / "processed" / "toy").exists()
+
+
+def test_missing_or_damaged_official_files(toy, root, tmp_path):
+    with pytest.raises(DataError, match="python -m data download toy"):
+        prepare(toy.dataset, tmp_path / "nothing")
+    victim = root / "raw" / "toy" / toy.dataset.files[0].name
+    victim.write_bytes(victim.read_bytes()[:-1] + b"!")
+    with pytest.raises(DataError, match=f"{victim.name}, or what is there is damaged"):
+        prepare(toy.dataset, root)
+    assert not (root / "processed").exists()
+
+
+def test_labels_out_of_range_are_named_and_nothing_is_left(toy, root):
+    narrow = replace(toy.dataset, classes=("ant", "bee"))
+    first = toy.labels["train"].index(2)
+    with pytest.raises(DataError, match=f"image {first} of toy has label 2; its 2 classes are 0 … 1"):
+        prepare(narrow, root)
+    assert [path.name for path in (root / "processed").iterdir() if path.suffix != ".lock"] == []
+
+
+def test_another_number_of_images_than_the_catalog_says(toy, root):
+    with pytest.raises(DataError, match="toy should have 76 images, its official files hold 75"):
+        prepare(replace(toy.dataset, images=76), root)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from data.download import download
+from data.errors import DataError
+from data.prepare import prepare
+from data.store import ImageStore
+
+
+@pytest.fixture
+def folder(toy, tmp_path):
+    download(toy.dataset, tmp_path / "d", toy.folder)
+    prepare(toy.dataset, tmp_path / "d")
+    return tmp_path / "d" / "processed" / "toy"
+
+
+def test_what_it_holds(toy, folder):
+    store = ImageStore.open(folder)
+    assert isinstance(store.images, np.memmap)
+    assert not store.images.flags.writeable
+    assert store.shape == (1, 4, 4)
+    assert store.labels.dtype == np.int64
+    assert store.classes == ("ant", "bee", "cat")
+    assert (store.dataset, store.official_test) == ("toy", 60)
+
+
+def test_a_batch_is_those_rows_scaled(toy, folder):
+    store = ImageStore.open(folder)
+    indices = [74, 0, 13, 13]
+    batch = store.batch(indices)
+    assert batch.dtype == torch.float32
+    assert batch.shape == (4, 1, 4, 4)
+    assert batch.is_contiguous()
+    pixels = np.frombuffer(toy.pixels["train"] + toy.pixels["test"], dtype=np.uint8).reshape(75, 4, 4)
+    expected = pixels[indices].astype(np.float64) / 255
+    np.testing.assert_allclose(batch[:, 0].numpy(), expected, rtol=0, atol=1e-7)
+    assert torch.equal(store.batch(np.array(indices)), batch)
+    assert torch.equal(store.batch(torch.tensor(indices)), batch)
+    assert store.batch([]).shape == (0, 1, 4, 4)
+    with pytest.raises(IndexError):
+        store.batch([75])
+
+
+def test_a_batch_is_a_copy(folder):
+    store = ImageStore.open(folder)
+    before = store.images[5].copy()
+    store.batch([5]).zero_()
+    assert np.array_equal(store.images[5], before)
+
+
+def test_colours_become_the_first_axis(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 2, 5, 3), dtype=np.uint8)
+    np.save(tmp_path / "images.npy", pixels)
+    np.save(tmp_path / "labels.npy", np.zeros(3, dtype=np.int64))
+    meta = {"dataset": "x", "classes": ["a"], "shape": [2, 5, 3], "count": 3}
+    (tmp_path / "meta.json").write_text(json.dumps(meta | {"official_test": None, "fingerprint": "0"}))
+    store = ImageStore.open(tmp_path)
+    assert store.shape == (3, 2, 5)
+    batch = store.batch([2, 1])
+    for channel in range(3):
+        np.testing.assert_allclose(batch[0, channel].numpy() * 255, pixels[2, :, :, channel], atol=1e-4)
+
+
+def test_missing(tmp_path):
+    with pytest.raises(DataError, match=r"mnist holds no prepared images: run `python -m data prepare mnist`"):
+        ImageStore.open(tmp_path / "mnist")
+
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("meta.json", lambda b: b[:-10]),
+        ("meta.json", lambda b: b"[]"),
+        ("meta.json", lambda b: b"{}"),
+        ("meta.json", lambda b: b.replace(b"75", b"76")),
+        ("meta.json", lambda b: b"\xff\xfe"),
+        ("images.npy", lambda b: b[:-1]),
+        ("images.npy", lambda b: b[:20]),
+        ("images.npy", lambda b: b""),
+        ("labels.npy", lambda b: b[:-8]),
+        ("labels.npy", lambda b: b""),
+        ("labels.npy", lambda b: b"hello"),
+    ],
+)
+def test_damaged(folder, name, damage):
+    path = folder / name
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=r"toy is damaged .*delete it and run `python -m data prepare toy` again"):
+        ImageStore.open(folder)
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy"])
+def test_half_there(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(DataError, match="damaged"):
+        ImageStore.open(folder)
+
+
+def test_opening_needs_numpy_alone():
+    # the commands stay quick, and a machine with PyTorch alone can read what another one prepared
+    code = "import sys, data.store, data.splits; print([m for m in ('torch', 'pooch', 'typer') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
