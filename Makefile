@@ -1,0 +1,66 @@
+# Everything a newcomer types. `make help` explains it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 5000
+# Nothing that runs here reports to anybody.
+export RAY_USAGE_STATS_ENABLED := 0
+export MLFLOW_DISABLE_TELEMETRY := true
+export DVC_NO_ANALYTICS := 1
+export DO_NOT_TRACK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test test-fast lint ui plan status benchmark publish lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.installed ## make .venv with the pinned dependencies and the project
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+	  f"error: Python {v[0]}.{v[1]} found; 3.11 to 3.13 is needed: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@echo "Setting up $(VENV): a few minutes, once"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+repro: setup ## run the whole pipeline: data, sweep, report (about ten minutes on two cores)
+	@$(BIN)/python -m experiments check
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+	@echo "The tables, figures and the page that shows them all: reports/index.html"
+
+test: setup ## run every test (about seven minutes on two cores)
+	@$(BIN)/python -m pytest
+
+test-fast: setup ## run the tests that take seconds
+	@$(BIN)/python -m pytest -m "not slow"
+
+lint: setup ## check the style and format of the code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+ui: setup ## open MLflow on the results, on this machine alone (PORT=5000)
+	@echo "MLflow: http://127.0.0.1:$(PORT)   (Ctrl-C ends it)"
+	@$(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --backend-store-uri sqlite:///mlflow.db \
+	  --artifacts-destination ./mlartifacts
+
+plan: setup ## print what `make repro` would train, and what it would cost
+	@$(BIN)/python -m experiments plan
+
+status: setup ## print where the sweep stands
+	@$(BIN)/python -m experiments status
+
+benchmark: setup ## measure the training step and the sweep, as ratios
+	@$(BIN)/python -m benchmarks
+
+publish: setup ## copy the report of the last run to reports/published/, which is in git
+	@$(BIN)/python -m reports --out reports/published
+
+lock: setup ## resolve the newest versions that work together into requirements.lock
+	@$(BIN)/python -m pip install --quiet uv
+	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+
+clean: ## remove .venv (results and data stay)
+	@rm -rf $(VENV)

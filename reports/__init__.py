@@ -1,0 +1,1 @@
+"""Tables, figures and one page from the results of a sweep: `python -m reports`."""

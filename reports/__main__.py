@@ -1,0 +1,62 @@
+"""`python -m reports`: tables, figures and the page from results.csv and the gallery beside it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reports.artefacts.contract import makers
+from reports.errors import ReportError
+from reports.files import write_all
+from reports.page import page
+from reports.sources import read_sources
+from reports.statistics import count_statuses
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def build(results: Path, gallery: Path, out: Path) -> tuple[list[Path], dict[str, int]]:
+    """Makes every artefact, then writes all files, the page last; their paths, and the trials by status."""
+    sources = read_sources(results, gallery)
+    artefacts = {name: maker(sources) for name, maker in makers().items()}
+    files = {path: content for artefact in artefacts.values() for path, content in artefact.files.items()}
+    files["index.html"] = page(f"Learning from images and a few labels: {sources.sweep.dataset}", artefacts)
+    return write_all(out, files), count_statuses(sources.results)
+
+
+@app.command()
+def report(
+    results: Annotated[Path, typer.Option(help="The results table, one row a trial.")] = Path(
+        "experiments/results.csv"
+    ),
+    gallery: Annotated[Path, typer.Option(help="The folder with sweep.json and its pictures.")] = Path(
+        "experiments/gallery"
+    ),
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("reports"),
+) -> None:
+    """Turns the results of a sweep into tables, figures and one page.
+
+    Writes, under OUT: index.html, a page that needs nothing else; tables/ (Table 1 and the published
+    numbers as csv, md, tex, html); figures/ (png, svg, pdf); metrics.json and plots/ for DVC.
+    Trials that failed or are missing stay visible as gaps. Nothing is run, and the same
+    results give the same bytes.
+
+    Example, for results that came from a cluster:
+
+    python -m reports --results cluster/results.csv --gallery cluster/gallery --out cluster/report
+    """
+    try:
+        paths, counts = build(results, gallery, out)
+    except ReportError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    for path in paths:
+        print(path)
+    print(f"{sum(counts.values())} trials: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
+
+
+if __name__ == "__main__":
+    app()

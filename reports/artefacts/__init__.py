@@ -1,0 +1,1 @@
+"""What a report consists of, one file each; `contract` says how one is added."""

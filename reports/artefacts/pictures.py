@@ -1,0 +1,21 @@
+"""Reconstructions and samples from the prior, as the sweep left them."""
+
+from __future__ import annotations
+
+from reports.artefacts.contract import Artefact, register
+from reports.embedding import data_uri
+from reports.gallery import read_picture
+from reports.sources import Sources
+from reports.templating import render
+
+
+@register(place=60)
+def pictures(sources: Sources) -> Artefact:
+    """The section with the gallery's pictures, embedded; none without pictures."""
+    shown = [
+        {"picture": picture, "uri": data_uri(read_picture(sources.gallery, picture))}
+        for picture in sources.sweep.pictures
+    ]
+    if not shown:
+        return Artefact()
+    return Artefact(title="Reconstructions and samples", html=render("pictures.html", shown=shown, names=sources.names))

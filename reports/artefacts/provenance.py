@@ -1,0 +1,31 @@
+"""Where the numbers come from: command, revision, machine, versions, settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from reports.artefacts.contract import Artefact, register
+from reports.sources import Sources
+from reports.templating import render
+
+
+@register(place=90)
+def provenance(sources: Sources) -> Artefact:
+    """The section with all that is needed to make the numbers again."""
+    sweep = sources.sweep
+    machine = {key.replace("_", " ").replace("gib", "(GiB)"): _plain(value) for key, value in sweep.machine.items()}
+    html = render(
+        "provenance.html",
+        sweep=sweep,
+        machine=machine,
+        settings=yaml.safe_dump(sweep.params, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100),
+    )
+    return Artefact(title="Settings, versions and machine", html=html)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

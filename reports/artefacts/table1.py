@@ -1,0 +1,15 @@
+"""Table 1: accuracy of every system at every labelled proportion."""
+
+from __future__ import annotations
+
+from reports import tables
+from reports.artefacts.contract import Artefact, register
+from reports.sources import Sources
+from reports.statistics import headline
+
+
+@register(place=20)
+def table1(sources: Sources) -> Artefact:
+    """tables/table1.{csv,md,tex,html} and the page's first table."""
+    table, tidy = tables.table1(headline(sources.results), sources.names)
+    return Artefact(tables.files(table, tidy, "table1"), "Table 1", tables.html(table))

@@ -1,0 +1,231 @@
+"""A sweep's leavings as the contract describes them: results.csv with gaps, sweep.json, pictures."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from reports.__main__ import app
+
+HEADER = [
+    *["trial_id", "dataset", "system", "proportion", "xi", "seed", "labelled", "status", "top1", "top5"],
+    *["elbo", "epochs", "train_seconds", "images_per_second", "test_ms_per_image", "device", "git_sha"],
+    *["mlflow_run_id", "xi_value", "best_epoch", "kl_switches", "reason"],
+]
+PROPORTIONS = (0.01, 0.05, 0.1, 0.3, 1.0)
+TOP1 = {  # made up, by system: around what a small sweep gives
+    "alexnet": (70.1, 88.9, 92.8, 95.9, 97.9),
+    "googlenet": (66.4, 87.6, 92.9, 96.3, 98.3),
+    "bsvm": (78.6, 92.1, 94.6, 96.2, 97.9),
+    "softmax": (76.9, 91.2, 94.1, 95.8, 97.7),
+}
+XI_STUDY = {0.0: 71.2, 1.0: 88.3, 10.0: 93.2}
+SHA = "3f1c9e02b7d64a5598aa0d7c41e6b2f08d9c1a77"
+
+
+def _row(system: str, proportion: float, xi: float | str | None, seed: int, mean: float) -> dict[str, object]:
+    ours = xi is not None
+    key = json.dumps(["mnist-5k", system, proportion, xi, seed])
+    draw = random.Random(key)
+    top1 = round(mean + draw.gauss(0, 0.35 / proportion**0.4), 4)
+    value = 784 / (10 * proportion) if xi == "auto" else xi
+    return {
+        "trial_id": hashlib.sha256(key.encode()).hexdigest()[:16],
+        "dataset": "mnist-5k",
+        "system": system,
+        "proportion": proportion,
+        "xi": "" if xi is None else xi,
+        "seed": seed,
+        "labelled": max(10, round(3500 * proportion)),
+        "status": "done",
+        "top1": top1,
+        "top5": round(100 - (100 - top1) / 8, 4),
+        "elbo": round(420 + draw.gauss(0, 8), 3) if ours else "",
+        "epochs": 40,
+        "train_seconds": round(draw.uniform(8, 25), 3),
+        "images_per_second": round(draw.uniform(1400, 5200), 1),
+        "test_ms_per_image": round(draw.uniform(0.1, 0.9), 4),
+        "device": "cpu",
+        "git_sha": SHA,
+        "mlflow_run_id": hashlib.md5(key.encode()).hexdigest(),
+        "xi_value": value if ours else "",
+        "best_epoch": draw.randint(20, 39),
+        "kl_switches": round(95 + draw.gauss(0, 4), 3) if ours else "",
+        "reason": "",
+    }
+
+
+def grid(repetitions: int = 2) -> list[dict[str, object]]:
+    """Rows of the default grid with its ξ study, every trial done."""
+    rows = [
+        _row(system, proportion, "auto" if system in ("bsvm", "softmax") else None, seed, mean)
+        for system, means in TOP1.items()
+        for proportion, mean in zip(PROPORTIONS, means, strict=True)
+        for seed in range(repetitions)
+    ]
+    study = [_row("bsvm", 0.1, xi, seed, mean) for xi, mean in XI_STUDY.items() for seed in range(repetitions)]
+    return rows + study
+
+
+def lose(row: dict[str, object], status: str, reason: str) -> None:
+    """Makes a finished trial one that failed or never ran."""
+    kept = {*HEADER[:7], "xi_value"}
+    row.update({column: "" for column in HEADER if column not in kept}, status=status, reason=reason)
+
+
+def find(rows: list[dict[str, object]], system: str, proportion: float, seed: int, xi: object = None) -> dict:
+    """The row of that grid point; without a ξ the one at the system's usual ξ."""
+    usual = ("auto", "") if xi is None else (xi,)
+    (row,) = (
+        row
+        for row in rows
+        if (row["system"], row["proportion"], row["seed"]) == (system, proportion, seed) and row["xi"] in usual
+    )
+    return row
+
+
+@dataclass(frozen=True)
+class Leavings:
+    """Where a sweep's files are, and the rows they were written from."""
+
+    results: Path
+    gallery: Path
+    rows: list[dict[str, object]]
+
+
+def write_sweep(folder: Path, rows: list[dict[str, object]]) -> Leavings:
+    """results.csv and gallery/ under the folder, as a sweep with these rows leaves them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "results.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, HEADER, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    gallery = folder / "gallery"
+    gallery.mkdir(exist_ok=True)
+    pictures = []
+    for system in ("bsvm", "softmax"):
+        trial_id = find(rows, system, 1.0, 0)["trial_id"]
+        for kind in ("reconstructions", "samples"):
+            file = f"{trial_id}-{kind}.png"
+            _picture(kind).save(gallery / file)
+            caption = {
+                "reconstructions": "Test images above, reconstructions below.",
+                "samples": "Drawn from the prior.",
+            }
+            pictures.append(
+                {
+                    "file": file,
+                    "trial_id": trial_id,
+                    "system": system,
+                    "proportion": 1.0,
+                    "xi": "auto",
+                    "kind": kind,
+                    "caption": caption[kind],
+                }
+            )
+    (gallery / "sweep.json").write_text(json.dumps(_sweep(rows, pictures), indent=2), encoding="utf-8")
+    return Leavings(folder / "results.csv", gallery, rows)
+
+
+def _picture(kind: str) -> Image.Image:
+    draw = random.Random(kind)
+    rows = 4 if kind == "reconstructions" else 8
+    picture = Image.new("L", (8 * 28, rows * 28))
+    for tile in range(8 * rows):
+        left, top = 28 * (tile % 8), 28 * (tile // 8)
+        for _ in range(6):
+            x, y = left + draw.randint(5, 17), top + draw.randint(4, 16)
+            picture.paste(draw.randint(120, 255), (x, y, x + draw.randint(2, 6), y + draw.randint(2, 8)))
+    return picture
+
+
+def _sweep(rows: list[dict[str, object]], pictures: list[dict[str, object]]) -> dict[str, object]:
+    counts = {status: sum(row["status"] == status for row in rows) for status in ("done", "failed", "missing")}
+    return {
+        "dataset": "mnist-5k",
+        "profile": "default",
+        "command": "python -m experiments run",
+        "params": {
+            "dataset": "mnist-5k",
+            "data": {"source": None},
+            "profile": {
+                "systems": ["bsvm", "softmax", "alexnet", "googlenet"],
+                "proportions": list(PROPORTIONS),
+                "xi": ["auto"],
+                "repetitions": 2,
+                "xi_study": {"systems": ["bsvm"], "proportions": [0.1], "xi": [0, 1, 10]},
+            },
+            "vae": {
+                "estimator": "exact",
+                "q": "factorised",
+                "epochs": 40,
+                "batch": 128,
+                "learning_rate": 0.001,
+            },
+            "supervised": {"epochs": 60, "dropout": 0.5, "weight_decay": 0.0005},
+            "systems": {"bsvm": {"samples": 16}, "softmax": {"samples": 16}, "alexnet": {}, "googlenet": {}},
+        },
+        "versions": {
+            "python": "3.11.2",
+            "torch": "2.13.0",
+            "ray": "2.60.0",
+            "mlflow": "3.17.2",
+            "numpy": "2.4.6",
+        },
+        "git_sha": SHA,
+        "git_dirty": False,
+        "machine": {
+            "processor": "x86_64",
+            "cores": 2,
+            "memory_gib": 7.7,
+            "gpus": [],
+            "platform": "Linux-6.1",
+        },
+        "workers": 2,
+        "started": "2026-11-22T09:14:03+00:00",
+        "finished": "2026-11-22T09:22:47+00:00",
+        "wall_seconds": 524.2,
+        "trial_seconds": 961.8,
+        "trials": counts | {"reused": 0},
+        "pictures": pictures,
+    }
+
+
+@pytest.fixture(scope="session")
+def leavings(tmp_path_factory: pytest.TempPathFactory) -> Leavings:
+    """A sweep with gaps: alexnet failed once at 5 %, softmax never ran at 30 %, one ξ trial is missing."""
+    rows = grid()
+    lose(find(rows, "alexnet", 0.05, 1), "failed", "the loss of epoch 3 is not finite (nan) <0.05>")
+    for seed in (0, 1):
+        lose(find(rows, "softmax", 0.3, seed), "missing", "")
+    lose(find(rows, "bsvm", 0.1, 1, xi=1.0), "missing", "")
+    return write_sweep(tmp_path_factory.mktemp("sweep"), rows)
+
+
+@pytest.fixture(scope="session")
+def world() -> SimpleNamespace:
+    """The functions above, for tests that want a sweep of their own."""
+    return SimpleNamespace(grid=grid, find=find, lose=lose, write=write_sweep, header=HEADER)
+
+
+@pytest.fixture(scope="session")
+def command(leavings: Leavings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """The folder that the command wrote its report on the sweep with gaps to, and what it said."""
+    out = tmp_path_factory.mktemp("report")
+    arguments = ["--results", leavings.results, "--gallery", leavings.gallery, "--out", out]
+    return out, CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session")
+def report(command: tuple[Path, Result]) -> Path:
+    """The folder of that report."""
+    return command[0]
