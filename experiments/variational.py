@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from data.seeds import seed_of
 from experiments.errors import UserError
+from experiments.supervised import seeded, shifted
 from experiments.systems.contract import Learner, Task
 from vae.architecture import Architecture, architecture_for, architecture_named
 from vae.decoder import Decoder
@@ -41,6 +43,7 @@ class VariationalSettings(BaseModel):
     patience: int | None = Field(ge=1, description="epochs without a better validation score before it ends")
     batch: int = Field(ge=1, description="images a step, their labels unused")
     labelled_batch: int = Field(ge=1, description="labelled images a step")
+    shift: int = Field(ge=0, le=16, description="labelled images are moved by up to so many pixels either way")
     learning_rate: float = Field(gt=0)
     noise_learning_rate: float = Field(gt=0, description="of log α₀")
     warmup: float = Field(ge=0, lt=1, description="share of the steps")
@@ -125,27 +128,30 @@ class VariationalLearner(Learner):
             weight_decay=settings.weight_decay,
         )
 
-    def _stream(self, name: str, **axes: Any) -> _Stream:
-        return _Stream(seed_of(name, **self.task.axes, **axes), self.task.device)
+    def _stream(self, name: str, **axes: Any) -> AbstractContextManager[None]:
+        return seeded(seed_of(name, **self.task.axes, **axes), self.task.device)
 
     def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
         """One pass over all training images; labelled ones come round as often as their batch asks."""
-        task, settings = self.task, self.settings
+        task, size = self.task, self.settings.labelled_batch
         order = np.random.default_rng(seed_of("order", **task.axes, epoch=epoch))
         images = np.array_split(order.permutation(task.train), self.steps_per_epoch)
-        rounds = math.ceil(self.steps_per_epoch * settings.labelled_batch / len(task.labelled))
+        rounds = math.ceil(self.steps_per_epoch * size / len(task.labelled))
         labelled = np.concatenate([order.permutation(task.labelled) for _ in range(rounds)])
-        with self._stream("epoch", epoch=epoch):
-            for step, indices in enumerate(images):
-                start = step * settings.labelled_batch
+        for step, indices in enumerate(images):
+            # Inside one step, never across a yield: the caller keeps its own random stream.
+            with self._stream("step", epoch=epoch, step=step):
                 parts = self.trainer.step(
                     task.store.batch(indices, task.device),
-                    self._labelled(labelled[start : start + settings.labelled_batch]) if self.label_weight else None,
+                    self._labelled(labelled[step * size : (step + 1) * size]) if self.label_weight else None,
                 )
-                yield {**parts, "images": len(indices)}
+            yield {**parts, "images": len(indices)}
 
     def _labelled(self, indices: np.ndarray) -> Labelled:
         images = self.task.store.batch(indices, self.task.device)
+        if self.settings.shift:
+            offsets = torch.randint(2 * self.settings.shift + 1, (len(images), 2), device=images.device)
+            images = shifted(images, offsets, self.settings.shift)
         return Labelled(images, self._labels(indices), len(self.task.labelled), self.label_weight)
 
     def _labels(self, indices: np.ndarray) -> Tensor:
@@ -189,21 +195,6 @@ class VariationalLearner(Learner):
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes back what `state` gave."""
         self.trainer.restore(state)
-
-
-class _Stream:
-    """A random stream of its own: seeds torch within a `with`, and gives its state back after."""
-
-    def __init__(self, seed: int, device: torch.device) -> None:
-        self.seed = seed
-        self.fork = torch.random.fork_rng([device] if device.type == "cuda" else [])
-
-    def __enter__(self) -> None:
-        self.fork.__enter__()
-        torch.manual_seed(self.seed)
-
-    def __exit__(self, *error: Any) -> None:
-        self.fork.__exit__(*error)
 
 
 def tile(images: Tensor, columns: int, gap: int = 2) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -62,12 +63,14 @@ class Trainer:
         return parts
 
     def state(self) -> dict[str, Any]:
-        """Weights, optimiser and schedule."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
+        """Weights, optimiser and schedule, copied: PyTorch's own dictionaries share what training changes."""
+        return copy.deepcopy(
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+            }
+        )
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Takes back what `state` gave."""

@@ -1,0 +1,139 @@
+"""`dvc repro` from an empty checkout to the report, on real digits with one short epoch a trial."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+REPORT = [
+    *(f"tables/table1.{kind}" for kind in ("csv", "md", "tex", "html")),
+    *(f"figures/{name}.{kind}" for name in ("figure1", "xi") for kind in ("png", "svg", "pdf")),
+    "index.html",
+    "metrics.json",
+]
+
+pytestmark = pytest.mark.slow
+
+
+class Checkout:
+    """A fresh clone of the working tree, with parameters small enough for a test."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT, check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        for name in filter(None, listed.split("\0")):
+            if (ROOT / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / name, folder / name)
+        self.edit(
+            lambda p: (
+                p["profiles"]["default"].update(
+                    systems=["bsvm", "alexnet"], proportions=[0.01, 0.02], repetitions=1,
+                    xi_study={"systems": ["bsvm"], "proportions": [0.01], "xi": [0]},
+                ),
+                p["vae"].update(epochs=1, batch=500, labelled_batch=16),
+                p["supervised"].update(epochs=1, epoch_images=64, batch=32),
+            )
+        )  # fmt: skip
+        for command in ("init -q", "add -A", "-c user.name=t -c user.email=t@example.org commit -qm start"):
+            subprocess.run(["git", *command.split()], cwd=folder, check=True)
+
+    def edit(self, change):
+        yaml, path = YAML(), self.folder / "params.yaml"
+        params = yaml.load(path)
+        change(params)
+        yaml.dump(params, path)
+
+    def run(self, *command, code=0):
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(self.folder),
+        }
+        done = subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=500, check=False
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def rows(self):
+        with (self.folder / "experiments/results.csv").open(encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+
+    def finished(self):
+        """When each trial's result was written, by identity."""
+        store = self.folder / "experiments/store"
+        return {path.parent.name: path.stat().st_mtime_ns for path in store.glob("*/result.json")}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    made = Checkout(tmp_path_factory.mktemp("checkout"))
+    made.output = made.run("dvc", "repro")
+    return made
+
+
+def test_first_run_makes_everything(checkout):
+    rows = checkout.rows()
+    assert len(rows) == 2 * 2 + 1
+    assert {row["status"] for row in rows} == {"done"}
+    assert {row["trial_id"] for row in rows} == set(checkout.finished())
+    assert all(row["mlflow_run_id"] for row in rows)
+    for name in REPORT:
+        assert (checkout.folder / "reports" / name).stat().st_size > 0, name
+
+
+def test_second_run_does_nothing(checkout):
+    before = checkout.finished()
+    assert "up to date" in checkout.run("dvc", "repro")
+    assert checkout.finished() == before
+    assert "up to date" in checkout.run("dvc", "status")
+
+
+def test_dvc_knows_metrics_plots_and_experiments(checkout):
+    assert "BSVM" in checkout.run("dvc", "metrics", "show", "--md") or "bsvm" in checkout.run("dvc", "metrics", "show")
+    checkout.run("dvc", "plots", "show", "--out", "dvc_plots")
+    assert (checkout.folder / "dvc_plots/index.html").is_file()
+    assert "workspace" in checkout.run("dvc", "exp", "show", "--md")
+
+
+def test_one_more_repetition_runs_that_repetition_alone(checkout):
+    before = checkout.finished()
+    checkout.edit(lambda p: p["profiles"]["default"].update(repetitions=2))
+    checkout.run("dvc", "repro")
+    after = checkout.finished()
+    assert {name: after[name] for name in before} == before
+    rows = checkout.rows()
+    assert len(rows) == len(after) == 2 * len(before)
+    assert {row["seed"] for row in rows if row["trial_id"] not in before} == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda p: p.update(dataset="mnits"), "mnits"),
+        (lambda p: p["profiles"]["default"].update(proportions=[0]), "proportions"),
+        (lambda p: p["profiles"]["default"].update(repetitions=0), "repetitions"),
+        (lambda p: p["vae"].update(epoch=3), "vae"),
+        (lambda p: p["vae"].update(estimator="nvli"), "nvli"),
+    ],
+)
+def test_bad_settings_stop_before_anything_runs(checkout, change, message):
+    before, params = checkout.finished(), (checkout.folder / "params.yaml").read_text(encoding="utf-8")
+    try:
+        checkout.edit(change)
+        output = checkout.run(sys.executable, "-m", "experiments", "check", code=2)
+    finally:
+        (checkout.folder / "params.yaml").write_text(params, encoding="utf-8")
+    assert message in output
+    assert "Traceback" not in output
+    assert checkout.finished() == before
