@@ -12,6 +12,7 @@ the transposes of these maps. A layer without pooling is the case p = 1.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -98,6 +99,29 @@ def overlap_add(windows: Tensor, kernel: int, pooling: int, count: int, side: in
     return _OverlapAdd.apply(stacked, pooling, whole)[:, :side, :side]
 
 
+class _BlockMatrix(torch.autograd.Function):
+    @staticmethod
+    def _placed(whole: Tensor, kernel: int) -> Tensor:
+        """The part of [p, p, K, C, w, w] that holds each position's copy of the filters, [p, p, K, C, k, k]."""
+        row, column, *rest = whole.stride()
+        strides = (row + rest[2], column + rest[3], *rest)
+        return whole.as_strided((*whole.shape[:4], kernel, kernel), strides)
+
+    @staticmethod
+    def forward(ctx: Any, filters: Tensor, pooling: int) -> Tensor:
+        elements, channels, ctx.kernel, _ = filters.shape
+        size = pooling + ctx.kernel - 1
+        whole = filters.new_zeros(pooling, pooling, elements, channels, size, size)
+        _BlockMatrix._placed(whole, ctx.kernel).copy_(filters.expand(pooling, pooling, -1, -1, -1, -1))
+        ctx.shape = whole.shape
+        return whole.view(pooling * pooling * elements, -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return _BlockMatrix._placed(grad.contiguous().view(ctx.shape), ctx.kernel).sum((0, 1)), None
+
+
 def block_matrix(filters: Tensor, pooling: int) -> Tensor:
     """The filters put at every position of a block.
 
@@ -108,13 +132,20 @@ def block_matrix(filters: Tensor, pooling: int) -> Tensor:
     Returns:
         [p²·K, C·w²], rows ordered by position and then by filter.
     """
-    last = pooling - 1
-    shifted = [
-        functional.pad(filters, (column, last - column, row, last - row))
-        for row in range(pooling)
-        for column in range(pooling)
-    ]
-    return torch.stack(shifted).view(pooling * pooling * filters.shape[0], -1)
+    return _BlockMatrix.apply(filters, pooling)
+
+
+_SLICE_VALUES = 2**16  # of a slice: a few arrays of this many single-precision values fit a core's cache
+
+
+def slices(blocks: Tensor) -> Iterator[slice]:
+    """Cuts blocks [p², K, …] along K into parts small enough to stay in a core's cache, on a CPU; elsewhere whole."""
+    elements = blocks.shape[1]
+    step = elements
+    if blocks.device.type == "cpu":
+        step = max(1, _SLICE_VALUES * elements // blocks.numel())
+    for start in range(0, elements, step):
+        yield slice(start, min(start + step, elements))
 
 
 def real_positions(conv: int, pooling: int, count: int) -> Tensor | None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from vae.architecture import Architecture
-from vae.blocks import block_matrix, overlap_add
+from vae.blocks import block_matrix, overlap_add, slices
 from vae.pooling import Switches, draw_positions, uniform_switches
 
 
@@ -33,23 +33,37 @@ class Reconstruction:
         return difference.square().sum((0, 1, 2)) + self.spread
 
 
-class _Quadratic(torch.autograd.Function):
-    """ηᵀ G_k η of every block: G [K, p², p²], symmetric, and η [p², K, M] give [K, M].
+class _ExpectedUnpooling(torch.autograd.Function):
+    """Puts s̃ at every position of its block by its probability, and says what that leaves out.
 
-    Its gradient needs the product G η that the value has computed already."""
+    Gives η s̃, [p², K, n², B], and ηᵀ G_k η, [K, n², B], from η, s̃ [K, n², B] and the Gram matrices G [K, p², p²]
+    (symmetric), a few elements at a time (see `vae.pooling`).
+    """
 
     @staticmethod
-    def forward(ctx: Any, gram: Tensor, eta: Tensor) -> Tensor:
-        product = (gram @ eta.transpose(0, 1)).transpose(0, 1)
-        ctx.save_for_backward(eta, product)
-        return (eta * product).sum(0)
+    def forward(ctx: Any, eta: Tensor, values: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
+        placed, quadratic = torch.empty_like(eta), torch.empty_like(values)
+        for part in slices(eta):
+            torch.mul(eta[:, part], values[part], out=placed[:, part])
+            by_element = eta[:, part].flatten(2).transpose(0, 1)
+            torch.sum((gram[part] @ by_element).mul_(by_element), 1, out=quadratic[part].flatten(1))
+        ctx.save_for_backward(eta, values, gram)
+        return placed, quadratic
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
-        eta, product = ctx.saved_tensors
-        weighted = eta * grad
-        return weighted.transpose(0, 1) @ eta.permute(1, 2, 0), 2 * grad * product
+    def backward(ctx: Any, to_placed: Tensor, to_quadratic: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        eta, values, gram = ctx.saved_tensors
+        to_eta, to_values, to_gram = torch.empty_like(eta), torch.empty_like(values), torch.empty_like(gram)
+        for part in slices(eta):
+            torch.sum(to_placed[:, part] * eta[:, part], 0, out=to_values[part])
+            torch.mul(to_placed[:, part], values[part], out=to_eta[:, part])
+            by_element = eta[:, part].flatten(2).transpose(0, 1)
+            weight = to_quadratic[part].flatten(1).unsqueeze(1)
+            product = gram[part] @ by_element
+            to_eta[:, part].flatten(2).transpose(0, 1).addcmul_(product, weight, value=2)
+            torch.bmm(by_element * weight, by_element.transpose(1, 2), out=to_gram[part])
+        return to_eta, to_values, to_gram
 
 
 class Decoder(nn.Module):
@@ -83,26 +97,26 @@ class Decoder(nn.Module):
             dictionary = block_matrix(self.dictionaries[index], layer.pooling)
             placed = values
             if layer.pooling > 1:
-                weights = switches[index].weights
-                placed = weights * values
-                if index == 0 and switches[0].log_probability is None:
-                    spread = self._spread(values, weights)
+                chosen = switches[index]
+                if index == 0 and chosen.log_probability is None:
+                    placed, spread = self._expected(values, chosen.weights, dictionary)
+                else:
+                    placed = chosen.weights * values
             windows = dictionary.T @ placed.reshape(dictionary.shape[0], -1)
             maps = overlap_add(windows, layer.kernel, layer.pooling, sizes.pooled, sizes.input)
             values = maps.reshape(maps.shape[0], -1, maps.shape[3])
         return Reconstruction(maps, spread)
 
-    def _spread(self, values: Tensor, probabilities: Tensor) -> Tensor:
-        """Σ over blocks of s̃²·(‖D_k‖² − ηᵀ G_k η), [B]: switches of different blocks are independent, and one
-        block's value adds s̃ D_k shifted to a position drawn from η. G_k is the p²×p² Gram matrix of the
+    def _expected(self, values: Tensor, probabilities: Tensor, dictionary: Tensor) -> tuple[Tensor, Tensor]:
+        """η s̃, and Σ over blocks of s̃²·(‖D_k‖² − ηᵀ G_k η), [B]: switches of different blocks are independent,
+        and a block's value adds s̃ D_k shifted to a position drawn from η. G_k is the p²×p² Gram matrix of the
         shifted elements.
         """
-        layer = self.architecture.layers[0]
-        shifted = block_matrix(self.dictionaries[0], layer.pooling).view(layer.pooling**2, layer.dictionary_size, -1)
-        gram = torch.einsum("pkf,qkf->kpq", shifted, shifted)
-        quadratic = _Quadratic.apply(gram, probabilities.flatten(2)).view(values.shape)
+        shifted = dictionary.view(probabilities.shape[0], values.shape[0], -1).transpose(0, 1)
+        gram = shifted @ shifted.transpose(1, 2)
+        placed, quadratic = _ExpectedUnpooling.apply(probabilities, values, gram)
         norms = self.dictionaries[0].square().sum((1, 2, 3))[:, None, None]
-        return (values.square() * (norms - quadratic)).sum((0, 1))
+        return placed, (values.square() * (norms - quadratic)).sum((0, 1))
 
     def prior_switches(self, batch: int) -> dict[int, Switches]:
         """Switches of every pooling layer, drawn from their prior for `batch` images."""

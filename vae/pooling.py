@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from vae.blocks import real_positions
+from vae.blocks import real_positions, slices
 
 # A logit so low that its probability is exactly zero in single precision, and zero times it still zero.
 _NEVER = -1e9
@@ -20,13 +20,11 @@ _NEVER = -1e9
 class SwitchPosterior:
     """q(z | X) of one pooling layer.
 
-    `probabilities` is η, [p², K, n², B], the softmax of `logits`; `expected` is Σ η · block, [K, n², B]; `kl` is
-    KL(q(z|X) ‖ p(z)) summed over the layer's blocks, [B], in nats, the prior being uniform over each block's
-    real positions.
+    `probabilities` is η, [p², K, n², B]; `expected` is Σ η · block, [K, n², B]; `kl` is KL(q(z|X) ‖ p(z)) summed
+    over the layer's blocks, [B], in nats, the prior being uniform over each block's real positions.
     """
 
     probabilities: Tensor
-    logits: Tensor
     expected: Tensor
     kl: Tensor
 
@@ -56,8 +54,7 @@ def draw_positions(probabilities: Tensor) -> Tensor:
 def draw_switches(posterior: SwitchPosterior) -> Switches:
     """z ~ q(z | X), with its log-probability, through which a score-function gradient flows."""
     weights = draw_positions(posterior.probabilities)
-    log_probabilities = posterior.logits.log_softmax(0)
-    return Switches(weights, (weights * log_probabilities).sum((0, 1, 2)))
+    return Switches(weights, (weights * posterior.probabilities).sum(0).log().sum((0, 1)))
 
 
 def uniform_switches(conv: int, pooling: int, count: int) -> Tensor:
@@ -74,8 +71,8 @@ class SwitchNetwork(nn.Module):
     Args:
         conv: side of the maps that are pooled.
         pooling: p.
-        count: n, blocks a side; where p·n > conv the last blocks are short, and their padded positions get
-            probability zero.
+        count: n, blocks a side; where p·n > conv the last blocks are short: their padded positions are read as
+            zeros and get probability zero.
         hidden: tanh units.
     """
 
@@ -92,45 +89,81 @@ class SwitchNetwork(nn.Module):
 
     def forward(self, blocks: Tensor) -> SwitchPosterior:
         """q(z | X) of the blocks [p², K, n², B]."""
-        if self.padded is not None:
-            blocks = blocks.masked_fill(self.padded, 0.0)
-        flat = blocks.reshape(blocks.shape[0], -1)
         # tanh a = 2σ(2a) − 1, with the factors in the weights: the sigmoid is the faster of the two.
-        hidden = torch.addmm(2 * self.hidden_bias, 2 * self.hidden_weight, flat).sigmoid()
-        logits = torch.addmm(self.bias - self.weight.sum(1, keepdim=True), 2 * self.weight, hidden)
-        logits = logits.view(blocks.shape)
-        if self.padded is not None:
-            logits = logits.masked_fill(self.padded, _NEVER)
-        pooled, probabilities, negentropy = _Pool.apply(logits, blocks)
-        return SwitchPosterior(probabilities, logits, pooled, (negentropy + self.log_choices).sum((0, 1)))
+        pooled, probabilities, negentropy = _StochasticPooling.apply(
+            blocks,
+            2 * self.hidden_weight,
+            2 * self.hidden_bias,
+            2 * self.weight,
+            self.bias - self.weight.sum(1, keepdim=True),
+            self.padded,
+        )
+        return SwitchPosterior(probabilities, pooled, (negentropy + self.log_choices).sum((0, 1)))
 
 
-class _Pool(torch.autograd.Function):
-    """Probabilities η = softmax(logits), pooled values Σ η·block and Σ η log η in one pass each way.
+class _StochasticPooling(torch.autograd.Function):
+    """From blocks [p², K, n², B] to Σ η·block, η and Σ η log η, a few dictionary elements at a time.
 
-    These element-wise steps over p² values a block are most of a training step; done one by one they
-    would each read and write all of it.
+    These small products and element-wise steps over p² values a block are most of a training step's memory
+    traffic; taken some elements at a time, forward and backward, what they pass to each other stays in the cache.
+    Only the blocks and η are kept for the backward pass, the hidden units are computed again.
     """
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, blocks: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        largest = logits.amax(0)
-        probabilities = (logits - largest).exp_()
-        total = probabilities.sum(0)
-        probabilities /= total
-        pooled = (probabilities * blocks).sum(0)
-        negentropy = (probabilities * logits).sum(0).sub_(largest).sub_(total.log_())
-        ctx.save_for_backward(probabilities, logits, blocks)
+    def _logits(part: Tensor, weights: tuple[Tensor, ...], padded: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The blocks as they are read, the hidden units and the logits, each [·, columns]."""
+        hidden_weight, hidden_bias, weight, bias = weights
+        if padded is not None:
+            part = part.masked_fill(padded, 0.0)
+        flat = part.flatten(1)
+        hidden = torch.addmm(hidden_bias, hidden_weight, flat).sigmoid_()
+        logits = torch.addmm(bias, weight, hidden)
+        if padded is not None:
+            logits.view(part.shape).masked_fill_(padded, _NEVER)
+        return flat, hidden, logits
+
+    @staticmethod
+    def forward(ctx: Any, blocks: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+        *weights, padded = arguments
+        probabilities = torch.empty_like(blocks)
+        pooled, negentropy = torch.empty_like(blocks[0]), torch.empty_like(blocks[0])
+        for part in slices(blocks):
+            flat, _, logits = _StochasticPooling._logits(blocks[:, part], tuple(weights), padded)
+            logits -= logits.amax(0)
+            eta = probabilities[:, part].flatten(1)
+            torch.exp(logits, out=eta)
+            total = eta.sum(0)
+            eta /= total
+            torch.sum(eta * flat, 0, out=pooled[part].view(-1))
+            negentropy[part] = (logits.mul_(eta).sum(0) - total.log_()).view(pooled[part].shape)
+        ctx.padded = padded
+        ctx.save_for_backward(blocks, probabilities, *weights)
         return pooled, probabilities, negentropy
 
     @staticmethod
     @once_differentiable
     def backward(
         ctx: Any, grad_pooled: Tensor, grad_probabilities: Tensor, grad_negentropy: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        probabilities, logits, blocks = ctx.saved_tensors
-        # Σ η log η has the gradient η (l − Σ η l), the same as that of Σ η l with l held fixed.
-        grad = torch.addcmul(grad_probabilities, blocks, grad_pooled).addcmul_(logits, grad_negentropy)
-        grad_blocks = probabilities * grad_pooled
-        mean = (probabilities * grad).sum(0)
-        return grad.sub_(mean).mul_(probabilities), grad_blocks
+    ) -> tuple[Tensor | None, ...]:
+        blocks, probabilities, *weights = ctx.saved_tensors
+        hidden_weight, _, weight, _ = weights
+        grads = [torch.zeros_like(each) for each in weights]
+        grad_blocks = torch.empty_like(blocks)
+        for part in slices(blocks):
+            flat, hidden, logits = _StochasticPooling._logits(blocks[:, part], tuple(weights), ctx.padded)
+            eta, to_pooled = probabilities[:, part].flatten(1), grad_pooled[part].reshape(-1)
+            # Σ η log η has the gradient η (l − Σ η l): that of Σ η l with l held fixed.
+            grad = torch.addcmul(grad_probabilities[:, part].flatten(1), flat, to_pooled)
+            grad.addcmul_(logits, grad_negentropy[part].reshape(-1))
+            grad.sub_((eta * grad).sum(0)).mul_(eta)
+            grads[3] += grad.sum(1, keepdim=True)
+            grads[2].addmm_(grad, hidden.T)
+            to_hidden = torch.ops.aten.sigmoid_backward(weight.T @ grad, hidden)
+            grads[1] += to_hidden.sum(1, keepdim=True)
+            grads[0].addmm_(to_hidden, flat.T)
+            to_blocks = grad_blocks[:, part].flatten(1)
+            torch.mul(eta, to_pooled, out=to_blocks)
+            to_blocks.addmm_(hidden_weight.T, to_hidden)
+        if ctx.padded is not None:
+            grad_blocks.masked_fill_(ctx.padded, 0.0)
+        return grad_blocks, *grads, None

@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from tests.vae.conftest import ONE_POOLING, TWO_POOLINGS, all_switches, build
 from vae.architecture import Architecture, Layer
-from vae.decoder import Decoder
+from vae.decoder import Decoder, _ExpectedUnpooling
 from vae.pooling import Switches, draw_positions, uniform_switches
 
 ARCHITECTURE = Architecture("small", 12, 2, (Layer(3, 3, 3), Layer(4, 2, 2), Layer(5, 2)))
@@ -65,17 +65,17 @@ def test_spread_with_drawn_switches_above():
     torch.testing.assert_close(total, expected_error(model, images, code), rtol=1e-4, atol=1e-5)
 
 
-def test_quadratic_gradients():
-    from vae.decoder import _Quadratic
-
+def test_expected_unpooling_gradients(monkeypatch):
+    monkeypatch.setattr("vae.blocks._SLICE_VALUES", 1)  # an element at a time
     torch.manual_seed(0)
-    half = torch.randn(2, 4, 4, dtype=torch.double)
-    eta = torch.rand(4, 2, 3, dtype=torch.double, requires_grad=True)
+    half = torch.randn(2, 4, 4, dtype=torch.double, requires_grad=True)
+    eta = torch.rand(4, 2, 3, 2, dtype=torch.double, requires_grad=True)
+    values = torch.randn(2, 3, 2, dtype=torch.double, requires_grad=True)
 
-    def quadratic(half, eta):
-        return _Quadratic.apply(half @ half.transpose(1, 2), eta)
+    def unpooled(eta, values, half):
+        return _ExpectedUnpooling.apply(eta, values, half @ half.transpose(1, 2))
 
-    assert torch.autograd.gradcheck(quadratic, (half.requires_grad_(), eta))
+    assert torch.autograd.gradcheck(unpooled, (eta, values, half))
 
 
 def test_prior_switches_are_uniform_and_never_padded():

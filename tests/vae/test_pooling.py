@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vae.pooling import SwitchNetwork, _Pool, draw_positions, draw_switches, uniform_switches
+from vae.pooling import SwitchNetwork, draw_positions, draw_switches, uniform_switches
 
 
 @pytest.fixture
@@ -50,11 +50,20 @@ def test_kl_against_the_definition(short_blocks):
     assert (posterior.kl >= 0).all()
 
 
-def test_fused_pooling_gradients():
+@pytest.mark.parametrize("values", [1, 2**16], ids=["an element at a time", "all at once"])
+@pytest.mark.parametrize("conv", [4, 3], ids=["whole blocks", "short blocks"])
+def test_gradients(conv, values, monkeypatch):
+    monkeypatch.setattr("vae.blocks._SLICE_VALUES", values)
     torch.manual_seed(2)
-    logits = torch.randn(4, 6, dtype=torch.double, requires_grad=True)
-    blocks = torch.randn(4, 6, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(_Pool.apply, (logits, blocks))
+    network = SwitchNetwork(conv=conv, pooling=2, count=2, hidden=3).double()
+    parameters = list(network.parameters())
+    blocks = torch.randn(4, 3, 4, 2, dtype=torch.double, requires_grad=True)
+
+    def pooled(blocks, *parameters):
+        posterior = network(blocks)
+        return posterior.probabilities, posterior.expected, posterior.kl
+
+    assert torch.autograd.gradcheck(pooled, (blocks, *parameters))
 
 
 def test_draws_follow_their_probabilities():

@@ -1,0 +1,117 @@
+"""The training step of the MNIST model against a large matrix product on the same threads.
+
+    python benchmarks/training_step.py            # all cores, then one
+    python benchmarks/training_step.py --batch 128
+
+Prints images/s, the model's own floating-point operations per second, those of a 2048³ product timed in turn with it,
+and their ratio: the figure to compare between machines. Operations are those of the equations (a valid
+convolution's k² products per value, and so on), not those that an implementation happens to spend.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from experiments.memory import keep_freed_memory
+from vae.architecture import TABLE2, Architecture
+from vae.decoder import Decoder
+from vae.encoder import Encoder
+from vae.estimators.contract import estimator_named
+from vae.labels import BayesianSVM
+from vae.model import VariationalAutoencoder
+from vae.training import Trainer
+
+SWITCH_HIDDEN, CODE_HIDDEN, SIDE = 9, 16, 2048
+
+
+def training_flops(architecture: Architecture) -> float:
+    """Floating-point operations of one image's forward and backward pass, two per multiplication.
+
+    A product costs the same again for each gradient it passes on: weights and input, but for the first
+    layer's, whose input is the image.
+    """
+    forward = backward = 0
+    channels = architecture.channels
+    for index, (layer, sizes) in enumerate(zip(architecture.layers, architecture.sizes, strict=True)):
+        convolution = layer.dictionary_size * channels * layer.kernel**2 * sizes.conv**2
+        forward += 2 * convolution  # encoder and decoder
+        backward += convolution * (1 if index == 0 else 2) + 2 * convolution
+        if layer.pooling > 1:
+            values = layer.dictionary_size * sizes.pooled**2 * layer.pooling**2
+            network = 2 * values * SWITCH_HIDDEN
+            quadratic = values * layer.pooling**2 if index == 0 else 0
+            forward += network + quadratic
+            backward += 2 * network + quadratic
+        channels = layer.dictionary_size
+    maps, side, _ = architecture.code_shape
+    network = 3 * maps * side * side * CODE_HIDDEN
+    return 2.0 * (forward + backward + 3 * network)
+
+
+def model_step(batch: int) -> Callable[[], object]:
+    """One optimisation step of the MNIST model on the bound of `batch` images."""
+    architecture = TABLE2["mnist"]
+    torch.manual_seed(0)
+    model = VariationalAutoencoder(
+        architecture,
+        Encoder(architecture, "relu", SWITCH_HIDDEN, CODE_HIDDEN),
+        Decoder(architecture, log_alpha=2.3),
+        BayesianSVM(math.prod(architecture.code_shape), 10, precision=1.0, gamma=1.0),
+        estimator_named("exact")(architecture.values, [0]),
+        "factorised",
+    )
+    trainer = Trainer(
+        model, total_steps=10**6, learning_rate=1e-4, noise_learning_rate=1e-4, warmup=0.01, weight_decay=0.0
+    )
+    images = torch.rand(batch, 1, 28, 28)
+    return lambda: trainer.step(images, None)
+
+
+def seconds(run: Callable[[], object], repeats: int) -> float:
+    """Mean wall time of one call."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        run()
+    return (time.perf_counter() - start) / repeats
+
+
+def measure(threads: int, batch: int, rounds: int) -> None:
+    """Times step and product in turn and prints the median of each and of their ratio."""
+    torch.set_num_threads(threads)
+    step = model_step(batch)
+    left, right = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE)
+    per_image = training_flops(TABLE2["mnist"])
+    seconds(step, 5)
+    steps, products = [], []
+    for _ in range(rounds):
+        steps.append(seconds(step, 10))
+        products.append(seconds(lambda: left @ right, 2))
+    ratios = [(batch * per_image / s) / (2 * SIDE**3 / p) for s, p in zip(steps, products, strict=True)]
+    rate = batch / statistics.median(steps)
+    print(
+        f"{threads} thread(s), batch {batch}: {rate:,.0f} images/s, {rate * per_image / 1e9:.1f} GFLOP/s; product "
+        f"{2 * SIDE**3 / statistics.median(products) / 1e9:.0f} GFLOP/s; ratio {statistics.median(ratios):.2f} "
+        f"({min(ratios):.2f} to {max(ratios):.2f} over {rounds} rounds)"
+    )
+
+
+def main() -> None:
+    """Measures with all cores and with one."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=64, help="images a step")
+    parser.add_argument("--rounds", type=int, default=7, help="how often step and product are timed in turn")
+    arguments = parser.parse_args()
+    keep_freed_memory()
+    print(f"{training_flops(TABLE2['mnist']) / 1e6:.1f} MFLOP an image, forward and backward")
+    for threads in sorted({torch.get_num_threads(), 1}, reverse=True):
+        measure(threads, arguments.batch, arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
