@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from torch import Tensor
 
 from data.seeds import seed_of
+from experiments.augmentation import shifted
 from experiments.errors import UserError
-from experiments.supervised import seeded, shifted
+from experiments.randomness import seeded
 from experiments.systems.contract import Learner, Task
 from vae.architecture import Architecture, architecture_for, architecture_named
 from vae.decoder import Decoder

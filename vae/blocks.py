@@ -132,10 +132,10 @@ def block_matrix(filters: Tensor, pooling: int) -> Tensor:
     Returns:
         [p²·K, C·w²], rows ordered by position and then by filter.
     """
-    return _BlockMatrix.apply(filters, pooling)
+    return filters.flatten(1) if pooling == 1 else _BlockMatrix.apply(filters, pooling)
 
 
-_SLICE_VALUES = 2**16  # of a slice: a few arrays of this many single-precision values fit a core's cache
+_SLICE_VALUES = 2**18  # of a slice: 1 MiB in single precision, a few of which fit a core's share of the cache
 
 
 def slices(blocks: Tensor) -> Iterator[slice]:

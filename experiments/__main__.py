@@ -1,0 +1,162 @@
+"""`python -m experiments`: run, plan, status, trial, check, split, sync."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from data.errors import DataError
+from experiments.errors import UserError
+
+# PyTorch, Ray and MLflow take seconds to import: each command imports what it needs, when it needs it.
+
+STOPPED = 130  # exit code of a command that SIGINT ended
+app = typer.Typer(
+    help="Trials and sweeps of labelled proportions, kept in a store and in MLflow.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Params = Annotated[Path, typer.Option("--params", help="the settings", metavar="FILE")]
+Store = Annotated[Path, typer.Option("--store", help="the folder of all trials ever run", metavar="DIR")]
+PARAMS, STORE = Path("params.yaml"), Path("experiments/store")
+
+
+@app.command()
+def run(params: Params = PARAMS, store: Store = STORE) -> None:
+    """Runs what the active profile asks for and was not run yet; writes results.csv and the gallery."""
+    from experiments.config import load
+    from experiments.grid import Layout
+
+    config = load(params)
+    from experiments import launch
+
+    if not launch.run(config, Layout(store=store), " ".join(["python -m experiments", *sys.argv[1:]])):
+        raise typer.Exit(STOPPED)
+
+
+@app.command()
+def plan(params: Params = PARAMS, store: Store = STORE) -> None:
+    """Shows what `run` would run, and what it would cost."""
+    from experiments.config import load
+    from experiments.cost import Costs
+    from experiments.grid import Layout, trials
+    from experiments.overview import print_plan
+    from experiments.resources import here
+    from experiments.trial import set_up
+    from experiments.trials import TrialStore
+
+    config, layout = load(params), Layout(store=store)
+    wanted, resources, kept = trials(config, layout), here(config.params.compute), TrialStore(store)
+    costs = Costs(wanted, kept, layout, set_up(resources.cpus, resources.gpus > 0))
+    print_plan(wanted, kept, costs, resources)
+
+
+@app.command()
+def status(params: Params = PARAMS, store: Store = STORE) -> None:
+    """Shows which trials are done, running, failed and missing, and how to go on."""
+    from experiments.config import load
+    from experiments.grid import Layout, trials
+    from experiments.overview import print_status
+    from experiments.trials import TrialStore
+
+    print_status(trials(load(params), Layout(store=store)), TrialStore(store))
+
+
+@app.command()
+def trial(
+    system: Annotated[str | None, typer.Option(help="its name in params.yaml")] = None,
+    proportion: Annotated[float | None, typer.Option(help="of the training labels, above 0 and at most 1")] = None,
+    xi: Annotated[str | None, typer.Option(help="auto or a number, for systems that use it")] = None,
+    seed: Annotated[int, typer.Option(help="repetition, counted from 0", min=0)] = 0,
+    identity: Annotated[
+        str | None, typer.Option("--id", help="instead: the start of an identity in the profile")
+    ] = None,
+    params: Params = PARAMS,
+    store: Store = STORE,
+) -> None:
+    """Runs one trial in this process, with neither Ray nor MLflow."""
+    from experiments import single
+    from experiments.config import load
+    from experiments.grid import Layout
+
+    config, layout = load(params), Layout(store=store)
+    if identity is not None:
+        chosen = single.by_identity(config, layout, identity)
+    else:
+        chosen = single.by_cell(config, layout, system, proportion, xi, seed)
+    try:
+        single.run(config, layout, chosen)
+    except KeyboardInterrupt:
+        print("stopped half-way: the same command goes on from the last checkpoint")
+        raise typer.Exit(STOPPED) from None
+
+
+@app.command()
+def check(params: Params = PARAMS) -> None:
+    """Says whether the settings are in order; reads no data and starts nothing."""
+    from experiments.config import load
+    from experiments.grid import cells
+
+    config = load(params)
+    profile = config.profile
+    print(
+        f"{params} is in order: profile {config.params.profile!r} asks for {len(list(cells(config)))} trials of "
+        f"{', '.join(profile.systems)} on {config.dataset}, {profile.repetitions} repetitions"
+    )
+
+
+@app.command()
+def data(
+    stage: Annotated[Literal["download", "prepare", "split"], typer.Argument(help="what to make")],
+    params: Params = PARAMS,
+) -> None:
+    """Makes one stage of the dataset of the settings, as `python -m data` does for any."""
+    from data import __main__ as commands
+    from experiments.config import load
+
+    config = load(params)
+    source = config.params.data.source
+    stages = {
+        "download": lambda: commands.download(config.dataset, Path(source) if source else None),
+        "prepare": lambda: commands.prepare(config.dataset),
+        "split": lambda: commands.split(config.dataset, config.profile.repetitions),
+    }
+    stages[stage]()
+
+
+@app.command()
+def sync(params: Params = PARAMS, store: Store = STORE) -> None:
+    """Logs to MLflow whatever it lacks of the profile's trials; never anything twice."""
+    from experiments.config import load
+    from experiments.grid import Layout, trials
+    from experiments.tracker import ARTIFACTS, tracking_uri
+    from experiments.tracker import check as check_server
+    from experiments.trials import TrialStore
+
+    config, kept = load(params), TrialStore(store)
+    wanted, uri = trials(config, Layout(store=store)), tracking_uri(config)
+    check_server(uri)
+    from experiments import tracking
+
+    with kept.alone():
+        record = tracking.Record(uri, config.dataset, ARTIFACTS)
+        parent = record.sweep(config.params.profile, config.resolved())
+        logged = tracking.sync(record, parent, wanted, kept)
+    print(f"{logged} of {len(wanted)} trials logged to {uri}, the others were there or are not run")
+
+
+def main() -> None:
+    """The commands, with a user's mistake told in one message and exit code 2."""
+    try:
+        app(prog_name="python -m experiments")
+    except (UserError, DataError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,261 @@
+"""params.yaml as a typed value; whatever is wrong with it is refused before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from data import catalog
+from experiments.errors import UserError
+from experiments.systems import contract
+
+Path_ = tuple[str | int, ...]
+
+
+def _number(value: Any) -> float | None:
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if plain and math.isfinite(value) else None
+
+
+def _proportion(value: Any) -> float:
+    number = _number(value)
+    if number is None or not 0 < number <= 1:
+        raise ValueError("must be a number above 0 and at most 1")
+    return number
+
+
+def _xi(value: Any) -> float | str:
+    number = _number(value)
+    if value != "auto" and (number is None or number < 0):
+        raise ValueError("must be auto or a number, 0 or more")
+    return "auto" if number is None else number
+
+
+def _share_of_gpus(value: Any) -> float | None:
+    number = _number(value)
+    if value is not None and (number is None or number < 0 or (number > 1 and number % 1)):
+        raise ValueError("must be null, 0, a fraction of 1, or a whole number of GPUs")
+    return number
+
+
+def _system(value: Any) -> str:
+    known = contract.names()
+    if value not in known:
+        raise ValueError(f"unknown system: known are {', '.join(known)}")
+    return value
+
+
+def _dataset(value: Any) -> str:
+    if value not in catalog.CATALOG:
+        raise ValueError(f"unknown dataset: known are {', '.join(sorted(catalog.CATALOG))}")
+    return value
+
+
+Proportion = Annotated[float, BeforeValidator(_proportion)]
+Xi = Annotated[float | str, BeforeValidator(_xi)]
+SystemName = Annotated[str, BeforeValidator(_system)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class XiStudy(_Section):
+    """Extra trials for the figure of accuracy against ξ."""
+
+    systems: list[SystemName] = Field(min_length=1)
+    proportions: list[Proportion] = Field(min_length=1)
+    xi: list[Xi] = Field(min_length=1)
+
+
+class Profile(_Section):
+    """A grid {system × proportion × ξ × repetition}."""
+
+    systems: list[SystemName] = Field(min_length=1)
+    proportions: list[Proportion] = Field(min_length=1)
+    xi: list[Xi] = Field(min_length=1)
+    repetitions: Count
+    xi_study: XiStudy | None = None
+
+
+class Data(_Section):
+    """Where the data stages take official files from."""
+
+    source: str | None = None
+
+
+class Compute(_Section):
+    """What a trial gets; null is chosen sensibly (see `experiments.resources`)."""
+
+    workers: Count | None = None
+    cpus_per_trial: Count | None = None
+    gpus_per_trial: Annotated[float | None, BeforeValidator(_share_of_gpus)] = None
+
+
+class Tracking(_Section):
+    """Where MLflow is; null is MLFLOW_TRACKING_URI, or sqlite:///mlflow.db."""
+
+    uri: str | None = None
+
+
+class _Params(_Section):
+    dataset: Annotated[str, BeforeValidator(_dataset)]
+    data: Data = Data()
+    profile: str
+    profiles: dict[str, Profile]
+    compute: Compute = Compute()
+    tracking: Tracking = Tracking()
+    systems: dict[SystemName, dict[str, Any] | None]
+
+
+class Config:
+    """A params.yaml that holds: `params` as it is, `settings` of every system it names, the active `profile`."""
+
+    def __init__(self, params: _Params, settings: Mapping[str, BaseModel], origin: Path) -> None:
+        self.params = params
+        self.settings = settings
+        self.origin = origin
+
+    @property
+    def dataset(self) -> str:
+        return self.params.dataset
+
+    @property
+    def profile(self) -> Profile:
+        """The active profile."""
+        return self.params.profiles[self.params.profile]
+
+    def resolved(self) -> dict[str, Any]:
+        """What this sweep runs on, as plain values: the active profile and its systems' whole settings."""
+        study = self.profile.xi_study.systems if self.profile.xi_study else []
+        systems = dict.fromkeys([*self.profile.systems, *study])
+        return {
+            "dataset": self.dataset,
+            "profile": self.params.profile,
+            **self.profile.model_dump(mode="json"),
+            "compute": self.params.compute.model_dump(mode="json"),
+            "settings": {name: self.settings[name].model_dump(mode="json") for name in systems},
+        }
+
+
+def load(path: Path) -> Config:
+    """Reads and checks a params.yaml, the whole of it.
+
+    UserError where it is missing or not YAML, and where keys, types or values in it are wrong: then its message
+    has one line for each, with the path of the key, the value and what is allowed.
+    """
+    content = _read(path)
+    sections = {contract.get(name).shares: (dict[str, Any], {}) for name in contract.names()}
+    schema = create_model("Params", __base__=_Params, **sections)
+    mistakes: list[str] = []
+    try:
+        params = schema.model_validate(content)
+    except ValidationError as error:
+        raise UserError(_refusal(path, [_told(schema, found) for found in error.errors()])) from None
+    if params.profile not in params.profiles:
+        mistakes.append(f"profile = {params.profile!r}: unknown profile: known are {', '.join(params.profiles)}")
+    settings = {}
+    for name in _used(params):
+        found = _settings(name, params)
+        if isinstance(found, BaseModel):
+            settings[name] = found
+        else:
+            mistakes += [mistake for mistake in found if mistake not in mistakes]
+    if mistakes:
+        raise UserError(_refusal(path, mistakes))
+    return Config(params, settings, path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    # ruamel.yaml, not PyYAML: DVC reads with it too, so both see the same numbers (1e-3 is one in YAML 1.2 only).
+    try:
+        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist: name another file with --params") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    except YAMLError as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} is not a mapping of settings but {type(content).__name__}: write `key: value` lines")
+    return content
+
+
+def _used(params: _Params) -> list[str]:
+    """Systems that the file names, in order: those with a section and those in any profile."""
+    used = dict.fromkeys(params.systems)
+    for profile in params.profiles.values():
+        used |= dict.fromkeys(profile.systems)
+        used |= dict.fromkeys(profile.xi_study.systems if profile.xi_study else [])
+    return list(used)
+
+
+def _settings(name: str, params: _Params) -> BaseModel | list[str]:
+    """A system's settings, the shared section's under its own; or what is wrong with them."""
+    system = contract.get(name)
+    own, shared = params.systems.get(name) or {}, getattr(params, system.shares)
+    try:
+        return system.Settings.model_validate({**shared, **own})
+    except ValidationError as error:
+        mistakes = []
+        for found in error.errors():
+            key = found["loc"][:1]
+            section = ("systems", name) if not key or key[0] in own or key[0] not in shared else (system.shares,)
+            mistakes.append(_told(system.Settings, found, section))
+        return mistakes
+
+
+def _refusal(path: Path, mistakes: list[str]) -> str:
+    if len(mistakes) == 1:
+        return f"{path}: {mistakes[0]}"
+    return f"{path} has {len(mistakes)} mistakes:" + "".join(f"\n  {mistake}" for mistake in mistakes)
+
+
+def _told(schema: type[BaseModel], found: Mapping[str, Any], section: Path_ = ()) -> str:
+    """One of pydantic's findings as the path of the key, its value and what is allowed."""
+    inner = tuple(part for part in found["loc"] if part != "[key]")
+    path = _dotted((*section, *inner))
+    if found["type"] == "extra_forbidden":
+        allowed = sorted(_model_at(schema, inner[:-1]).model_fields)
+        close = difflib.get_close_matches(str(inner[-1]), allowed, n=1)
+        hint = f" (did you mean {close[0]}?)" if close else ""
+        return f"{path}: unknown key{hint}: allowed here are {', '.join(allowed)}"
+    if found["type"] == "missing":
+        return f"{path}: is missing"
+    message = found["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    if not inner or "[key]" in found["loc"]:
+        return f"{path}: {message}"
+    return f"{path} = {_short(found['input'])}: {message}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _dotted(path: Path_) -> str:
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return text.removeprefix(".") or "the file"
+
+
+def _model_at(schema: type[BaseModel], path: Path_) -> type[BaseModel]:
+    """The model that checks the mapping at that path."""
+    for part in path:
+        field = schema.model_fields.get(str(part))
+        if field is not None:  # otherwise a key of a mapping, whose values the model found before checks
+            schema = _first_model(field.annotation) or schema
+    return schema
+
+
+def _first_model(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for model in map(_first_model, get_args(annotation)) if model), None)

@@ -1,0 +1,136 @@
+"""The trials that a profile asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from data.splits import Splits
+from data.store import ImageStore
+from experiments.config import Config
+from experiments.errors import UserError
+from experiments.identity import identity
+from experiments.systems import contract
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where things lie; relative to the folder that the commands are run in."""
+
+    data: Path = Path("data")
+    store: Path = Path("experiments/store")
+    results: Path = Path("experiments/results.csv")
+    gallery: Path = Path("experiments/gallery")
+
+    def absolute(self) -> Layout:
+        """The same places, for a process that may work in another folder."""
+        return Layout(*(getattr(self, field.name).absolute() for field in fields(self)))
+
+    def processed(self, dataset: str) -> Path:
+        return self.data / "processed" / dataset
+
+    def splits(self, dataset: str) -> Path:
+        return self.data / "splits" / dataset
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial of the grid, and the identity that its result is kept under."""
+
+    identity: str
+    dataset: str
+    system: str
+    proportion: float
+    xi: float | str | None
+    seed: int
+    settings: dict[str, Any]
+    labelled: int  # training images whose labels it may use
+
+    @property
+    def mapping(self) -> dict[str, Any]:
+        """The plain mapping that is hashed."""
+        names = ("dataset", "system", "proportion", "xi", "seed", "settings")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Sorts by system, proportion, ξ (auto first, then by value) and seed."""
+        xi = -1.0 if isinstance(self.xi, str) or self.xi is None else self.xi
+        return self.system, self.proportion, xi, self.seed
+
+    def __str__(self) -> str:
+        xi = "" if self.xi is None else f" ξ={xi_text(self.xi)}"
+        return f"{self.system} {percent(self.proportion)}{xi} seed {self.seed}"
+
+
+def percent(proportion: float) -> str:
+    """A proportion as people read it: 0.01 is "1%"."""
+    return f"{100 * proportion:.6g}%"
+
+
+def xi_text(xi: float | str | None) -> str:
+    """ξ as params.yaml asks for it: "auto", a number without needless zeros, or nothing."""
+    return "" if xi is None else xi if isinstance(xi, str) else f"{xi:.15g}"
+
+
+def cells(config: Config) -> Iterator[tuple[str, float, float | str | None, int]]:
+    """(system, proportion, ξ, seed) of every trial of the active profile and its ξ study, each once.
+
+    ξ is None for a system that does not use it, so its trials at several ξ are one.
+    """
+    profile = config.profile
+    blocks = [profile] if profile.xi_study is None else [profile, profile.xi_study]
+    seen = set()
+    for block in blocks:
+        for system in block.systems:
+            uses_xi = contract.get(system).uses_xi
+            for proportion in block.proportions:
+                for xi in block.xi if uses_xi else [None]:
+                    for seed in range(profile.repetitions):
+                        cell = (system, proportion, xi, seed)
+                        if cell not in seen:
+                            seen.add(cell)
+                            yield cell
+
+
+def make_trial(config: Config, layout: Layout, cell: tuple[str, float, float | str | None, int]) -> Trial:
+    """The trial at one cell. DataError where its data or split is not there."""
+    return next(_identified(config, layout, [cell]))
+
+
+def trials(config: Config, layout: Layout) -> list[Trial]:
+    """All trials of the active profile, in the order of `Trial.order`.
+
+    DataError, naming the command that makes it, where data or splits are missing, UserError where there are
+    fewer repetitions on disk than the profile asks for, or the splits are of other images.
+    """
+    splits = Splits.open(layout.splits(config.dataset))
+    wanted = config.profile.repetitions
+    if splits.repetitions < wanted:
+        raise UserError(
+            f"profile {config.params.profile!r} asks for {wanted} repetitions, {splits.folder} has "
+            f"{splits.repetitions}: run `python -m data split {config.dataset} --repetitions {wanted}`"
+        )
+    return sorted(_identified(config, layout, list(cells(config))), key=lambda trial: trial.order)
+
+
+def _identified(config: Config, layout: Layout, wanted: list[tuple]) -> Iterator[Trial]:
+    store = ImageStore.open(layout.processed(config.dataset))
+    splits = Splits.open(layout.splits(config.dataset))
+    if splits.data != store.fingerprint:
+        raise UserError(
+            f"{splits.folder} was cut from other images than {layout.processed(config.dataset)} holds: "
+            f"run `python -m data split {config.dataset} --repetitions {config.profile.repetitions}`"
+        )
+    parts: dict[tuple[int, float], tuple[str, int]] = {}
+    for system, proportion, xi, seed in wanted:
+        if (seed, proportion) not in parts:
+            labelled = len(splits.labelled(seed, proportion))
+            parts[seed, proportion] = splits.fingerprint(seed, proportion), labelled
+        split, labelled = parts[seed, proportion]
+        settings = config.settings[system].model_dump(mode="json")
+        trial = Trial("", config.dataset, system, proportion, xi, seed, settings, labelled)
+        name = identity(trial.mapping, data=store.fingerprint, split=split, version=contract.get(system).version)
+        yield replace(trial, identity=name)

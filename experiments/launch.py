@@ -1,0 +1,118 @@
+"""A sweep from its settings to results.csv and the gallery."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from experiments import sweep
+from experiments.config import Config
+from experiments.cost import Costs
+from experiments.grid import Layout, Trial, trials
+from experiments.live import Live, duration
+from experiments.progress import Progress
+from experiments.provenance import machine, revision, versions
+from experiments.resources import Resources, gpus, here
+from experiments.results import row, write_gallery, write_results
+from experiments.tracker import Tracker, check, tracking_uri
+from experiments.trial import set_up
+from experiments.trials import TrialStore
+
+PROBE_SECONDS = 0.1  # for the cost of one system at one proportion, where nothing is known of it
+
+
+def longest_first(pending: Sequence[Trial], costs: Costs) -> dict[str, float]:
+    """Expected seconds by identity, the longest first: the last ones to end are short, and no worker idles long."""
+    seconds = {trial.identity: costs.seconds(trial, PROBE_SECONDS) for trial in pending}
+    return dict(sorted(seconds.items(), key=lambda item: -item[1]))
+
+
+def run(config: Config, layout: Layout, command: str) -> bool:
+    """Runs what the active profile asks for and the store does not have yet; False where it was stopped half-way.
+
+    Whatever cannot work is refused before any trial starts, with a UserError or DataError.
+    """
+    started = time.time()
+    wanted, resources, store = trials(config, layout), here(config.params.compute), TrialStore(layout.store)
+    check(tracking_uri(config))
+    with store.alone():
+        pending = [trial for trial in wanted if store.folder(trial.identity).result() is None]
+        reused = len(wanted) - len(pending)
+        device = set_up(resources.cpus, resources.gpus > 0)
+        with Live() as live:
+            live.note(f"{len(wanted)} trials: {reused} reused, {len(pending)} to run, {resources}")
+            expected = longest_first(pending, Costs(wanted, store, layout, device))
+            tracker = Tracker(config, wanted, store)
+            stopped = False
+            try:
+                if pending:
+                    progress = Progress(expected, resources.workers, reused)
+                    by_name = {trial.identity: trial for trial in pending}
+                    ordered = [by_name[identity] for identity in expected]
+                    sweep.run(ordered, store, layout, resources, progress, tracker, live)
+                    stopped = len(progress.ended) < len(pending)
+            except KeyboardInterrupt:
+                stopped = True
+            finally:
+                live.show("waiting for MLflow")
+                tracker.close()
+        rows = [row(trial, store, tracker.runs) for trial in wanted]
+        counts = {status: sum(r["status"] == status for r in rows) for status in ("done", "failed", "missing")}
+        facts = _facts(config, command, resources, started, wanted, store) | {"trials": {**counts, "reused": reused}}
+        write_results(layout.results, rows)
+        write_gallery(layout.gallery, wanted, store, facts)
+    _say(counts, reused, rows, tracker, stopped, time.time() - started, layout)
+    return not stopped
+
+
+def _facts(
+    config: Config, command: str, resources: Resources, started: float, wanted: Sequence[Trial], store: TrialStore
+) -> dict[str, Any]:
+    finished = time.time()
+    results = [result for trial in wanted if (result := store.folder(trial.identity).result())]
+    return {
+        "dataset": config.dataset,
+        "profile": config.params.profile,
+        "command": command,
+        "params": config.resolved(),
+        "versions": versions(),
+        **revision(),
+        "machine": machine(gpus()),
+        "workers": resources.workers,
+        "started": _clock(started),
+        "finished": _clock(finished),
+        "wall_seconds": finished - started,
+        "trial_seconds": sum(result["seconds"] for result in results),
+    }
+
+
+def _clock(moment: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+
+def _say(
+    counts: dict[str, int],
+    reused: int,
+    rows: Sequence[dict[str, Any]],
+    tracker: Tracker,
+    stopped: bool,
+    seconds: float,
+    layout: Layout,
+) -> None:
+    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count or status == "done")
+    again = f" ({reused} of them before)" if reused else ""
+    print(f"{told}{again} in {duration(seconds)}: {layout.results}")
+    for failed in (r for r in rows if r["status"] == "failed"):
+        xi = f" ξ={failed['xi']}" if failed["xi"] else ""
+        name = f"{failed['system']} at {failed['proportion']:g}{xi}, seed {failed['seed']}"
+        print(f"failed: {failed['trial_id']} ({name}): {failed['reason']}")
+    if counts["failed"]:
+        print("failed trials are tried again by the next `python -m experiments run`")
+    if tracker.error is not None:
+        print(
+            f"MLflow missed part of this sweep ({type(tracker.error).__name__}: {tracker.error}); "
+            "nothing else is lost: `python -m experiments sync` logs it"
+        )
+    if stopped:
+        print("stopped half-way: `python -m experiments run` goes on from here")

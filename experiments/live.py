@@ -1,0 +1,67 @@
+"""The live line of a sweep: done, running, failed, reused, time left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import AbstractContextManager
+from typing import TextIO
+
+PLAIN_SECONDS = 10.0  # between two lines where nobody watches
+WATCHED_SECONDS = 0.25
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them: 42 s, 3 min 20 s, 2 h 05 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+class Live(AbstractContextManager["Live"]):
+    """Shows one line: on a terminal it is rewritten, elsewhere a new one is printed at most every 10 seconds."""
+
+    def __init__(self, stream: TextIO = sys.stderr) -> None:
+        self.stream = stream
+        self.shown_at, self.shown = -PLAIN_SECONDS, ""
+        self.status = None
+        if stream.isatty():
+            from rich.console import Console
+
+            self.status = Console(file=stream).status("starting")
+
+    def __enter__(self) -> Live:
+        if self.status:
+            self.status.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.status:
+            self.status.stop()
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for another line."""
+        return time.monotonic() - self.shown_at >= (WATCHED_SECONDS if self.status else PLAIN_SECONDS)
+
+    def show(self, line: str) -> None:
+        """Shows the line, unless it is the one shown already."""
+        self.shown_at = time.monotonic()
+        if line == self.shown:
+            return
+        self.shown = line
+        if self.status:
+            self.status.update(line)
+        else:
+            print(line, file=self.stream, flush=True)
+
+    def note(self, line: str) -> None:
+        """Prints a line that stays."""
+        if self.status:
+            self.status.console.print(line, markup=False, highlight=False)
+        else:
+            print(line, file=self.stream, flush=True)

@@ -1,0 +1,63 @@
+"""How many trials run at once, and what each of them gets."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from experiments.config import Compute
+from experiments.errors import UserError
+from experiments.provenance import cores
+
+WORKERS_PER_GPU = 8  # a trial of small images fills a fraction of a GPU, but each process holds half a GiB of it
+
+
+@dataclass(frozen=True)
+class Resources:
+    """`workers` trials at once, each with `cpus` CPUs, as many threads, and `gpus`: 0, a share of one, or several."""
+
+    workers: int
+    cpus: int
+    gpus: float
+
+    def __str__(self) -> str:
+        gpus = f" and {self.gpus:.3g} GPU" if self.gpus else ""
+        return f"{self.workers} at once, each on {self.cpus} CPU{gpus}"
+
+
+def gpus() -> list[str]:
+    """Models of the GPUs that PyTorch can use here."""
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+
+
+def here(compute: Compute) -> Resources:
+    """What each trial gets on this machine. UserError where the params ask for more than there is."""
+    return resolve(compute, cores(), torch.cuda.device_count())
+
+
+def resolve(compute: Compute, cores: int, gpus: int) -> Resources:
+    """What `compute` asks for on a machine with that many CPU cores and GPUs; what is null is chosen.
+
+    A trial gets 1 CPU; there are as many workers as CPUs hold, or, with GPUs, at most 8 for each GPU, and
+    then a trial gets the share of a GPU that lets all of them in. UserError where more is asked for than there is.
+    """
+    cpus = compute.cpus_per_trial or 1
+    if cpus > cores:
+        raise UserError(f"compute.cpus_per_trial = {cpus}: this machine has {cores} CPUs")
+    share = compute.gpus_per_trial
+    if share and share > gpus:
+        found = f"has {gpus}" if gpus else "has none that PyTorch can use"
+        raise UserError(
+            f"compute.gpus_per_trial = {share:g}: this machine {found}; "
+            "set it to 0 to run on CPUs, or to null to have it chosen"
+        )
+    workers = compute.workers or max(1, cores // cpus)
+    if share is None and gpus:
+        workers = compute.workers or min(workers, WORKERS_PER_GPU * gpus)
+        share = 1 / math.ceil(workers / gpus)
+    elif share:
+        room = math.floor(1 / share + 1e-9) * gpus if share <= 1 else int(gpus // share)
+        workers = min(workers, room)
+    return Resources(workers, cpus, share or 0.0)

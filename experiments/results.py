@@ -1,0 +1,87 @@
+"""What a sweep leaves for the report: results.csv, and the gallery beside it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.files import write_json, write_whole
+from experiments.grid import Trial, xi_text
+from experiments.trials import TrialStore
+
+COLUMNS = (
+    "trial_id", "dataset", "system", "proportion", "xi", "seed", "labelled", "status", "top1", "top5", "elbo", "epochs",
+    "train_seconds", "images_per_second", "test_ms_per_image", "device", "git_sha", "mlflow_run_id",
+    "xi_value", "best_epoch", "kl_switches", "reason",
+)  # fmt: skip
+CAPTIONS = {
+    "reconstructions": "validation images above their reconstructions",
+    "samples": "samples from the prior",
+}
+
+
+def row(trial: Trial, store: TrialStore, runs: Mapping[str, str]) -> dict[str, Any]:
+    """The trial's row; a trial that is neither done nor failed is missing."""
+    folder = store.folder(trial.identity)
+    found = folder.result()
+    failure = folder.failure() if found is None else None
+    known = {
+        **(found or {}),
+        "trial_id": trial.identity,
+        "dataset": trial.dataset,
+        "system": trial.system,
+        "proportion": trial.proportion,
+        "xi": xi_text(trial.xi),
+        "seed": trial.seed,
+        "labelled": trial.labelled,
+        "status": "done" if found else "failed" if failure else "missing",
+        "mlflow_run_id": runs.get(trial.identity),
+        "reason": failure and failure["reason"],
+    }
+    return {name: "" if known.get(name) is None else known[name] for name in COLUMNS}
+
+
+def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Writes the rows, in their order, as a CSV file, whole."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, lambda stream: stream.write(text.getvalue().encode()))
+
+
+def write_gallery(folder: Path, trials: Sequence[Trial], store: TrialStore, facts: Mapping[str, Any]) -> None:
+    """Makes the gallery anew: `sweep.json`, which holds `facts`, and each system's pictures of one trial.
+
+    That is the done trial that drew any with the largest proportion, ξ auto before others, the lowest seed.
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    pictures = []
+    shown: set[str] = set()
+    for trial in sorted(trials, key=lambda trial: (-trial.proportion, trial.xi != "auto", trial.order)):
+        source = store.folder(trial.identity)
+        drawn = source.pictures()
+        if trial.system in shown or not drawn or source.result() is None:
+            continue
+        shown.add(trial.system)
+        for kind, file in drawn.items():
+            name = f"{trial.identity}-{kind}.png"
+            shutil.copyfile(file, folder / name)
+            pictures.append(
+                {
+                    "file": name,
+                    "trial_id": trial.identity,
+                    "system": trial.system,
+                    "proportion": trial.proportion,
+                    "xi": xi_text(trial.xi),
+                    "kind": kind,
+                    "caption": CAPTIONS.get(kind, kind),
+                }
+            )
+    write_json(folder / "sweep.json", {**facts, "pictures": pictures})

@@ -1,0 +1,111 @@
+"""GoogLeNet (Szegedy et al. 2015, "Going deeper with convolutions", table 1) on the labelled images alone.
+
+Each convolution is followed by batch normalisation (Ioffe & Szegedy 2015): without it the 22 layers take a third
+of a short training to leave their plateau. It also carries gradients down to the stem, which is what the auxiliary
+classifiers were for; they are left out, as their authors later found that they add nothing to the early training
+and act as regularisers (Szegedy et al. 2016, section 4). Small images skip the first pooling, so that maps
+of more than one pixel reach the last modules.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from experiments.supervised import SupervisedLearner, SupervisedSettings, scaled
+from experiments.systems.contract import System, Task, register
+
+# Table 1, in its order: 1×1; 3×3 reduce, 3×3; 5×5 reduce, 5×5; pool projection. One group a map size.
+MODULES = (
+    ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
+    (
+        (192, 96, 208, 16, 48, 64),
+        (160, 112, 224, 24, 64, 64),
+        (128, 128, 256, 24, 64, 64),
+        (112, 144, 288, 32, 64, 64),
+        (256, 160, 320, 32, 128, 128),
+    ),
+    ((256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128)),
+)
+STEM = (64, 192)
+# First convolution by the image's shorter side: at least, kernel, stride, whether a pooling follows it.
+STEMS = ((128, 7, 2, True), (0, 5, 2, False))
+
+
+def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """A convolution with "same" borders, batch normalisation (which has the bias), ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Inception(nn.Module):
+    """Maps [b, inputs, h, w] to [b, outputs, h, w]: four branches side by side."""
+
+    def __init__(self, inputs: int, channels: tuple[int, ...]) -> None:
+        """`channels` is a row of MODULES."""
+        super().__init__()
+        one, reduce_three, three, reduce_five, five, pooled = channels
+        # The three 1×1 convolutions that read the module's input are one: the same numbers in a third of the calls.
+        self.split = (one, reduce_three, reduce_five)
+        self.pointwise = convolution(inputs, sum(self.split), 1)
+        self.three = convolution(reduce_three, three, 3)
+        self.five = convolution(reduce_five, five, 5)
+        self.pooled = nn.Sequential(nn.MaxPool2d(3, 1, 1), convolution(inputs, pooled, 1))
+        self.outputs = one + three + five + pooled
+
+    def forward(self, maps: Tensor) -> Tensor:
+        one, three, five = self.pointwise(maps).split(self.split, 1)
+        return torch.cat([one, self.three(three), self.five(five), self.pooled(maps)], 1)
+
+
+class GoogLeNet(nn.Module):
+    """Images [b, N_c, H, W], 28 pixels a side or more, to class scores [b, C]."""
+
+    def __init__(self, shape: tuple[int, int, int], classes: int, width: float, dropout: float) -> None:
+        """`shape` is (N_c, H, W); `width` multiplies all published widths, `dropout` is that before the last layer."""
+        super().__init__()
+        kernel, stride, pooling = next(stem for least, *stem in STEMS if min(shape[1:]) >= least)
+        first, channels = (scaled(channels, width) for channels in STEM)
+        layers: list[nn.Module] = [convolution(shape[0], first, kernel, stride)]
+        if pooling:
+            layers.append(nn.MaxPool2d(3, 2, 1))
+        layers += [convolution(first, first, 1), convolution(first, channels, 3)]
+        for group in MODULES:
+            layers.append(nn.MaxPool2d(3, 2, 1))
+            for row in group:
+                layers.append(Inception(channels, tuple(scaled(published, width) for published in row)))
+                channels = layers[-1].outputs
+        self.features = nn.Sequential(*layers)
+        self.dropout = nn.Dropout(dropout)
+        self.scores = nn.Linear(channels, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.scores(self.dropout(self.features(images).mean((2, 3))))
+
+
+class GoogLeNetSettings(SupervisedSettings):
+    """Sections `supervised` and `systems: googlenet` of params.yaml together."""
+
+    width: float = Field(gt=0, le=2, description="multiplier of the published widths")
+    dropout: float = Field(ge=0, lt=1, description="share of averaged maps dropped before the last layer")
+
+
+@register
+class GoogLeNetSystem(System):
+    """The row GoogLeNet of Table 1."""
+
+    name = "googlenet"
+    version = 1
+    shares = "supervised"
+    uses_xi = False
+    Settings = GoogLeNetSettings
+
+    def learner(self, task: Task, settings: GoogLeNetSettings) -> SupervisedLearner:
+        def network() -> GoogLeNet:
+            return GoogLeNet(task.store.shape, task.classes, settings.width, settings.dropout)
+
+        return SupervisedLearner(task, settings, network)

@@ -1,0 +1,103 @@
+"""Tells MLflow about a sweep while it runs, without making it wait: from a thread of the driver."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from experiments.config import Config
+from experiments.errors import UserError
+from experiments.grid import Trial
+from experiments.trials import TrialStore
+
+if TYPE_CHECKING:
+    from experiments.tracking import Record
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+ARTIFACTS = Path("mlartifacts")
+SERVER_SECONDS = 10.0  # that a tracking server may take to answer
+
+
+def tracking_uri(config: Config) -> str:
+    """Where MLflow is: `tracking.uri`, else MLFLOW_TRACKING_URI, else a SQLite file in this folder."""
+    return config.params.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def check(uri: str) -> None:
+    """UserError where a tracking server does not answer, or a SQLite file's folder is not there."""
+    if uri.startswith(("http://", "https://")):
+        try:
+            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SERVER_SECONDS).close()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            raise UserError(
+                f"the MLflow server {uri} does not answer ({reason}): start it, or name another place with "
+                "MLFLOW_TRACKING_URI or tracking.uri"
+            ) from None
+    elif uri.startswith("sqlite:///"):
+        folder = Path(uri.removeprefix("sqlite:///")).absolute().parent
+        if not os.access(folder, os.W_OK):
+            raise UserError(f"tracking.uri = {uri!r}: {folder} is not a folder that can be written")
+
+
+class Tracker:
+    """Takes note of what happens to trials, in order, and logs it from a thread of its own.
+
+    MLflow is imported and opened in that thread too. An error there ends the logging, not the sweep: it is kept
+    in `error`, and what was missed can be logged with `python -m experiments sync`.
+    """
+
+    def __init__(self, config: Config, trials: Sequence[Trial], store: TrialStore) -> None:
+        self.error: Exception | None = None
+        self.runs: dict[str, str] = {}  # identity -> run, complete once closed
+        self._config, self._trials, self._store = config, trials, store
+        self._open: dict[str, str] = {}  # trials that began and did not end -> run
+        self._notes: queue.SimpleQueue[Callable[[Record, str], Any] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        self._thread.start()
+
+    def begin(self, trial: Trial) -> None:
+        """The trial has begun, or begun again."""
+
+        def note(record: Record, parent: str) -> None:
+            self._open[trial.identity] = record.begin(trial, parent)
+
+        self._notes.put(note)
+
+    def row(self, trial: Trial, row: dict[str, float]) -> None:
+        """An epoch of the trial has ended."""
+        self._notes.put(lambda record, parent: record.log(record.runs[trial.identity], [row]))
+
+    def end(self, trial: Trial) -> None:
+        """The trial is done or has failed; the rest is in its folder."""
+
+        def note(record: Record, parent: str) -> None:
+            self._open.pop(trial.identity, None)
+            record.complete(trial, self._store.folder(trial.identity), parent)
+
+        self._notes.put(note)
+
+    def close(self) -> None:
+        """Waits until all of it is logged, and whatever earlier sweeps left out."""
+        self._notes.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            from experiments.tracking import Record, sync
+
+            record = Record(tracking_uri(self._config), self._config.dataset, ARTIFACTS)
+            parent = record.sweep(self._config.params.profile, self._config.resolved())
+            while (note := self._notes.get()) is not None:
+                note(record, parent)
+            for run in self._open.values():
+                record.stop(run)
+            sync(record, parent, self._trials, self._store)
+            self.runs = dict(record.runs)
+        except Exception as error:  # whatever the tracking store does, the trials are not lost with it
+            self.error = error

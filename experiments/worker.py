@@ -1,0 +1,53 @@
+"""What runs in a worker process: Ray Tune's view of a trial, one step an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+from ray import tune
+
+from experiments.grid import Layout, Trial
+from experiments.systems.contract import System
+from experiments.trial import Row, TrialFailed, epochs, set_up
+from experiments.trials import TrialStore
+
+ROW, OUTCOME, REASON = "row", "outcome", "reason"
+
+
+class Worker(tune.Trainable):
+    """Runs trial after trial in one process. Its config has what `task` makes under the key `task`.
+
+    A trial that fails ends like any other, with its reason in its folder: only a process that dies is
+    Tune's business.
+    """
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self.device = set_up(config["task"]["threads"], config["task"]["gpu"])
+        self.rows = self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.rows.close()
+        self.rows = self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> Generator[Row]:
+        task = config["task"]
+        trial, layout = task["trial"], task["layout"]
+        folder = TrialStore(layout.store).folder(trial.identity)
+        return epochs(trial, task["system"], layout, folder, self.device)
+
+    def step(self) -> dict[str, Any]:
+        try:
+            row = next(self.rows, None)
+        except TrialFailed as error:
+            return {OUTCOME: "failed", REASON: str(error), "done": True}
+        return {OUTCOME: "done", "done": True} if row is None else {ROW: row}
+
+    def cleanup(self) -> None:
+        self.rows.close()
+
+
+def task(trial: Trial, system: System, layout: Layout, threads: int, gpu: bool) -> dict[str, Any]:
+    """What a worker has to know. The system travels as a reference to its class, and data as paths."""
+    return {"trial": trial, "system": system, "layout": layout, "threads": threads, "gpu": gpu}

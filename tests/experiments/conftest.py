@@ -1,0 +1,138 @@
+"""A world for trials: synthetic images in a folder of its own, and toy systems that know how to go wrong."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from ruamel.yaml import YAML
+
+from experiments.systems import contract
+
+ROOT = Path(__file__).parents[2]
+TOYS = Path(__file__).parent / "toy"
+REPETITIONS = 3
+
+
+@pytest.fixture(scope="session")
+def toy_modules():
+    """The toys' two files; their systems are known only to tests that ask for them."""
+    sys.path.insert(0, str(TOYS))
+    contract.names()
+    real = dict(contract._systems)
+    import toy_data
+    import toy_systems
+
+    toys = {name: system for name, system in contract._systems.items() if name not in real}
+    for name in toys:
+        del contract._systems[name]
+    yield toy_data, toy_systems, toys
+    sys.path.remove(str(TOYS))
+
+
+@pytest.fixture(scope="session")
+def toy_images(toy_modules, tmp_path_factory):
+    root = tmp_path_factory.mktemp("images") / "data"
+    toy_modules[0].make(root, REPETITIONS)
+    return root
+
+
+@pytest.fixture(scope="session")
+def empty_db(tmp_path_factory):
+    """A database with MLflow's tables, which take seconds to make."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+class World:
+    """A folder with data and a params.yaml, and the commands run in it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.store = folder / "experiments/store"
+        self.results = folder / "experiments/results.csv"
+        path = os.pathsep.join([str(ROOT), str(TOYS)])
+        self.environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+        self.environment.pop("MLFLOW_TRACKING_URI", None)
+
+    def params(self, **changes):
+        """Writes params.yaml: one toy at one proportion, with the given top-level sections instead."""
+        profile = {"systems": ["toy"], "proportions": [0.1], "xi": ["auto"], "repetitions": 1}
+        sections = {
+            "dataset": "mnist-5k",
+            "profile": "default",
+            "profiles": {"default": {**profile, **changes.pop("default", {})}},
+            "compute": {"workers": 2},
+            "toys": {"epochs": 3},
+            "systems": {},
+            **changes,
+        }
+        with (self.folder / "params.yaml").open("w") as stream:
+            YAML(typ="safe").dump(sections, stream)
+
+    def start(self, *arguments):
+        """A command as a process of its own, its output captured."""
+        return subprocess.Popen(
+            [sys.executable, TOYS / "toy_main.py", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments, code=0):
+        """Runs a command to its end; its output and error output."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == code, f"{out}\n{err}"
+        return out, err
+
+
+@pytest.fixture
+def tracked(world, empty_db):
+    """A world whose MLflow database has its tables."""
+    shutil.copy(empty_db, world.folder / "mlflow.db")
+    return world
+
+
+@pytest.fixture
+def world(toy_images, toy_modules, tmp_path, monkeypatch):
+    """An empty world; this process is in it, and knows the toys."""
+    for name, system in toy_modules[2].items():
+        monkeypatch.setitem(contract._systems, name, system)
+    (tmp_path / "data").symlink_to(toy_images)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    world = World(tmp_path)
+    world.params()
+    return world
+
+
+@pytest.fixture
+def main(monkeypatch, capsys):
+    """Runs a command in this process; its exit code, output and error output."""
+    from experiments.__main__ import main as run_main
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["experiments", *arguments])
+        try:
+            run_main()
+            code = 0
+        except SystemExit as stop:
+            code = stop.code
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def cpu():
+    return torch.device("cpu")

@@ -1,0 +1,174 @@
+"""Sweeps on a real Ray: everything is run once, whatever happens on the way."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments.config import load
+from experiments.grid import Layout, trials
+from experiments.results import COLUMNS, row, write_results
+from experiments.systems import contract
+from experiments.trial import run
+from experiments.trials import TrialStore
+
+TIMINGS = {"train_seconds", "images_per_second", "test_ms_per_image", "mlflow_run_id"}
+
+
+def table(path):
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def timeless(path):
+    return [{name: value for name, value in row.items() if name not in TIMINGS} for row in table(path)]
+
+
+def descendants(pid):
+    """Processes whose ancestor `pid` is, or was when they were started."""
+    found = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
+    parents = {int(child): int(parent) for child, parent in (line.split() for line in found.splitlines()[1:])}
+    kin, grown = {pid}, True
+    while grown:
+        more = {child for child, parent in parents.items() if parent in kin} - kin
+        kin, grown = kin | more, bool(more)
+    return kin - {pid}
+
+
+def wait_until_gone(pids, seconds=30):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"still there: {[pid for pid in pids if Path(f'/proc/{pid}').exists()]}")
+
+
+def wait_for(condition, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_sweep_outlives_its_failing_trials(tracked):
+    profile = {
+        "systems": ["toy", "toy-bounded", "toy-nan", "toy-dying", "toy-once-dying"],
+        "proportions": [0.05],
+        "repetitions": 2,
+        "xi_study": {"systems": ["toy-bounded"], "proportions": [0.05], "xi": [0]},
+    }
+    settings = {
+        "toys": {"epochs": 3},
+        "systems": {"toy-once-dying": {"grave": str(tracked.folder / "grave")}},
+    }
+    tracked.params(default=profile, **settings)
+    out, err = tracked.run("run")
+
+    rows = table(tracked.results)
+    assert tuple(rows[0]) == COLUMNS
+    order = [(row["system"], float(row["proportion"]), row["xi"] not in ("", "auto"), int(row["seed"])) for row in rows]
+    assert order == sorted(order)
+    found = {(row["system"], row["xi"], row["seed"]): row for row in rows}
+    assert len(found) == len(rows) == 12
+    failed = {key for key, row in found.items() if row["status"] == "failed"}
+    assert failed == {("toy-nan", "", "0"), ("toy-dying", "", "0")}
+    assert all(row["status"] == "done" for key, row in found.items() if key not in failed)
+    assert "not finite (nan) in epoch 1" in found["toy-nan", "", "0"]["reason"]
+    assert "worker process died again" in found["toy-dying", "", "0"]["reason"]
+    assert found["toy-nan", "", "0"]["top1"] == ""
+    assert found["toy-bounded", "auto", "0"]["xi_value"] == "7.0"
+    assert found["toy-bounded", "0", "1"]["elbo"] != ""
+    assert all(row["mlflow_run_id"] for row in rows)
+    assert "10 done, 2 failed" in out
+    for key in failed:
+        assert f"failed: {found[key]['trial_id']}" in out
+    assert "Traceback" not in err
+
+    gallery = tracked.folder / "experiments/gallery"
+    facts = json.loads((gallery / "sweep.json").read_text())
+    assert facts["trials"] == {"done": 10, "failed": 2, "missing": 0, "reused": 0}
+    assert facts["workers"] == 2
+    assert facts["params"]["profile"] == "default"
+    assert {picture["kind"] for picture in facts["pictures"]} == {"reconstructions", "samples"}
+    assert {picture["xi"] for picture in facts["pictures"]} == {"auto"}
+    assert sorted(picture["file"] for picture in facts["pictures"]) == sorted(p.name for p in gallery.glob("*.png"))
+
+
+def test_a_killed_sweep_goes_on_and_ends_as_an_undisturbed_one(tracked, cpu):
+    profile = {"proportions": [0.05, 0.1], "repetitions": 3}
+    tracked.params(default=profile, toys={"epochs": 3, "busy": 0.3})
+    driver = tracked.start("run")
+    try:
+        wait_for(lambda: len(list(tracked.store.glob("*/result.json"))) >= 2)
+        children = descendants(driver.pid)
+    finally:
+        os.kill(driver.pid, signal.SIGKILL)
+        driver.communicate()
+    done = {path.parent.name: path.stat().st_mtime_ns for path in tracked.store.glob("*/result.json")}
+    assert 2 <= len(done) < 6
+    assert not tracked.results.exists()
+
+    out, err = tracked.run("run")
+    assert f"{len(done)} reused, {6 - len(done)} to run" in err
+    assert "6 done" in out
+    assert all((tracked.store / name / "result.json").stat().st_mtime_ns == when for name, when in done.items())
+    undisturbed = TrialStore(Path("undisturbed"))
+    rows = []
+    for trial in trials(load(Path("params.yaml")), Layout()):
+        run(trial, contract.get("toy"), Layout(), undisturbed.folder(trial.identity), cpu, lambda row: None)
+        rows.append(row(trial, undisturbed, {}))
+    write_results(Path("undisturbed.csv"), rows)
+    assert timeless(tracked.results) == timeless(Path("undisturbed.csv"))
+    wait_until_gone(children)
+
+
+@pytest.mark.slow
+def test_sigint_ends_a_sweep_cleanly(tracked):
+    tracked.params(default={"repetitions": 3, "proportions": [0.05, 0.1]}, toys={"epochs": 6, "busy": 0.5})
+    driver = tracked.start("run")
+    wait_for(lambda: list(tracked.store.glob("*/result.json")))
+    children = descendants(driver.pid)
+    driver.send_signal(signal.SIGINT)
+    out, err = driver.communicate(timeout=60)
+    assert driver.returncode == 130, err
+    assert "stopped half-way: `python -m experiments run` goes on from here" in out
+    assert "Traceback" not in err
+    wait_until_gone(children)
+    statuses = {found["status"] for found in table(tracked.results)}
+    assert statuses == {"done", "missing"}
+    assert list(tracked.store.glob("*/checkpoint.pt"))
+    out, _ = tracked.run("status")
+    assert "runs what is not done" in out
+    out, _ = tracked.run("run")
+    assert "6 done" in out
+
+
+def test_status_and_plan_show_where_a_sweep_stands(world, main, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    world.params(default={"proportions": [0.05, 0.1], "repetitions": 2}, systems={"toy": {}})
+    main("trial", "--system", "toy", "--proportion", "0.1")
+    code, out, _ = main("plan")
+    assert code == 0
+    assert "4 trials: 1 reused, 3 to run" in out
+    world.params(default={"proportions": [0.05, 0.1, 1.0], "repetitions": 3}, systems={"toy": {}})
+    _, out, _ = main("plan")
+    assert "9 trials: 1 reused, 8 to run" in out
+    code, out, _ = main("status")
+    assert code == 0
+    (total,) = (line for line in out.splitlines() if " all " in line)
+    assert total.replace("│", " ").split() == ["all", "1", "0", "0", "8"]
+
+
+def test_a_tracking_server_that_is_down_is_told_before_any_work(world, main, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    for command in ("run", "sync"):
+        code, _, err = main(command)
+        assert code == 2
+        assert "http://127.0.0.1:9 does not answer" in err
+    assert not world.store.exists()

@@ -1,0 +1,180 @@
+"""MLflow's record on a real SQLite store: a parent for each sweep, one child for each identity, never doubled."""
+
+import os
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from experiments import tracking
+from experiments.config import load
+from experiments.grid import Layout, trials
+from experiments.systems import contract
+from experiments.tracker import Tracker, check, tracking_uri
+from experiments.tracking import Record, sync
+from experiments.trial import TrialFailed, epochs
+from experiments.trials import TrialStore
+
+
+@pytest.fixture
+def swept(tracked, cpu):
+    """Three trials, one of which failed, in the store, and an MLflow that knows none of them."""
+    # An absolute path: MLflow keeps stores open by their address, so tests would share a relative one.
+    uri = f"sqlite:///{tracked.folder}/mlflow.db"
+    tracked.params(default={"systems": ["toy-nan", "toy-bounded"], "repetitions": 2}, tracking={"uri": uri})
+    config, layout = load(Path("params.yaml")), Layout()
+    store, wanted = TrialStore(layout.store), trials(load(Path("params.yaml")), Layout())
+    for trial in wanted[:3]:
+        try:
+            list(epochs(trial, contract.get(trial.system), layout, store.folder(trial.identity), cpu))
+        except TrialFailed:
+            continue
+    return config, wanted, store
+
+
+def open_record():
+    return Record(f"sqlite:///{Path.cwd()}/mlflow.db", "mnist-5k", Path("mlartifacts"))
+
+
+def all_runs():
+    client = MlflowClient(f"sqlite:///{Path.cwd()}/mlflow.db")
+    experiment = client.get_experiment_by_name("mnist-5k")
+    return client, client.search_runs([experiment.experiment_id])
+
+
+def test_what_mlflow_misses_is_logged_from_the_store_and_only_once(swept):
+    config, wanted, store = swept
+    counts = []
+    for _ in range(3):
+        record = open_record()
+        counts.append(sync(record, record.sweep("default", config.resolved()), wanted, store))
+    assert counts == [3, 0, 0]
+
+    client, runs = all_runs()
+    children = {run.data.tags["identity"]: run for run in runs if "identity" in run.data.tags}
+    (parent,) = [run for run in runs if "identity" not in run.data.tags]
+    assert len(runs) == 4
+    assert parent.data.tags["sweep"] == "default"
+    assert parent.data.metrics == {"done": 2, "failed": 1, "missing": 1}
+    for trial in wanted[:3]:
+        run, folder = children[trial.identity], store.folder(trial.identity)
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert run.data.tags["system"] == trial.system
+        assert run.data.tags["seed"] == str(trial.seed)
+        assert run.data.params["settings.epochs"] == "3"
+        history = client.get_metric_history(run.info.run_id, "loss")
+        assert [(m.step, m.value) for m in history] == [(row["epoch"], row["loss"]) for row in folder.rows()]
+        result = folder.result()
+        if result is None:
+            assert run.info.status == "FAILED"
+            assert "not finite" in run.data.tags["reason"]
+        else:
+            assert run.info.status == "FINISHED"
+            assert run.data.metrics["top1"] == result["top1"]
+            assert run.data.metrics["elbo"] == result["elbo"]
+            pictures = {file.path for file in client.list_artifacts(run.info.run_id, "pictures")}
+            assert pictures == {"pictures/reconstructions.png", "pictures/samples.png"}
+
+
+def test_one_call_for_each_report_and_no_row_twice(swept, monkeypatch):
+    config, wanted, store = swept
+    record = open_record()
+    trial = wanted[0]
+    run = record.begin(trial, record.sweep("default", config.resolved()))
+    rows = store.folder(trial.identity).rows()
+    calls = []
+    real = record.client.log_batch
+    monkeypatch.setattr(record.client, "log_batch", lambda *args, **kwargs: (calls.append(args), real(*args, **kwargs)))
+    record.log(run, rows[:1])
+    record.log(run, rows[1:2])
+    assert len(calls) == 2
+    again = open_record()  # as after a kill: the trial goes on from an earlier epoch
+    assert again.begin(trial, "another sweep's run") == run
+    again.log(run, rows[:1])
+    again.log(run, rows)
+    history = again.client.get_metric_history(run, "loss")
+    assert [metric.step for metric in history] == [0, 1, 2]
+
+
+def test_a_trial_half_logged_is_completed(swept):
+    config, wanted, store = swept
+    record = open_record()
+    parent = record.sweep("default", config.resolved())
+    run = record.begin(wanted[0], parent)
+    record.log(run, store.folder(wanted[0].identity).rows()[:2])
+    record = open_record()
+    assert sync(record, parent, wanted, store) == 3
+    client, runs = all_runs()
+    assert len(runs) == 4
+    assert len(client.get_metric_history(run, "validation_accuracy")) == 3
+    assert client.get_run(run).info.status == "FINISHED"
+
+
+def test_the_driver_logs_while_it_runs_and_leaves_no_run_open(swept):
+    config, wanted, store = swept
+    tracker = Tracker(config, wanted, store)
+    for trial in wanted[:2]:
+        tracker.begin(trial)
+        for row in store.folder(trial.identity).rows():
+            tracker.row(trial, row)
+    tracker.end(wanted[0])
+    tracker.begin(wanted[3])
+    tracker.close()
+    assert tracker.error is None
+    _, runs = all_runs()
+    assert len(runs) == 5
+    assert {run.info.run_id for run in runs} >= set(tracker.runs.values())
+    by_name = {run.data.tags["identity"]: run for run in runs if "identity" in run.data.tags}
+    assert by_name[wanted[3].identity].info.status == "KILLED"
+    assert not [run for run in runs if run.info.status == "RUNNING"]
+
+
+def test_a_record_that_breaks_costs_no_trial(swept, monkeypatch):
+    config, wanted, store = swept
+
+    def broken(*args):
+        raise OSError("database is locked")
+
+    monkeypatch.setattr(tracking.Record, "log", broken)
+    tracker = Tracker(config, wanted, store)
+    tracker.begin(wanted[0])
+    tracker.row(wanted[0], {"epoch": 0, "loss": 1.0, "time": 0.0})
+    tracker.end(wanted[0])
+    tracker.close()
+    assert "database is locked" in str(tracker.error)
+
+
+def test_sync_as_a_command(swept, main):
+    code, out, _ = main("sync")
+    assert code == 0
+    assert "3 of 4 trials logged to sqlite:///" in out
+    code, out, _ = main("sync")
+    assert "0 of 4 trials logged" in out
+
+
+def test_where_mlflow_is(world, monkeypatch):
+    config = load(Path("params.yaml"))
+    assert tracking_uri(config) == "sqlite:///mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://server:5000")
+    assert tracking_uri(config) == "http://server:5000"
+    world.params(tracking={"uri": "sqlite:///mine.db"})
+    assert tracking_uri(load(Path("params.yaml"))) == "sqlite:///mine.db"
+    check("sqlite:///mine.db")
+
+
+def test_nothing_is_reported_home():
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    assert os.environ["DO_NOT_TRACK"] == "true"
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("swept")
+def test_every_run_is_found_beyond_the_first_page(monkeypatch):
+    record = open_record()
+    wanted = {f"{number:016x}" for number in range(1203)}
+    for name in sorted(wanted):
+        record.client.create_run(record.experiment, tags={"identity": name})
+    assert set(open_record().runs) == wanted
+    monkeypatch.setattr(tracking, "PAGE", 100)
+    assert set(open_record().runs) == wanted

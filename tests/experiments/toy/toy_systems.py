@@ -1,0 +1,165 @@
+"""Toy systems: a linear softmax classifier that trains in milliseconds, and relatives that go wrong.
+
+Worker processes import this file by name: its folder has to be on PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch.nn import functional as F
+
+from data.seeds import seed_of
+from experiments.systems.contract import Learner, System, register
+
+BATCH = 32
+
+
+class ToySettings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(3, ge=1)
+    patience: int | None = Field(None, ge=1)
+    learning_rate: float = Field(0.05, gt=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    busy: float = Field(0.0, ge=0, description="seconds of work an epoch")
+
+
+class ToyLearner(Learner):
+    def __init__(self, task, settings):
+        self.task, self.settings = task, settings
+        self.epochs, self.patience = settings.epochs, settings.patience
+        self.steps_per_epoch = -(-len(task.labelled) // BATCH)
+        self.xi_value = None if task.xi is None else 7.0 if task.xi == "auto" else task.xi
+        self.model = torch.nn.Linear(int(np.prod(task.store.shape)), task.classes)
+        generator = torch.Generator().manual_seed(seed_of("weights", **task.axes))
+        with torch.no_grad():
+            self.model.weight.copy_(0.01 * torch.randn(self.model.weight.shape, generator=generator))
+            self.model.bias.zero_()
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+
+    def epoch(self, epoch):
+        rng = np.random.default_rng(seed_of("epoch", **self.task.axes, epoch=epoch))
+        order = rng.permutation(self.task.labelled)
+        deadline = time.perf_counter() + self.settings.busy
+        for step in range(self.steps_per_epoch):
+            chosen = order[step * BATCH : (step + 1) * BATCH]
+            images = self.task.store.batch(chosen).flatten(1)
+            noise = torch.from_numpy(rng.normal(0, 0.1, tuple(images.shape)).astype(np.float32))
+            loss = F.cross_entropy(self.model(images + noise), torch.from_numpy(self.task.store.labels[chosen]))
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            yield {"loss": self.loss(loss.detach(), epoch), "images": len(chosen)}
+        while time.perf_counter() < deadline:
+            torch.zeros(64, 64) @ torch.zeros(64, 64)
+
+    def loss(self, loss, epoch):
+        return loss
+
+    @torch.no_grad()
+    def predict(self, images):
+        return self.model(images.flatten(1)).softmax(1)
+
+    def state(self):
+        return copy.deepcopy({"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()})
+
+    def restore(self, state):
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+
+
+@register
+class Toy(System):
+    name = "toy"
+    version = 1
+    shares = "toys"
+    uses_xi = False
+    Settings = ToySettings
+
+    def learner(self, task, settings):
+        return ToyLearner(task, settings)
+
+
+class BoundedLearner(ToyLearner):
+    """Has a bound and pictures, as the variational systems do."""
+
+    selects_by = "elbo"
+
+    @torch.no_grad()
+    def bound(self, images):
+        return {"elbo": -images.flatten(1).sum(1), "kl_switches": images.flatten(1).mean(1)}
+
+    def pictures(self, images):
+        return {"reconstructions": images[0].permute(1, 2, 0), "samples": images[1].permute(1, 2, 0)}
+
+
+@register
+class Bounded(Toy):
+    name = "toy-bounded"
+    uses_xi = True
+
+    def learner(self, task, settings):
+        return BoundedLearner(task, settings)
+
+
+class NanLearner(ToyLearner):
+    def loss(self, loss, epoch):
+        return loss * float("nan") if epoch == 1 else loss
+
+
+@register
+class Nan(Toy):
+    """Its loss is not a number in epoch 1 of repetition 0."""
+
+    name = "toy-nan"
+
+    def learner(self, task, settings):
+        return (NanLearner if task.seed == 0 else ToyLearner)(task, settings)
+
+
+class DyingLearner(ToyLearner):
+    def loss(self, loss, epoch):
+        if epoch == 1:
+            os._exit(3)
+        return loss
+
+
+@register
+class Dying(Toy):
+    """Its process dies in epoch 1 of repetition 0, every time."""
+
+    name = "toy-dying"
+
+    def learner(self, task, settings):
+        return (DyingLearner if task.seed == 0 else ToyLearner)(task, settings)
+
+
+class OnceDyingSettings(ToySettings):
+    grave: str = Field(description="file that is there once the process has died")
+
+
+class OnceDyingLearner(ToyLearner):
+    def loss(self, loss, epoch):
+        grave = Path(self.settings.grave)
+        if epoch == 1 and not grave.exists():
+            grave.touch()
+            os._exit(3)
+        return loss
+
+
+@register
+class OnceDying(Toy):
+    """Its process dies in epoch 1, the first time."""
+
+    name = "toy-once-dying"
+    Settings = OnceDyingSettings
+
+    def learner(self, task, settings):
+        return OnceDyingLearner(task, settings)
