@@ -13,6 +13,7 @@ from experiments.errors import UserError
 
 # PyTorch, Ray and MLflow take seconds to import: each command imports what it needs, when it needs it.
 
+PLAN_SECONDS = 0.5  # for the steps of one system at one proportion
 STOPPED = 130  # exit code of a command that SIGINT ended
 app = typer.Typer(
     help="Trials and sweeps of labelled proportions, kept in a store and in MLflow.",
@@ -51,7 +52,8 @@ def plan(params: Params = PARAMS, store: Store = STORE) -> None:
 
     config, layout = load(params), Layout(store=store)
     wanted, resources, kept = trials(config, layout), here(config.params.compute), TrialStore(store)
-    costs = Costs(wanted, kept, layout, set_up(resources.cpus, resources.gpus > 0))
+    device = set_up(resources.cpus, resources.gpus > 0)
+    costs = Costs(wanted, kept, layout, device, budget=PLAN_SECONDS, each_proportion=True)
     print_plan(wanted, kept, costs, resources)
 
 

@@ -11,6 +11,7 @@ import torch
 from experiments.evaluation import batches, evaluate, now
 from experiments.grid import Layout, Trial
 from experiments.systems import contract
+from experiments.systems.contract import Learner, Task
 from experiments.trial import prepare
 from experiments.trials import TrialStore
 
@@ -20,37 +21,60 @@ class Costs:
 
     Where the store has done trials of the same system and proportion, it is their median; elsewhere a learner
     takes a few real steps and one look at validation images, and both are multiplied by how often its
-    epochs ask for them. That is an upper bound where patience ends training early.
+    epochs ask for them. That is too much where patience ends training early.
+
+    Args:
+        budget: seconds that a learner's steps may take.
+        each_proportion: whether steps are timed at each proportion, or, quicker, once for each system.
     """
 
-    def __init__(self, trials: Iterable[Trial], store: TrialStore, layout: Layout, device: torch.device) -> None:
+    def __init__(
+        self,
+        trials: Iterable[Trial],
+        store: TrialStore,
+        layout: Layout,
+        device: torch.device,
+        *,
+        budget: float,
+        each_proportion: bool,
+    ) -> None:
         self.layout, self.device = layout, device
+        self.budget, self.each_proportion = budget, each_proportion
         seconds: dict[tuple[str, float], list[float]] = {}
         for trial in trials:
             result = store.folder(trial.identity).result()
             if result is not None:
                 seconds.setdefault((trial.system, trial.proportion), []).append(result["seconds"])
         self.measured = {key: statistics.median(values) for key, values in seconds.items()}
-        self.probed: dict[tuple[str, float], float] = {}
+        self._estimates: dict[tuple[str, float], float] = {}
+        self._rates: dict[tuple[str, float | None], tuple[float, float]] = {}
 
     def is_measured(self, trial: Trial) -> bool:
         """Whether done trials say what this one costs."""
         return (trial.system, trial.proportion) in self.measured
 
-    def seconds(self, trial: Trial, budget: float) -> float:
-        """What the trial will take; spends about `budget` seconds where its like was neither run nor probed yet."""
+    def seconds(self, trial: Trial) -> float:
+        """What the trial will take. Raises what making its learner or its first steps raise."""
         key = trial.system, trial.proportion
         if key in self.measured:
             return self.measured[key]
-        if key not in self.probed:
-            self.probed[key] = self._probe(trial, budget)
-        return self.probed[key]
+        if key not in self._estimates:
+            self._estimates[key] = self._estimate(trial)
+        return self._estimates[key]
 
-    def _probe(self, trial: Trial, budget: float) -> float:
+    def _estimate(self, trial: Trial) -> float:
         task, learner = prepare(trial, contract.get(trial.system), self.layout, self.device)
+        key = trial.system, trial.proportion if self.each_proportion else None
+        if key not in self._rates:
+            self._rates[key] = self._time(task, learner)
+        step, look = self._rates[key]
+        return learner.epochs * (step * learner.steps_per_epoch + look)
+
+    def _time(self, task: Task, learner: Learner) -> tuple[float, float]:
+        """Seconds of a training step, and of a look at the validation part."""
         seconds: list[float] = []  # of each step; the first one allocates, so it counts only where it is alone
         with closing(learner.epoch(0)) as steps:
-            while sum(seconds[1:]) < budget:
+            while sum(seconds[1:]) < self.budget:
                 started = now(self.device)
                 if next(steps, None) is None:
                     break
@@ -58,5 +82,5 @@ class Costs:
         chosen = next(batches(task.store, task.validation))
         started = now(self.device)
         evaluate(learner, task.store, chosen, self.device)
-        per_look = (now(self.device) - started) * len(task.validation) / len(chosen)
-        return learner.epochs * (statistics.mean(seconds[1:] or seconds) * learner.steps_per_epoch + per_look)
+        look = (now(self.device) - started) * len(task.validation) / len(chosen)
+        return statistics.mean(seconds[1:] or seconds), look

@@ -6,9 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from data.errors import DataError
 from experiments import sweep
 from experiments.config import Config
 from experiments.cost import Costs
+from experiments.errors import UserError
 from experiments.grid import Layout, Trial, trials
 from experiments.live import Live, duration
 from experiments.progress import Progress
@@ -19,13 +21,23 @@ from experiments.tracker import Tracker, check, tracking_uri
 from experiments.trial import set_up
 from experiments.trials import TrialStore
 
-PROBE_SECONDS = 0.1  # for the cost of one system at one proportion, where nothing is known of it
+PROBE_SECONDS = 0.2  # for the steps of one system of which nothing is known
 
 
 def longest_first(pending: Sequence[Trial], costs: Costs) -> dict[str, float]:
     """Expected seconds by identity, the longest first: the last ones to end are short, and no worker idles long."""
-    seconds = {trial.identity: costs.seconds(trial, PROBE_SECONDS) for trial in pending}
+    by_labels = sorted(pending, key=lambda trial: -trial.proportion)  # the first of a system has its steps timed
+    seconds = {trial.identity: _expected(trial, costs) for trial in by_labels}
     return dict(sorted(seconds.items(), key=lambda item: -item[1]))
+
+
+def _expected(trial: Trial, costs: Costs) -> float:
+    try:
+        return costs.seconds(trial)
+    except (UserError, DataError):
+        raise
+    except Exception:  # the trial itself will fail, and say why, where it costs the others nothing
+        return 0.0
 
 
 def run(config: Config, layout: Layout, command: str) -> bool:
@@ -42,7 +54,8 @@ def run(config: Config, layout: Layout, command: str) -> bool:
         device = set_up(resources.cpus, resources.gpus > 0)
         with Live() as live:
             live.note(f"{len(wanted)} trials: {reused} reused, {len(pending)} to run, {resources}")
-            expected = longest_first(pending, Costs(wanted, store, layout, device))
+            costs = Costs(wanted, store, layout, device, budget=PROBE_SECONDS, each_proportion=False)
+            expected = longest_first(pending, costs)
             tracker = Tracker(config, wanted, store)
             stopped = False
             try:

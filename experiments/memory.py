@@ -17,6 +17,6 @@ def keep_freed_memory() -> None:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):
         return
-    mallopt(_MMAP_THRESHOLD, 2**30)
+    mallopt(_MMAP_THRESHOLD, 2**25)  # the largest that glibc takes
     mallopt(_TRIM_THRESHOLD, 2**31 - 1)
     mallopt(_TOP_PAD, 64 * 2**20)

@@ -15,8 +15,6 @@ from experiments.live import duration
 from experiments.resources import Resources
 from experiments.trials import STATUSES, TrialStore
 
-PROBE_SECONDS = 0.5  # for the cost of one system at one proportion
-
 
 def _groups(trials: Sequence[Trial]) -> dict[tuple[str, str, str], list[Trial]]:
     """Trials by what a row of a table shows: system, proportion and ξ, the repetitions together."""
@@ -38,9 +36,9 @@ def print_plan(trials: Sequence[Trial], store: TrialStore, costs: Costs, resourc
         new = [trial for trial in group if store.folder(trial.identity).result() is None]
         cells = ["", ""]
         if new:
-            seconds = costs.seconds(new[0], PROBE_SECONDS)
+            seconds = costs.seconds(new[0])
             pending, total = pending + len(new), total + seconds * len(new)
-            cells = [f"{'' if costs.is_measured(new[0]) else '≤ '}{seconds:.1f}", f"{seconds * len(new):.0f}"]
+            cells = [f"{'' if costs.is_measured(new[0]) else '≈ '}{seconds:.1f}", f"{seconds * len(new):.0f}"]
         table.add_row(*names, str(len(group) - len(new)), str(len(new)), *cells)
     out = Console()
     out.print(table)

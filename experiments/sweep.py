@@ -21,6 +21,7 @@ from experiments.trials import TrialStore
 ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints a box whatever its verbosity
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # as on those systems, Ray then listens on the loopback address only
     "RAY_gcs_rpc_server_reconnect_timeout_s": "20",  # Ray's agents outlive a killed driver by so long
     "RAY_prestart_worker_first_driver": "0",  # Tune's workers have an environment of their own, and start anew
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -44,7 +45,6 @@ def _ray(resources: Resources) -> Iterator[None]:
         object_store_memory=OBJECT_STORE_BYTES,
         log_to_driver=False,
         logging_level=logging.ERROR,
-        _node_ip_address="127.0.0.1",
     )
     try:
         yield

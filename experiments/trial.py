@@ -84,9 +84,9 @@ def mean_scalars(steps: Iterator[Mapping[str, float | Tensor]], epoch: int) -> R
 
 
 def _column(values: list[float | Tensor]) -> Tensor:
-    if any(isinstance(value, Tensor) for value in values):
-        return torch.stack([torch.as_tensor(value).double().cpu().reshape(()) for value in values])
-    return torch.tensor(values, dtype=torch.float64)
+    if all(isinstance(value, Tensor) for value in values):
+        return torch.stack([value.reshape(()) for value in values]).double().cpu()
+    return torch.tensor([float(value) for value in values], dtype=torch.float64)
 
 
 class _Training:
@@ -110,7 +110,11 @@ class _Training:
         """Goes on from the folder's checkpoint, where it has a whole one of this trial."""
         saved = self.folder.checkpoint()
         if saved is not None:
-            self.learner.restore(saved["learner"])
+            try:
+                self.learner.restore(saved["learner"])
+            except Exception:  # written by other code: the next attempt had better start anew
+                self.folder.drop_checkpoint()
+                raise
             self.rows, self.best = saved["rows"], saved["best"]
             self.best_epoch, self.best_score = saved["best_epoch"], saved["best_score"]
             self.seconds_before = saved["seconds"]

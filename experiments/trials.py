@@ -95,10 +95,14 @@ class TrialFolder:
         except Exception:  # whatever a damaged file makes the reader raise, the remedy is to start anew
             return None
 
+    def drop_checkpoint(self) -> None:
+        """Makes the next attempt start anew."""
+        (self.path / CHECKPOINT).unlink(missing_ok=True)
+
     def finish(self, result: Mapping[str, Any]) -> None:
         """Writes the result, after which the trial is done for ever and its checkpoint is of no use."""
         write_json(self.path / RESULT, dict(result))
-        (self.path / CHECKPOINT).unlink(missing_ok=True)
+        self.drop_checkpoint()
         (self.path / FAILURE).unlink(missing_ok=True)
 
     def fail(self, reason: str, details: str = "") -> None:
