@@ -53,14 +53,19 @@ status: setup ## print where the sweep stands
 	@$(BIN)/python -m experiments status
 
 benchmark: setup ## measure the training step and the sweep, as ratios
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python benchmarks/training_step.py
+	@$(BIN)/python benchmarks/sweep_overhead.py
 
-publish: setup ## copy the report of the last run to reports/published/, which is in git
+publish: setup ## write the report of the last run to reports/published/, which is in git
 	@$(BIN)/python -m reports --out reports/published
+	@cp experiments/results.csv experiments/gallery/sweep.json reports/published/
 
 lock: setup ## resolve the newest versions that work together into requirements.lock
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev pyproject.toml -o requirements.lock
+	@# PyTorch brings its own CUDA libraries where it wants them, and none where it does not.
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-annotate --no-header pyproject.toml \
+	  | grep -vE '^(cuda-|nvidia-|triton)' | sed -E 's/^(torch==[0-9.]+).*/\1/' | uniq > requirements.new
+	@mv requirements.new requirements.lock
 
 clean: ## remove .venv (results and data stay)
 	@rm -rf $(VENV)

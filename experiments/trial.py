@@ -262,6 +262,7 @@ def _run(trial: Trial, system: System, layout: Layout, folder: TrialFolder, devi
         training.save()
     _, splits = _opened(layout.processed(trial.dataset).absolute(), layout.splits(trial.dataset).absolute())
     result = training.result(splits.test)
+    folder.save_weights(learner.model.state_dict())
     folder.finish(
         {
             "identity": trial.identity,

@@ -15,7 +15,7 @@ from experiments.errors import UserError
 from experiments.files import read_json, write_json, write_whole
 
 CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.pt"
-RESULT, FAILURE, PICTURES, LOCK = "result.json", "failure.json", "pictures", ".lock"
+WEIGHTS, RESULT, FAILURE, PICTURES, LOCK = "weights.pt", "result.json", "failure.json", "pictures", ".lock"
 
 Status = Literal["done", "running", "failed", "missing"]
 STATUSES: tuple[Status, ...] = ("done", "running", "failed", "missing")
@@ -26,7 +26,8 @@ class TrialFolder:
     """What is known about one trial.
 
     `config.json` says what it is, `metrics.jsonl` has one row per epoch, `checkpoint.pt` is where it goes on,
-    `pictures/` what it drew; `failure.json` says why it failed, `result.json`, written last, what it found.
+    `pictures/` what it drew, `weights.pt` the model that was tested; `failure.json` says why it failed, `result.json`,
+    written last, what it found.
     """
 
     path: Path
@@ -94,6 +95,12 @@ class TrialFolder:
             return None
         except Exception:  # whatever a damaged file makes the reader raise, the remedy is to start anew
             return None
+
+    def save_weights(self, weights: Mapping[str, Any]) -> None:
+        """Keeps the weights that were tested, a model's state dictionary."""
+        import torch
+
+        write_whole(self.path / WEIGHTS, lambda stream: torch.save(dict(weights), stream))
 
     def drop_checkpoint(self) -> None:
         """Makes the next attempt start anew."""

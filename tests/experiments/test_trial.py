@@ -51,6 +51,18 @@ def test_two_runs_give_the_same_digits(start):
     assert len(found[0][0]) == 4
 
 
+def test_the_tested_weights_are_kept(start):
+    kept = []
+    for name in ("first", "second"):
+        rows, folder = start(store=name)
+        list(rows)
+        kept.append(torch.load(folder.path / "weights.pt", weights_only=True))
+        assert not (folder.path / "checkpoint.pt").exists()
+    assert kept[0].keys() == kept[1].keys()
+    assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
+    assert any(tensor.abs().sum() > 0 for tensor in kept[0].values())
+
+
 @pytest.mark.parametrize("stopped_after", [1, 2, 4])
 def test_an_interrupted_trial_ends_as_an_undisturbed_one(start, stopped_after):
     rows, folder = start(store="undisturbed")
