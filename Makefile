@@ -44,7 +44,7 @@ lint: setup ## check the style and format of the code
 ui: setup ## open MLflow on the results, on this machine alone (PORT=5000)
 	@echo "MLflow: http://127.0.0.1:$(PORT)   (Ctrl-C ends it)"
 	@$(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --backend-store-uri sqlite:///mlflow.db \
-	  --artifacts-destination ./mlartifacts
+	  --artifacts-destination ./mlartifacts --workers 1
 
 plan: setup ## print what `make repro` would train, and what it would cost
 	@$(BIN)/python -m experiments plan

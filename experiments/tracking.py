@@ -24,8 +24,10 @@ for _name in ("alembic", "mlflow.store.db.utils"):
 PAGE = 1000  # runs fetched at once
 UNPLOTTED = {"epoch", "time"}  # entries of a row that are its step and its timestamp
 FINAL = ("top1", "top5", "elbo", "kl_switches", "train_seconds", "test_ms_per_image", "best_epoch", "xi_value")
-# Tags of ours: `identity` on a trial's run, `sweep` on its parent, `recorded` once all of a trial is in its run.
-IDENTITY, SWEEP, RECORDED = "identity", "sweep", "recorded"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # which of its views MLflow's page opens with
+# Tags of ours: `identity` on a trial's run, `sweep` on its parent, `recorded` once all of a trial is in its run,
+# `reason` where it failed.
+IDENTITY, SWEEP, RECORDED, REASON = "identity", "sweep", "recorded", "reason"
 
 
 class Record:
@@ -54,7 +56,7 @@ class Record:
         found = self.client.get_experiment_by_name(dataset)
         if found is None:
             location = artifacts and (artifacts / dataset).absolute().as_uri()
-            return self.client.create_experiment(dataset, artifact_location=location)
+            return self.client.create_experiment(dataset, artifact_location=location, tags=KIND)
         if found.lifecycle_stage != "active":
             raise UserError(
                 f"MLflow's experiment {dataset!r} was deleted: bring it back with "
@@ -92,7 +94,8 @@ class Record:
         """The trial's run, found by its identity or made under `parent`, now running."""
         run = self.runs.get(trial.identity)
         if run is not None:
-            self.client.set_tag(run, RECORDED, "")
+            self.recorded[trial.identity] = ""
+            self.client.log_batch(run, tags=[RunTag(RECORDED, ""), RunTag(REASON, "")])
             self.client.update_run(run, status="RUNNING")
             return run
         tags = {
@@ -140,16 +143,15 @@ class Record:
         run = self.begin(trial, parent)
         self.log(run, folder.rows())
         result, failure = folder.result(), folder.failure()
+        metrics, tags = [], [RunTag(RECORDED, status)]
         if result is not None:
-            stamp = _milliseconds(time.time())
-            numbers = {name: result[name] for name in FINAL if result[name] is not None}
-            metrics = [Metric(name, float(value), stamp, result["best_epoch"]) for name, value in numbers.items()]
-            self.client.log_batch(run, metrics)
             for picture in folder.pictures().values():
                 self.client.log_artifact(run, str(picture), "pictures")
-        tags = [RunTag(RECORDED, status)]
-        tags += [RunTag("reason", failure["reason"])] if failure and result is None else []
-        self.client.log_batch(run, tags=tags)
+            stamp, epoch = _milliseconds(time.time()), result["best_epoch"]
+            metrics = [Metric(name, result[name], stamp, epoch) for name in FINAL if result[name] is not None]
+        elif failure is not None:
+            tags.append(RunTag(REASON, failure["reason"][:500]))
+        self.client.log_batch(run, metrics=metrics, tags=tags)
         self.client.set_terminated(run, "FINISHED" if status == "done" else "FAILED")
         self.recorded[trial.identity] = status
 
