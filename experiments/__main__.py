@@ -158,6 +158,10 @@ def main() -> None:
     except (UserError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:  # a full disk, a folder that may not be written
+        print(f"error: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        print("finished trials are safe: mend this and run the same command again", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Every mistake in params.yaml is told in one message, before anything starts."""
 
+import errno
 from pathlib import Path
 
 import pytest
 
+from experiments import __main__ as commands
 from experiments.config import load
 from experiments.grid import cells
 
@@ -150,3 +152,16 @@ def test_the_settings_that_ship_are_in_order(main, monkeypatch):
     code, out, err = main("check")
     assert code == 0, err
     assert "in order" in out
+
+
+def test_a_full_disk_is_told_in_one_message(monkeypatch, capsys):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device", "experiments/results.csv")
+
+    monkeypatch.setattr(commands, "app", lambda **_: full())
+    with pytest.raises(SystemExit) as ended:
+        commands.main()
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert "experiments/results.csv: No space left on device" in told
+    assert "finished trials are safe" in told

@@ -105,11 +105,13 @@ def test_a_killed_sweep_goes_on_and_ends_as_an_undisturbed_one(tracked, cpu):
     tracked.params(default=profile, toys={"epochs": 3, "busy": 0.3})
     driver = tracked.start("run")
     try:
-        wait_for(lambda: len(list(tracked.store.glob("*/result.json"))) >= 2)
+        wait_for(lambda: list(tracked.store.glob("*/metrics.jsonl")))
         children = descendants(driver.pid)
+        wait_for(lambda: len(list(tracked.store.glob("*/result.json"))) >= 2)
     finally:
         os.kill(driver.pid, signal.SIGKILL)
         driver.communicate()
+    time.sleep(1)  # workers notice within moments that their driver is gone
     done = {path.parent.name: path.stat().st_mtime_ns for path in tracked.store.glob("*/result.json")}
     assert 2 <= len(done) < 6
     assert not tracked.results.exists()

@@ -129,6 +129,27 @@ def test_the_driver_logs_while_it_runs_and_leaves_no_run_open(swept):
     assert not [run for run in runs if run.info.status == "RUNNING"]
 
 
+def test_a_failed_trial_that_is_tried_again_keeps_its_run(swept):
+    config, wanted, store = swept
+    (failed,) = (trial for trial in wanted[:3] if store.folder(trial.identity).status == "failed")
+    folder = store.folder(failed.identity)
+    record = open_record()
+    parent = record.sweep("default", config.resolved())
+    sync(record, parent, wanted, store)
+    run = record.begin(failed, parent)
+    assert record.client.get_run(run).data.tags["reason"] == ""
+    record.complete(failed, folder, parent)
+    assert record.client.get_run(run).info.status == "FAILED"
+
+    done = next(trial for trial in wanted if store.folder(trial.identity).status == "done")
+    assert record.begin(failed, parent) == run
+    folder.finish(store.folder(done.identity).result())
+    record.complete(failed, folder, parent)
+    found = record.client.get_run(run)
+    assert (found.info.status, found.data.tags["reason"]) == ("FINISHED", "")
+    assert len(record.client.get_metric_history(run, "top1")) == 1
+
+
 def test_a_record_that_breaks_costs_no_trial(swept, monkeypatch):
     config, wanted, store = swept
 
