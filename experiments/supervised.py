@@ -13,22 +13,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from data.seeds import seed_of
-from experiments.augmentation import shifted
+from experiments.augmentation import Augmentation
 from experiments.randomness import seeded
 from experiments.systems.contract import Learner, Task
 
 SAMPLE = 128  # labelled images, at most, on which inputs and initial weights are scaled
 
 
-class SupervisedSettings(BaseModel):
+class SupervisedSettings(Augmentation):
     """Section `supervised` of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(ge=1, le=100_000, description="epochs of training, at most")
     epoch_images: int = Field(
@@ -39,7 +37,6 @@ class SupervisedSettings(BaseModel):
     weight_decay: float = Field(ge=0, le=10, description="AdamW's decay of weights; biases and scales have none")
     warmup: float = Field(ge=0, lt=1, description="share of all steps in which the learning rate rises")
     patience: int | None = Field(ge=1, description="epochs without a better validation accuracy; null: no limit")
-    shift: int = Field(ge=0, le=16, description="pixels by which a training image is moved at most, either way")
     label_smoothing: float = Field(ge=0, lt=1, description="share of a label spread evenly over the classes")
 
 
@@ -126,36 +123,39 @@ class SupervisedLearner(Learner):
         # Whole passes one after the other: every image is drawn equally often, give or take one.
         passes = [torch.randperm(count, generator=stream) for _ in range(math.ceil(drawn / count))]
         rows = torch.cat(passes)[:drawn]
-        offsets = torch.randint(2 * self.settings.shift + 1, (drawn, 2), generator=stream)
         seeds = torch.randint(2**62, (self.steps_per_epoch,), generator=stream).tolist()
-        steps = zip(rows.split(batch), offsets.split(batch), seeds, strict=True)
-        for step, (chosen, moves, seed) in enumerate(steps, start=epoch * self.steps_per_epoch):
+        steps = zip(rows.split(batch), seeds, strict=True)
+        for step, (chosen, seed) in enumerate(steps, start=epoch * self.steps_per_epoch):
             rate = self.learning_rate(step)
             # Seeded step by step, never across a yield: whoever takes the steps keeps a stream of his own.
             with seeded(seed, self.task.device):
-                loss = self._step(chosen, moves, rate)
+                loss = self._step(chosen, rate)
             yield {"loss": loss, "images": float(batch), "learning_rate": rate}
 
-    def _step(self, chosen: Tensor, moves: Tensor, rate: float) -> Tensor:
-        device = self.task.device
-        images = self.task.store.batch(self.task.labelled[chosen.numpy()], device)
-        if self.settings.shift:
-            images = shifted(images, moves.to(device), self.settings.shift)
+    def _step(self, chosen: Tensor, rate: float) -> Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        scores = self.model(images.contiguous(memory_format=torch.channels_last))
-        labels = self.labels[chosen.to(device)]
-        loss = F.cross_entropy(scores, labels, label_smoothing=self.settings.label_smoothing)
+        loss = self._loss(chosen)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         return loss.detach()
 
+    def _loss(self, chosen: Tensor) -> Tensor:
+        """The loss of a step on the chosen rows of the labelled images."""
+        images = self.task.store.batch(self.task.labelled[chosen.numpy()], self.task.device)
+        labels = self.labels[chosen.to(self.task.device)]
+        scores = self._scores(self.settings.augmented(images))
+        return F.cross_entropy(scores, labels, label_smoothing=self.settings.label_smoothing)
+
+    def _scores(self, images: Tensor) -> Tensor:
+        return self.model(images.contiguous(memory_format=torch.channels_last))
+
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
         self.model.eval()
-        return self.model(images.contiguous(memory_format=torch.channels_last)).softmax(1)
+        return self._scores(images).softmax(1)
 
     def state(self) -> dict[str, Any]:
         # A copy: PyTorch's own dictionaries share their memory with what training goes on to change.

@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from data.seeds import seed_of
-from experiments.augmentation import shifted
+from experiments.augmentation import Augmentation
 from experiments.errors import UserError
 from experiments.randomness import seeded
 from experiments.systems.contract import Learner, Task
@@ -28,10 +28,8 @@ from vae.prediction import class_probabilities
 from vae.training import Trainer, fit_label_model
 
 
-class VariationalSettings(BaseModel):
-    """Section `vae` of params.yaml: the model and how it is trained."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class VariationalSettings(Augmentation):
+    """Section `vae` of params.yaml: the model and how it is trained; labelled images alone are augmented."""
 
     architecture: str | None = Field(description="row of Table 2; null takes the dataset's")
     reading: Literal["factorised", "shared"] = Field(description="of q(s, z | X)")
@@ -44,7 +42,6 @@ class VariationalSettings(BaseModel):
     patience: int | None = Field(ge=1, description="epochs without a better validation score before it ends")
     batch: int = Field(ge=1, description="images a step, their labels unused")
     labelled_batch: int = Field(ge=1, description="labelled images a step")
-    shift: int = Field(ge=0, le=16, description="labelled images are moved by up to so many pixels either way")
     learning_rate: float = Field(gt=0)
     noise_learning_rate: float = Field(gt=0, description="of log α₀")
     warmup: float = Field(ge=0, lt=1, description="share of the steps")
@@ -149,10 +146,7 @@ class VariationalLearner(Learner):
             yield {**parts, "images": len(indices)}
 
     def _labelled(self, indices: np.ndarray) -> Labelled:
-        images = self.task.store.batch(indices, self.task.device)
-        if self.settings.shift:
-            offsets = torch.randint(2 * self.settings.shift + 1, (len(images), 2), device=images.device)
-            images = shifted(images, offsets, self.settings.shift)
+        images = self.settings.augmented(self.task.store.batch(indices, self.task.device))
         return Labelled(images, self._labels(indices), len(self.task.labelled), self.label_weight)
 
     def _labels(self, indices: np.ndarray) -> Tensor:

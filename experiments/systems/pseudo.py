@@ -1,0 +1,62 @@
+"""AlexNet with pseudo-labels (Lee 2013): what a user who has many images and few labels would try first.
+
+Each step also draws images without labels. The network names them as they are, and where it is sure enough it
+learns that name on a moved, turned and zoomed copy (the confidence threshold and the two views are FixMatch's,
+Sohn et al. 2020). Where every image is labelled it is AlexNet.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F
+
+from experiments.supervised import SupervisedLearner
+from experiments.systems.alexnet import AlexNet, AlexNetSettings
+from experiments.systems.contract import System, Task, register
+
+
+class PseudoSettings(AlexNetSettings):
+    """AlexNet's settings and those of its pseudo-labels."""
+
+    unlabelled_batch: int = Field(ge=1, le=65_536, description="images without labels in a step")
+    confidence: float = Field(gt=0, lt=1, description="probability from which a guess is learned")
+    unlabelled_weight: float = Field(gt=0, description="of the guessed labels' loss")
+
+
+class PseudoLabelLearner(SupervisedLearner):
+    """Learns from a task's labelled images, and from its own confident guesses on the others."""
+
+    def __init__(self, task: Task, settings: PseudoSettings) -> None:
+        super().__init__(
+            task, settings, lambda: AlexNet(task.store.shape, task.classes, settings.width, settings.dropout)
+        )
+        self.unlabelled = np.setdiff1d(task.train, task.labelled)
+
+    def _loss(self, chosen: Tensor) -> Tensor:
+        loss = super()._loss(chosen)
+        if not len(self.unlabelled):
+            return loss
+        drawn = torch.randint(len(self.unlabelled), (self.settings.unlabelled_batch,))
+        images = self.task.store.batch(self.unlabelled[drawn.numpy()], self.task.device)
+        confidence, guess = self.predict(images).max(1)
+        self.model.train()
+        losses = F.cross_entropy(self._scores(self.settings.augmented(images)), guess, reduction="none")
+        return loss + self.settings.unlabelled_weight * (losses * (confidence >= self.settings.confidence)).mean()
+
+
+@register
+class PseudoSystem(System):
+    """No row of Table 1: AlexNet, taught by itself."""
+
+    name = "pseudo"
+    version = 1
+    shares = "supervised"
+    uses_xi = False
+    Settings = PseudoSettings
+
+    def learner(self, task: Task, settings: PseudoSettings) -> PseudoLabelLearner:
+        """A learner at epoch 0."""
+        return PseudoLabelLearner(task, settings)
