@@ -98,7 +98,7 @@ class Decoder(nn.Module):
             placed = values
             if layer.pooling > 1:
                 chosen = switches[index]
-                if index == 0 and chosen.log_probability is None:
+                if index == 0 and not chosen.drawn:
                     placed, spread = self._expected(values, chosen.weights, dictionary)
                 else:
                     placed = chosen.weights * values
@@ -125,5 +125,5 @@ class Decoder(nn.Module):
             if layer.pooling > 1:
                 prior = uniform_switches(sizes.conv, layer.pooling, sizes.pooled)
                 expanded = prior.to(self.log_alpha.device).expand(-1, layer.dictionary_size, -1, batch)
-                drawn[index] = Switches(draw_positions(expanded), None)
+                drawn[index] = Switches(draw_positions(expanded), drawn=True)
         return drawn

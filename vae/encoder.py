@@ -31,9 +31,22 @@ class Encoding:
     posteriors: Mapping[int, SwitchPosterior]
     drawn: Mapping[int, Switches]
 
-    def sample(self) -> Tensor:
-        """A code by eq (7), [K_L, m, B]."""
-        return self.mean + self.log_sigma.exp() * torch.randn_like(self.mean)
+    def repeated(self, times: int) -> Encoding:
+        """The same for the batch `times` over, one whole batch behind another, before any switch is drawn."""
+        if times == 1:
+            return self
+        return Encoding(
+            self.mean.repeat(1, 1, times),
+            self.log_sigma.repeat(1, 1, times),
+            {layer: posterior.repeated(times) for layer, posterior in self.posteriors.items()},
+            {},
+        )
+
+    def sample(self, times: int = 1) -> Tensor:
+        """A code by eq (7), [K_L, m, B]. Where the batch comes `times` over, the copies of an image share the
+        noise: what still differs between them comes from their switches."""
+        noise = torch.randn_like(self.mean[..., : self.mean.shape[2] // times])
+        return self.mean + self.log_sigma.exp() * noise.repeat(1, 1, times)
 
 
 class MapNetworks(nn.Module):

@@ -73,8 +73,15 @@ class VariationalAutoencoder(nn.Module):
             return encoding.drawn
         return {layer: self.estimator.switches(posterior, layer) for layer, posterior in encoding.posteriors.items()}
 
-    def _bound(self, images: Tensor, encoding: Encoding, switches: Mapping[int, Switches]) -> Bound:
-        error = self.decoder(encoding.sample(), switches).squared_error(images)
+    def _encode_times(self, images: Tensor, times: int) -> tuple[Tensor, Encoding]:
+        """Images and their encodings `times` over; the encoder runs once where it draws nothing."""
+        repeated = images.repeat(times, 1, 1, 1)
+        if self.reading == "shared":
+            return repeated, self.encode(repeated)
+        return repeated, self.encode(images).repeated(times)
+
+    def _bound(self, images: Tensor, encoding: Encoding, switches: Mapping[int, Switches], times: int = 1) -> Bound:
+        error = self.decoder(encoding.sample(times), switches).squared_error(images)
         return Bound(
             gaussian_log_likelihood(error, self.decoder.log_alpha, self.architecture.values),
             kl_code(encoding.mean, encoding.log_sigma),
@@ -114,9 +121,9 @@ class VariationalAutoencoder(nn.Module):
             images: [B, N_c, H, W], without labels.
             labelled: None where the labels have no part (ξ = 0).
         """
-        encoding = self.encode(images)
+        images, encoding = self._encode_times(images, self.estimator.draws)
         switches = self._switches(encoding)
-        bound = self._bound(images, encoding, switches)
+        bound = self._bound(images, encoding, switches, self.estimator.draws)
         surrogate = self.estimator.surrogate("images", images, switches, self._signals(encoding, bound))
         objective = bound.elbo.mean()
         parts = {
@@ -135,19 +142,18 @@ class VariationalAutoencoder(nn.Module):
     def _label_term(self, labelled: Labelled) -> tuple[Tensor, Tensor]:
         """(E[log p(y|s)] + log p(β)) per labelled image, and the surrogate of its switches' gradient, which
         they have under the shared reading: the code was computed from the pooled maps."""
-        encoding = self.encode(labelled.images)
-        likelihood = self.label_model.log_likelihood(encoding.sample(), labelled.labels)
+        draws = self.estimator.draws if self.reading == "shared" else 1
+        images, encoding = self._encode_times(labelled.images, draws)
+        likelihood = self.label_model.log_likelihood(encoding.sample(draws), labelled.labels.repeat(draws))
         signal = labelled.weight * likelihood.detach()
-        surrogate = self.estimator.surrogate(
-            "labels", labelled.images, encoding.drawn, dict.fromkeys(encoding.drawn, signal)
-        )
+        surrogate = self.estimator.surrogate("labels", images, encoding.drawn, dict.fromkeys(encoding.drawn, signal))
         return likelihood.mean() + self.label_model.log_prior() / labelled.total, surrogate
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Tensor:
         """X̂ of the mean code and the expected switches, [B, N_c, H, W]."""
         encoding = self.encoder(images)
-        switches = {i: Switches(p.probabilities, None) for i, p in encoding.posteriors.items()}
+        switches = {i: Switches(p.probabilities, drawn=False) for i, p in encoding.posteriors.items()}
         return self.decoder(encoding.mean, switches).mean.permute(3, 0, 1, 2)
 
     @torch.no_grad()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,17 +28,24 @@ class SwitchPosterior:
     expected: Tensor
     kl: Tensor
 
+    def repeated(self, times: int) -> SwitchPosterior:
+        """The same for the batch `times` over, one whole batch behind another."""
+        return SwitchPosterior(
+            self.probabilities.repeat(1, 1, 1, times), self.expected.repeat(1, 1, times), self.kl.repeat(times)
+        )
+
 
 @dataclass(frozen=True)
 class Switches:
     """What a layer unpools with: `weights` [p², K, n², B], each block's adding up to one.
 
-    `log_probability` [B] is that of the drawn switches; None where the weights are not a draw but the
-    probabilities themselves.
+    `drawn` says whether they are one-hot draws, or the probabilities themselves; `log_probability` [B] is that
+    of the draws where a score-function gradient is to flow through it.
     """
 
     weights: Tensor
-    log_probability: Tensor | None
+    log_probability: Tensor | None = None
+    drawn: bool = field(kw_only=True)
 
 
 def draw_positions(probabilities: Tensor) -> Tensor:
@@ -54,7 +61,7 @@ def draw_positions(probabilities: Tensor) -> Tensor:
 def draw_switches(posterior: SwitchPosterior) -> Switches:
     """z ~ q(z | X), with its log-probability, through which a score-function gradient flows."""
     weights = draw_positions(posterior.probabilities)
-    return Switches(weights, (weights * posterior.probabilities).sum(0).log().sum((0, 1)))
+    return Switches(weights, (weights * posterior.probabilities).sum(0).log().sum((0, 1)), drawn=True)
 
 
 def uniform_switches(conv: int, pooling: int, count: int) -> Tensor:

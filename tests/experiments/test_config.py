@@ -90,7 +90,7 @@ def test_an_unknown_estimator_is_told_with_those_known(world, main):
     Path("params.yaml").write_text(text.replace("estimator: exact", "estimator: reinforce"))
     code, _, err = main("check")
     assert code == 2
-    assert "systems.bsvm: unknown estimator 'reinforce': known are exact, nvil" in err
+    assert "systems.bsvm: unknown estimator 'reinforce': known are exact, gumbel, nvil, rloo" in err
 
 
 def test_a_gpu_that_is_not_there_is_refused_before_any_work(world, main, monkeypatch):

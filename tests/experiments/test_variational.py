@@ -66,7 +66,10 @@ def test_another_repetition_starts_from_other_weights():
     assert not torch.equal(weights(first), weights(second))
 
 
-@pytest.mark.parametrize(("estimator", "reading"), [("exact", "factorised"), ("nvil", "shared")])
+@pytest.mark.parametrize(
+    ("estimator", "reading"),
+    [("exact", "factorised"), ("nvil", "shared"), ("rloo", "shared"), ("gumbel", "factorised")],
+)
 def test_restored_is_uninterrupted(estimator, reading):
     settings = settings_of("bsvm", estimator=estimator, reading=reading)
     whole = trained(get("bsvm").learner(task_of(), settings), range(3))
@@ -144,7 +147,7 @@ def test_tile_lays_images_out_in_rows():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"estimator": "nvli"}, "unknown estimator 'nvli': known are exact, nvil"),
+        ({"estimator": "nvli"}, "unknown estimator 'nvli': known are exact, gumbel, nvil, rloo"),
         ({"reading": "shared"}, "estimator 'exact' cannot serve reading 'shared'"),
         ({"architecture": "mnits"}, "unknown architecture 'mnits'"),
         ({"epoch": 3}, "Extra inputs are not permitted"),

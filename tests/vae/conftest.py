@@ -62,7 +62,7 @@ def all_switches(architecture):
 def fixed_noise(monkeypatch):
     """Every code is drawn with the same ε, so that the switches are all that is left to average over."""
 
-    def sample(encoding):
+    def sample(encoding, times=1):
         noise = torch.linspace(-1.2, 0.9, encoding.mean.shape[0] * encoding.mean.shape[1])
         return encoding.mean + encoding.log_sigma.exp() * noise.view(*encoding.mean.shape[:2], 1)
 

@@ -37,7 +37,7 @@ def expected_error(model, images, code):
     for layer, weight in weights.items():
         chosen = (posteriors[layer].probabilities * weight).sum(0)
         mass = mass * chosen.flatten(0, 1).prod(0)
-        given[layer] = Switches(weight, torch.zeros(combinations))
+        given[layer] = Switches(weight, drawn=True)
     error = model.decoder(code.expand(-1, -1, combinations), given).squared_error(images)
     return (mass * error).sum()
 
@@ -46,7 +46,7 @@ def test_spread_makes_the_expected_error_exact():
     model = build(ONE_POOLING, "exact", "factorised")
     images, code = torch.rand(1, 1, 4, 4), torch.randn(2, 1, 1)
     posterior = model.encoder(images).posteriors[0]
-    found = model.decoder(code, {0: Switches(posterior.probabilities, None)}).squared_error(images)[0]
+    found = model.decoder(code, {0: Switches(posterior.probabilities, drawn=False)}).squared_error(images)[0]
     torch.testing.assert_close(found, expected_error(model, images, code), rtol=1e-4, atol=1e-5)
 
 
@@ -59,7 +59,7 @@ def test_spread_with_drawn_switches_above():
     for position in range(4):
         upper = torch.zeros(4, 1, 1, 1)
         upper[position] = 1.0
-        switches = {0: Switches(posteriors[0].probabilities, None), 1: Switches(upper, torch.zeros(1))}
+        switches = {0: Switches(posteriors[0].probabilities, drawn=False), 1: Switches(upper, drawn=True)}
         error = model.decoder(code, switches).squared_error(images)[0]
         total = total + posteriors[1].probabilities[position, 0, 0, 0] * error
     torch.testing.assert_close(total, expected_error(model, images, code), rtol=1e-4, atol=1e-5)

@@ -5,12 +5,21 @@ import torch
 
 from tests.vae.conftest import ONE_POOLING, TWO_POOLINGS, all_switches, build
 from vae.estimators.contract import estimator_named, register
+from vae.estimators.gumbel import Gumbel, relaxed
 from vae.estimators.nvil import Nvil
+from vae.estimators.rloo import Rloo
 from vae.model import Labelled
 from vae.objective import gaussian_log_likelihood, kl_code
-from vae.pooling import Switches
+from vae.pooling import Switches, SwitchPosterior, uniform_switches
 
 COPIES, REPEATS = 2048, 60
+UNBIASED = [
+    ("nvil", "factorised"),
+    ("nvil", "shared"),
+    ("rloo", "factorised"),
+    ("rloo", "shared"),
+    ("exact", "factorised"),
+]
 
 
 def encoder_gradient(model):
@@ -26,7 +35,7 @@ def enumerated(model, image, sample, label=None, weight=0.0):
 
     def given(posterior, layer):
         log_eta = posterior.probabilities.clamp(min=1e-30).log()
-        return Switches(weights[layer], (weights[layer] * log_eta).sum((0, 1, 2)))
+        return Switches(weights[layer], (weights[layer] * log_eta).sum((0, 1, 2)), drawn=True)
 
     encoding = model.encoder(images, given if model.reading == "shared" else None)
     switches = encoding.drawn or {i: given(p, i) for i, p in encoding.posteriors.items()}
@@ -45,7 +54,7 @@ def enumerated(model, image, sample, label=None, weight=0.0):
 
 def estimated(model, image, labelled=None):
     """Mean and standard error of the estimator's gradient, over independent repeats."""
-    images = image.expand(COPIES, -1, -1, -1).contiguous()
+    images = image.expand(COPIES // model.estimator.draws, -1, -1, -1).contiguous()
     gradients = []
     model.loss(images, labelled)  # the first batch only starts the running statistics
     for _ in range(REPEATS):
@@ -62,26 +71,29 @@ def assert_unbiased(exact, mean, error):
 
 
 @pytest.mark.parametrize("architecture", [ONE_POOLING, TWO_POOLINGS], ids=lambda a: a.name)
-@pytest.mark.parametrize(
-    ("estimator", "reading"), [("nvil", "factorised"), ("nvil", "shared"), ("exact", "factorised")]
-)
+@pytest.mark.parametrize(("estimator", "reading"), UNBIASED)
 def test_gradient_of_the_bound_is_the_enumerated_one(architecture, estimator, reading, fixed_noise):
     model = build(architecture, estimator, reading)
     torch.manual_seed(11)
     image = torch.rand(1, 1, architecture.side, architecture.side)
     exact = enumerated(model, image, fixed_noise)
     mean, error = estimated(model, image)
-    for control in model.estimator.controls.values():
-        assert control.variance < 1, "below one the signal is not rescaled"
+    if estimator == "nvil":
+        for control in model.estimator.controls.values():
+            assert control.variance < 1, "below one the signal is not rescaled"
     assert_unbiased(exact, mean, error)
 
 
-def test_shared_switches_learn_from_the_labels_too(fixed_noise):
-    model = build(ONE_POOLING, "nvil", "shared")
+@pytest.mark.parametrize("architecture", [ONE_POOLING, TWO_POOLINGS], ids=lambda a: a.name)
+@pytest.mark.parametrize(("estimator", "reading"), [("nvil", "shared"), ("rloo", "shared"), ("rloo", "factorised")])
+def test_gradient_with_the_label_term(architecture, estimator, reading, fixed_noise):
+    """Shared switches learn from the labels too; factorised ones do not, and must not lose anything to them."""
+    model = build(architecture, estimator, reading)
     torch.manual_seed(11)
-    image, weight = torch.rand(1, 1, 4, 4), 0.7
+    image, weight = torch.rand(1, 1, architecture.side, architecture.side), 0.7
     exact = enumerated(model, image, fixed_noise, label=2, weight=weight)
-    labelled = Labelled(image.expand(COPIES, -1, -1, -1).contiguous(), torch.full((COPIES,), 2), 10, weight)
+    copies = COPIES // model.estimator.draws
+    labelled = Labelled(image.expand(copies, -1, -1, -1).contiguous(), torch.full((copies,), 2), 10, weight)
     mean, error = estimated(model, image, labelled)
     assert_unbiased(exact, mean, error)
 
@@ -111,8 +123,105 @@ def test_running_statistics_come_from_earlier_batches():
     torch.testing.assert_close(control.variance, torch.tensor(80.0))
 
 
+def test_leave_one_out_by_hand():
+    """Two images, three draws: each draw's signal less the mean of the other two, times its log-probability."""
+    estimator = Rloo(4, [0], draws=3)
+    signal = torch.tensor([[1.0, 10.0], [4.0, 10.0], [7.0, 40.0]])
+    log_probability = torch.tensor([[-1.0, -2.0], [-3.0, -4.0], [-5.0, -6.0]])
+    switches = {0: Switches(torch.zeros(4, 1, 1, 6), log_probability.flatten(), drawn=True)}
+    found = estimator.surrogate("images", torch.zeros(6, 1, 2, 2), switches, {0: signal.flatten()})
+    centred = torch.tensor([[1 - 5.5, 10 - 25.0], [4 - 4.0, 10 - 25.0], [7 - 2.5, 40 - 10.0]])
+    torch.testing.assert_close(found, (centred * log_probability).mean())
+
+
+def test_one_draw_leaves_none_out():
+    with pytest.raises(ValueError, match="draws = 1"):
+        Rloo(4, [0], draws=1)
+
+
+def test_draws_of_an_image_share_its_noise():
+    model = build(ONE_POOLING, "rloo", "factorised")
+    encoding = model.encode(torch.rand(5, 1, 4, 4)).repeated(3)
+    codes = encoding.sample(3).unflatten(2, (3, 5))
+    assert torch.equal(codes, codes[:, :, :1].expand_as(codes))
+    assert codes[:, :, 0].unique().numel() == codes[:, :, 0].numel()
+
+
+@pytest.fixture
+def short_posterior():
+    """η of blocks of 4, 2, 2 and 1 real positions, two dictionary elements, the same in 20,000 images."""
+    torch.manual_seed(4)
+    prior = uniform_switches(3, 2, 2)
+    eta = torch.randn(4, 2, 4, 1).masked_fill(prior == 0, -torch.inf).softmax(0)
+    return SwitchPosterior(eta.expand(-1, -1, -1, 20_000), eta, eta)
+
+
+def test_straight_through_weights_are_draws(short_posterior):
+    torch.manual_seed(5)
+    switches = Gumbel(4, [0]).switches(short_posterior, 0)
+    eta, weights = short_posterior.probabilities, switches.weights
+    assert switches.drawn
+    assert ((weights == 0) | (weights == 1)).all()
+    assert (weights.sum(0) == 1).all()
+    assert (weights[eta == 0] == 0).all()
+    error = (eta * (1 - eta) / weights.shape[3]).sqrt()[..., 0]
+    assert ((weights.mean(3) - eta[..., 0]).abs() <= 4.5 * error).all()
+
+
+def test_straight_through_gradient_is_the_soft_one(short_posterior):
+    """d/d logits of cᵀ softmax((logits − log Σ exp logits + g) / τ), written out from the same noise."""
+    temperature, eta = 0.7, short_posterior.probabilities[..., :3]
+    real = eta > 0
+    slope = torch.randn(eta.shape)
+    logits = eta.clamp(min=1e-30).log().requires_grad_()
+
+    def probabilities():
+        return logits.masked_fill(~real, -torch.inf).softmax(0)
+
+    torch.manual_seed(6)
+    weights = Gumbel(4, [0], temperature).switches(SwitchPosterior(probabilities(), eta, eta), 0).weights
+    (found,) = torch.autograd.grad((slope * weights).sum(), logits)
+    torch.manual_seed(6)
+    noise = -torch.empty_like(eta).exponential_().log()
+    soft = torch.exp((logits.double() + noise) / temperature) * real
+    (expected,) = torch.autograd.grad((slope * soft / soft.sum(0)).sum(), logits)
+    assert (found[~real] == 0).all()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_temperature_biases_and_less_so_as_it_falls():
+    """A signal linear in the switch, two positions: E's slope is η₀ η₁, that of the soft weight is integrated over
+    the quantiles of the noise, whose difference is logistic."""
+    quantiles = (torch.arange(100_000, dtype=torch.double) + 0.5) / 100_000
+    noise = torch.stack([quantiles.logit(), torch.zeros_like(quantiles)])
+    biases = []
+    for temperature in (4.0, 1.0, 0.5, 0.1):
+        logit = torch.tensor(1.0, dtype=torch.double, requires_grad=True)
+        eta = torch.stack([logit.sigmoid(), 1 - logit.sigmoid()])[:, None]
+        (slope,) = torch.autograd.grad(relaxed(eta, noise, temperature)[0].mean(), logit)
+        biases.append(abs(slope.item() / (eta[0] * eta[1]).item() - 1))
+    assert biases == sorted(biases, reverse=True)
+    assert biases[0] > 0.5
+    assert biases[-1] < 0.01
+
+
+@pytest.mark.parametrize("architecture", [ONE_POOLING, TWO_POOLINGS], ids=lambda a: a.name)
+@pytest.mark.parametrize("reading", ["factorised", "shared"])
+def test_straight_through_is_biased(architecture, reading, fixed_noise):
+    """On the bound, which is not linear in the switches, it stays away from enumeration by far more than noise,
+    hot or cold."""
+    model = build(architecture, "gumbel", reading)
+    torch.manual_seed(11)
+    image = torch.rand(1, 1, architecture.side, architecture.side)
+    exact = enumerated(model, image, fixed_noise)
+    for temperature in (0.5, 8.0):
+        model.estimator.temperature = temperature
+        mean, error = estimated(model, image)
+        assert (mean - exact).norm() > 6 * error.norm()
+
+
 def test_names():
-    with pytest.raises(KeyError, match="unknown estimator 'nvli': known are exact, nvil"):
+    with pytest.raises(KeyError, match="unknown estimator 'nvli': known are exact, gumbel, nvil, rloo"):
         estimator_named("nvli")
     with pytest.raises(ValueError, match="two estimators are named 'nvil'"):
         register(type("Other", (Nvil,), {}))

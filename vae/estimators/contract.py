@@ -23,6 +23,7 @@ class Estimator(nn.Module, ABC):
 
     name: ClassVar[str]
     readings: ClassVar[frozenset[str]] = frozenset({"factorised", "shared"})
+    draws: int = 1  # of an image's switches in one step: the batch comes so many times over, whole behind whole
 
     def __init__(self, values: int, layers: Sequence[int]) -> None:
         super().__init__()
@@ -40,7 +41,7 @@ class Estimator(nn.Module, ABC):
 
         Args:
             source: "images" or "labels", which part of the objective the signals come from: each has its own scale.
-            images: [B, N_c, H, W], the input that the switches depend on.
+            images: [B, N_c, H, W], the input that the switches depend on, `draws` times over as all that follows.
             switches: by layer, as drawn.
             signals: by layer, [B], without gradient: all parts of the objective that the layer's draws influence.
         """

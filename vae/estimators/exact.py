@@ -25,5 +25,5 @@ class Exact(Nvil):
     def switches(self, posterior: SwitchPosterior, layer: int) -> Switches:
         """The probabilities at the bottom layer; one draw per block above it."""
         if layer < self.first_drawn:
-            return Switches(posterior.probabilities, None)
+            return Switches(posterior.probabilities, drawn=False)
         return super().switches(posterior, layer)
