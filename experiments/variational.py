@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from vae.decoder import Decoder
 from vae.encoder import Encoder
 from vae.estimators.contract import estimator_named
 from vae.labels import LabelModel
-from vae.model import Labelled, VariationalAutoencoder
+from vae.model import Batch, Labelled, VariationalAutoencoder
 from vae.objective import xi_as_number
 from vae.prediction import class_probabilities
 from vae.training import Trainer, fit_label_model
@@ -45,6 +45,7 @@ class VariationalSettings(Augmentation):
     learning_rate: float = Field(gt=0)
     noise_learning_rate: float = Field(gt=0, description="of log α₀")
     warmup: float = Field(ge=0, lt=1, description="share of the steps")
+    switch_warmup: float = Field(ge=0, le=1, description="share of the steps in which the switches' KL comes in")
     weight_decay: float = Field(ge=0)
     draws: int = Field(ge=0, description="N_s, codes averaged over at test time; 0 takes the mean code")
     precision: float = Field(ge=0, description="of the Gaussian prior of β")
@@ -96,6 +97,8 @@ class VariationalLearner(Learner):
         label_model: makes the label model from the size of a code and the number of classes.
     """
 
+    Model: ClassVar[type[VariationalAutoencoder]] = VariationalAutoencoder
+
     def __init__(
         self, task: Task, settings: VariationalSettings, label_model: Callable[[int, int], LabelModel]
     ) -> None:
@@ -109,7 +112,7 @@ class VariationalLearner(Learner):
         self.steps_per_epoch = math.ceil(len(task.train) / settings.batch)
         pooling = [index for index, layer in enumerate(architecture.layers) if layer.pooling > 1]
         with self._stream("weights"):
-            self.model = VariationalAutoencoder(
+            self.model = self.Model(
                 architecture,
                 Encoder(architecture, settings.activation, settings.switch_hidden, settings.code_hidden),
                 Decoder(architecture, settings.log_alpha),
@@ -123,6 +126,7 @@ class VariationalLearner(Learner):
             learning_rate=settings.learning_rate,
             noise_learning_rate=settings.noise_learning_rate,
             warmup=settings.warmup,
+            switch_warmup=settings.switch_warmup,
             weight_decay=settings.weight_decay,
         )
 
@@ -139,11 +143,13 @@ class VariationalLearner(Learner):
         for step, indices in enumerate(images):
             # Inside one step, never across a yield: the caller keeps its own random stream.
             with self._stream("step", epoch=epoch, step=step):
-                parts = self.trainer.step(
-                    task.store.batch(indices, task.device),
-                    self._labelled(labelled[step * size : (step + 1) * size]) if self.label_weight else None,
-                )
+                parts = self.trainer.step(self._batch(indices, labelled[step * size : (step + 1) * size]))
             yield {**parts, "images": len(indices)}
+
+    def _batch(self, indices: np.ndarray, labelled: np.ndarray) -> Batch:
+        """What a step learns from, of these images and these labelled ones."""
+        images = self.task.store.batch(indices, self.task.device)
+        return Batch(images, self._labelled(labelled) if self.label_weight else None)
 
     def _labelled(self, indices: np.ndarray) -> Labelled:
         images = self.settings.augmented(self.task.store.batch(indices, self.task.device))

@@ -6,7 +6,6 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 
 class LabelModel(nn.Module, ABC):
@@ -33,24 +32,24 @@ class LabelModel(nn.Module, ABC):
         return -0.5 * self.precision * self.beta.square().sum()
 
     @abstractmethod
+    def log_likelihoods(self, code: Tensor) -> Tensor:
+        """log p(y | s) of every class, [C, B], of codes [K_L, m, B]."""
+
     def log_likelihood(self, code: Tensor, labels: Tensor) -> Tensor:
         """log p(y | s), [B], of codes [K_L, m, B] and labels [B]."""
+        return self.log_likelihoods(code).gather(0, labels[None])[0]
 
-    @abstractmethod
     def probabilities(self, code: Tensor) -> Tensor:
-        """p(y | s) over the classes, [C, B]."""
+        """p(y | s), normalised over the classes, [C, B], of codes [K_L, m, B]."""
+        return self.log_likelihoods(code).softmax(0)
 
 
 class Softmax(LabelModel):
     """Categorical likelihood of softmax scores."""
 
-    def log_likelihood(self, code: Tensor, labels: Tensor) -> Tensor:
-        """log softmax at the label."""
-        return -functional.cross_entropy(self.scores(code).T, labels, reduction="none")
-
-    def probabilities(self, code: Tensor) -> Tensor:
-        """softmax over the classes."""
-        return self.scores(code).softmax(0)
+    def log_likelihoods(self, code: Tensor) -> Tensor:
+        """log softmax over the classes."""
+        return self.scores(code).log_softmax(0)
 
 
 class BayesianSVM(LabelModel):
@@ -68,14 +67,8 @@ class BayesianSVM(LabelModel):
         super().__init__(code_size, classes, precision)
         self.gamma = gamma
 
-    def log_likelihood(self, code: Tensor, labels: Tensor) -> Tensor:
-        """−2γ Σ_c max(1 − y_c u_c, 0)."""
+    def log_likelihoods(self, code: Tensor) -> Tensor:
+        """−2γ Σ_c max(1 − y_c u_c, 0) for each class as the label: all scores below −1, but its own above 1."""
         scores = self.scores(code)
-        signs = functional.one_hot(labels, scores.shape[0]).T * 2 - 1
-        return -2 * self.gamma * (1 - signs * scores).relu().sum(0)
-
-    def probabilities(self, code: Tensor) -> Tensor:
-        """The classes' pseudo-likelihoods, normalised: only the class's own factor differs from that of a
-        label that is none of them."""
-        scores = self.scores(code)
-        return (-2 * self.gamma * ((1 - scores).relu() - (1 + scores).relu())).softmax(0)
+        below = (1 + scores).relu()
+        return -2 * self.gamma * (below.sum(0) + (1 - scores).relu() - below)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from vae.architecture import Architecture
 from vae.decoder import Decoder
@@ -28,6 +29,28 @@ class Labelled:
     labels: Tensor
     total: int
     weight: float
+
+
+@dataclass(frozen=True)
+class Unlabelled:
+    """Images whose missing labels are marginalised in one step: `images` [B', N_c, H, W] as they are, from which
+    the labels are guessed, and changed `views` of the same, on which the guesses are learned."""
+
+    images: Tensor
+    views: Tensor
+    weight: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one step learns from: `images` [B, N_c, H, W] for the bound; `labelled` ones for the label term, None
+    where labels have no part (ξ = 0); `unlabelled` ones whose missing labels have a part. `labels` [B] are those of
+    `images`, −1 where there is none, for a model whose bound depends on them."""
+
+    images: Tensor
+    labelled: Labelled | None = None
+    unlabelled: Unlabelled | None = None
+    labels: Tensor | None = None
 
 
 class VariationalAutoencoder(nn.Module):
@@ -80,11 +103,22 @@ class VariationalAutoencoder(nn.Module):
             return repeated, self.encode(repeated)
         return repeated, self.encode(images).repeated(times)
 
-    def _bound(self, images: Tensor, encoding: Encoding, switches: Mapping[int, Switches], times: int = 1) -> Bound:
+    def _kl_code(self, encoding: Encoding, labels: Tensor | None) -> Tensor:
+        """KL(q(s|X) ‖ p(s)), [B]; `labels` [B] of the images, where they are to be used, −1 where missing."""
+        return kl_code(encoding.mean, encoding.log_sigma)
+
+    def _bound(
+        self,
+        images: Tensor,
+        encoding: Encoding,
+        switches: Mapping[int, Switches],
+        times: int = 1,
+        labels: Tensor | None = None,
+    ) -> Bound:
         error = self.decoder(encoding.sample(times), switches).squared_error(images)
         return Bound(
             gaussian_log_likelihood(error, self.decoder.log_alpha, self.architecture.values),
-            kl_code(encoding.mean, encoding.log_sigma),
+            self._kl_code(encoding, labels),
             sum((posterior.kl for posterior in encoding.posteriors.values()), error.new_zeros(error.shape)),
         )
 
@@ -94,7 +128,7 @@ class VariationalAutoencoder(nn.Module):
         encoding = self.encode(images)
         return self._bound(images, encoding, self._switches(encoding))
 
-    def _signals(self, encoding: Encoding, bound: Bound) -> dict[int, Tensor]:
+    def _signals(self, encoding: Encoding, bound: Bound, switch_weight: float) -> dict[int, Tensor]:
         """What each layer's draws influence, [B]: NVIL's local signals.
 
         The categorical KLs are in closed form, so a layer's own is no part of its signal. Factorised draws
@@ -106,10 +140,10 @@ class VariationalAutoencoder(nn.Module):
         for layer in reversed(encoding.posteriors):
             signals[layer] = downstream
             if self.reading == "shared":
-                downstream = downstream - encoding.posteriors[layer].kl.detach()
+                downstream = downstream - switch_weight * encoding.posteriors[layer].kl.detach()
         return signals
 
-    def loss(self, images: Tensor, labelled: Labelled | None) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, batch: Batch, switch_weight: float = 1.0) -> tuple[Tensor, dict[str, Tensor]]:
         """−(the objective per image), eq (18), to be differentiated; and its parts, detached scalars, the first
         of them `loss`, its value.
 
@@ -118,36 +152,65 @@ class VariationalAutoencoder(nn.Module):
         that each step sees some however few there are.
 
         Args:
-            images: [B, N_c, H, W], without labels.
-            labelled: None where the labels have no part (ξ = 0).
+            switch_weight: of the switches' KL term, 1 in the bound itself.
         """
-        images, encoding = self._encode_times(images, self.estimator.draws)
+        draws = self.estimator.draws
+        images, encoding = self._encode_times(batch.images, draws)
         switches = self._switches(encoding)
-        bound = self._bound(images, encoding, switches, self.estimator.draws)
-        surrogate = self.estimator.surrogate("images", images, switches, self._signals(encoding, bound))
-        objective = bound.elbo.mean()
+        labels = None if batch.labels is None else batch.labels.repeat(draws)
+        bound = self._bound(images, encoding, switches, draws, labels)
+        signals = self._signals(encoding, bound, switch_weight)
+        surrogate = self.estimator.surrogate("images", images, switches, signals)
+        objective = bound.tempered(switch_weight).mean()
         parts = {
-            "elbo": objective.detach(),
+            "elbo": bound.elbo.mean().detach(),
             "kl_code": bound.kl_code.mean().detach(),
             "kl_switches": bound.kl_switches.mean().detach(),
         }
-        if labelled is not None:
-            term, label_surrogate = self._label_term(labelled)
-            objective = objective + labelled.weight * term
+        if batch.labelled is not None:
+            term, label_surrogate = self._label_term(batch.labelled)
+            objective = objective + batch.labelled.weight * term
             surrogate = surrogate + label_surrogate
             parts["label_term"] = term.detach()
+        if batch.unlabelled is not None:
+            term, label_surrogate = self._missing_label_term(batch.unlabelled)
+            objective = objective + batch.unlabelled.weight * term
+            surrogate = surrogate + label_surrogate
+            parts["missing_label_term"] = term.detach()
         # A surrogate's value means nothing, only its gradient does.
         return -(objective + surrogate), {"loss": -objective.detach(), **parts}
 
+    def _label_code(self, encoding: Encoding, draws: int) -> Tensor:
+        """The code that the label model reads while it learns, [K_L, m, B]."""
+        return encoding.sample(draws)
+
     def _label_term(self, labelled: Labelled) -> tuple[Tensor, Tensor]:
-        """(E[log p(y|s)] + log p(β)) per labelled image, and the surrogate of its switches' gradient, which
+        """(E[log p(y|s)] + log p(β)) per labelled image, and its switches' surrogate."""
+        certain = functional.one_hot(labelled.labels, len(self.label_model.beta)).T
+        term, surrogate = self._expected_label("labels", labelled.images, certain, labelled.weight)
+        return term + self.label_model.log_prior() / labelled.total, surrogate
+
+    def _missing_label_term(self, unlabelled: Unlabelled) -> tuple[Tensor, Tensor]:
+        """E[Σ_y r(y) log p(y|s)] per unlabelled image, r(y) = p(y | mean code) held fixed; and its switches' surrogate.
+
+        With the entropy of r, which does not depend on the weights, this is expectation maximisation's lower bound
+        of log Σ_y p(y) p(y|s), the label marginalised under a uniform p(y); the bound is tight where r is the
+        posterior at s. Here r comes from the image as it is and s from its changed view, so that both have to agree.
+        """
+        with torch.no_grad():
+            guesses = self.label_model.probabilities(self.encoder(unlabelled.images).mean)
+        return self._expected_label("missing", unlabelled.views, guesses, unlabelled.weight)
+
+    def _expected_label(self, source: str, images: Tensor, guesses: Tensor, weight: float) -> tuple[Tensor, Tensor]:
+        """E[Σ_y guesses(y) log p(y|s)] per image for guesses [C, B], and the surrogate of its switches' gradient, which
         they have under the shared reading: the code was computed from the pooled maps."""
         draws = self.estimator.draws if self.reading == "shared" else 1
-        images, encoding = self._encode_times(labelled.images, draws)
-        likelihood = self.label_model.log_likelihood(encoding.sample(draws), labelled.labels.repeat(draws))
-        signal = labelled.weight * likelihood.detach()
-        surrogate = self.estimator.surrogate("labels", images, encoding.drawn, dict.fromkeys(encoding.drawn, signal))
-        return likelihood.mean() + self.label_model.log_prior() / labelled.total, surrogate
+        images, encoding = self._encode_times(images, draws)
+        likelihoods = self.label_model.log_likelihoods(self._label_code(encoding, draws))
+        likelihood = (guesses.repeat(1, draws) * likelihoods).sum(0)
+        signal = weight * likelihood.detach()
+        surrogate = self.estimator.surrogate(source, images, encoding.drawn, dict.fromkeys(encoding.drawn, signal))
+        return likelihood.mean(), surrogate
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Tensor:
@@ -156,9 +219,12 @@ class VariationalAutoencoder(nn.Module):
         switches = {i: Switches(p.probabilities, drawn=False) for i, p in encoding.posteriors.items()}
         return self.decoder(encoding.mean, switches).mean.permute(3, 0, 1, 2)
 
+    def _prior_code(self, count: int) -> Tensor:
+        """s ~ N(0, I), [K_L, m, count]."""
+        maps, side, _ = self.architecture.code_shape
+        return torch.randn(maps, side * side, count, device=self.decoder.log_alpha.device)
+
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:
-        """Images of the prior, without pixel noise: s ~ N(0, I), z uniform, [count, N_c, H, W]."""
-        maps, side, _ = self.architecture.code_shape
-        code = torch.randn(maps, side * side, count, device=self.decoder.log_alpha.device)
-        return self.decoder(code, self.decoder.prior_switches(count)).mean.permute(3, 0, 1, 2)
+        """Images of the prior, without pixel noise, z uniform, [count, N_c, H, W]."""
+        return self.decoder(self._prior_code(count), self.decoder.prior_switches(count)).mean.permute(3, 0, 1, 2)

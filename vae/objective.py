@@ -23,7 +23,11 @@ class Bound:
     @property
     def elbo(self) -> Tensor:
         """The bound itself, [B]: images alone, without a label term."""
-        return self.log_likelihood - self.kl_code - self.kl_switches
+        return self.tempered(1.0)
+
+    def tempered(self, switch_weight: float) -> Tensor:
+        """The bound with the switches' term weighed, [B]."""
+        return self.log_likelihood - self.kl_code - switch_weight * self.kl_switches
 
 
 def kl_code(mean: Tensor, log_sigma: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae.model import Labelled, VariationalAutoencoder
+from vae.model import Batch, VariationalAutoencoder
 
 
 class Trainer:
@@ -22,6 +22,9 @@ class Trainer:
         noise_learning_rate: the same for log α₀ alone, which has a long way to go (from about 2 to about 5
             on MNIST) where weights move by hundredths.
         warmup: share of the steps spent on warming up.
+        switch_warmup: share of the steps over which the weight of the switches' KL term rises from 0 to 1. From the
+            start at 1 it can push the switches back to their prior for good, before the decoder has a use for them
+            (Sønderby et al. 2016, "Ladder variational autoencoders", section 2.3).
         weight_decay: decoupled, on the filters and networks (β has its Gaussian prior instead).
     """
 
@@ -33,6 +36,7 @@ class Trainer:
         learning_rate: float,
         noise_learning_rate: float,
         warmup: float,
+        switch_warmup: float,
         weight_decay: float,
     ) -> None:
         self.model = model
@@ -43,6 +47,7 @@ class Trainer:
             {"params": [model.decoder.log_alpha], "weight_decay": 0.0, "lr": noise_learning_rate},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=learning_rate, fused=True)
+        self.total_steps, self.switch_warmup = total_steps, switch_warmup
         warm = max(1, round(warmup * total_steps))
 
         def factor(step: int) -> float:
@@ -52,10 +57,15 @@ class Trainer:
 
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, factor)
 
-    def step(self, images: Tensor, labelled: Labelled | None) -> dict[str, Tensor]:
-        """One step on images [B, N_c, H, W]; the objective's parts, scalars, `loss` among them."""
+    def risen(self, warmup: float) -> float:
+        """How far what rises from 0 to 1 in that share of the steps has come before the next one."""
+        done = self.schedule.last_epoch / self.total_steps
+        return 1.0 if done >= warmup else done / warmup
+
+    def step(self, batch: Batch) -> dict[str, Tensor]:
+        """One step; the objective's parts, scalars, `loss` among them."""
         self.model.train()
-        loss, parts = self.model.loss(images, labelled)
+        loss, parts = self.model.loss(batch, self.risen(self.switch_warmup))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

@@ -13,6 +13,10 @@ from torch import Tensor, nn
 from vae.pooling import Switches, SwitchPosterior
 
 
+# The bound, the labels at hand, and the labels that are missing.
+SOURCES = ("images", "labels", "missing")
+
+
 class Estimator(nn.Module, ABC):
     """Estimates ∇ E_q(z|X)[signal] for the parameters of q. Layers are counted from the image, from 0.
 
@@ -40,7 +44,7 @@ class Estimator(nn.Module, ABC):
         """A scalar to be added to the objective per image, whose gradient stands in for the score-function part.
 
         Args:
-            source: "images" or "labels", which part of the objective the signals come from: each has its own scale.
+            source: one of `SOURCES`, the part of the objective that the signals come from: each has its own scale.
             images: [B, N_c, H, W], the input that the switches depend on, `draws` times over as all that follows.
             switches: by layer, as drawn.
             signals: by layer, [B], without gradient: all parts of the objective that the layer's draws influence.

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from vae.estimators.contract import Estimator, register
+from vae.estimators.contract import SOURCES, Estimator, register
 from vae.pooling import Switches, SwitchPosterior, draw_switches
 
 _DECAY = 0.8  # of the running mean and variance, as in the reference
@@ -64,7 +64,7 @@ class Nvil(Estimator):
         super().__init__(values, layers)
         drawn = [layer for layer in layers if layer >= self.first_drawn]
         self.controls = nn.ModuleDict(
-            {f"{source}-{layer}": _SignalControl(values) for source in ("images", "labels") for layer in drawn}
+            {f"{source}-{layer}": _SignalControl(values) for source in SOURCES for layer in drawn}
         )
 
     def switches(self, posterior: SwitchPosterior, layer: int) -> Switches:
