@@ -10,7 +10,7 @@ export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test test-fast lint ui plan status benchmark publish lock clean
+.PHONY: help setup repro test test-fast lint ui plan status search benchmark publish lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,6 +51,10 @@ plan: setup ## print what `make repro` would train, and what it would cost
 
 status: setup ## print where the sweep stands
 	@$(BIN)/python -m experiments status
+
+search: setup ## look for settings on the validation part, within params.yaml's spaces (SYSTEMS="bsvm softmax")
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro --quiet split
+	@$(BIN)/python -m experiments search $(or $(SYSTEMS),--all)
 
 benchmark: setup ## measure the training step and the sweep, as ratios
 	@$(BIN)/python benchmarks/training_step.py

@@ -1,4 +1,4 @@
-"""`python -m experiments`: run, plan, status, trial, check, split, sync."""
+"""`python -m experiments`: run, plan, status, trial, search, check, split, sync."""
 
 from __future__ import annotations
 
@@ -98,6 +98,40 @@ def trial(
 
 
 @app.command()
+def search(
+    systems: Annotated[list[str] | None, typer.Argument(help="those to find settings for", show_default=False)] = None,
+    everything: Annotated[bool, typer.Option("--all", help="every system that has a space")] = False,
+    params: Params = PARAMS,
+    store: Store = STORE,
+) -> None:
+    """Finds settings on the validation part; the test part is never read.
+
+    Section `search` of params.yaml says how many settings of each system
+    are tried, on which proportions and repetitions (others than those
+    reported), and from which spaces. The settings in use come first;
+    Optuna's TPE draws the others, and successive halving stops the worse
+    ones after each pass over the proportions.
+
+    Nothing is computed twice: whatever stops a search, the same command
+    goes on where it was, and a larger `search.trials` adds to what was
+    tried. The studies are kept in STORE/search, and shown in MLflow under
+    DATASET-search. At the end the best settings are printed as they go into
+    params.yaml, and all that were tried are written to
+    experiments/evidence/search/SYSTEM.csv and SYSTEM.json.
+
+    Examples: `search bsvm`, `search alexnet googlenet`, `search --all`.
+    """
+    from experiments.config import load
+    from experiments.grid import Layout
+
+    config = load(params)
+    from experiments.search import launch
+
+    if not launch.run(config, Layout(store=store), launch.chosen(config, systems or [], everything)):
+        raise typer.Exit(STOPPED)
+
+
+@app.command()
 def check(params: Params = PARAMS) -> None:
     """Says whether the settings are in order; reads no data and starts nothing."""
     from experiments.config import load
@@ -125,7 +159,7 @@ def data(
     stages = {
         "download": lambda: commands.download(config.dataset, Path(source) if source else None),
         "prepare": lambda: commands.prepare(config.dataset),
-        "split": lambda: commands.split(config.dataset, config.profile.repetitions),
+        "split": lambda: commands.split(config.dataset, config.repetitions),
     }
     stages[stage]()
 

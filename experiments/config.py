@@ -8,12 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from data import catalog
 from experiments.errors import UserError
+from experiments.search import space
 from experiments.systems import contract
 
 Path_ = tuple[str | int, ...]
@@ -106,6 +107,22 @@ class Tracking(_Section):
     uri: str | None = None
 
 
+class Search(_Section):
+    """How settings are looked for: `trials` settings of each system, each on every proportion and repetition."""
+
+    trials: Count
+    proportions: list[Proportion] = Field(min_length=1)
+    repetitions: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    spaces: dict[str, dict[str, space.Space]] = Field(min_length=1)
+
+    @field_validator("proportions", "repetitions")
+    @classmethod
+    def _each_once(cls, values: list[float]) -> list[float]:
+        if len(set(values)) < len(values):
+            raise ValueError("names one twice")
+        return values
+
+
 class _Params(_Section):
     dataset: Annotated[str, BeforeValidator(_dataset)]
     data: Data = Data()
@@ -113,15 +130,24 @@ class _Params(_Section):
     profiles: dict[str, Profile]
     compute: Compute = Compute()
     tracking: Tracking = Tracking()
+    search: Search | None = None
     systems: dict[SystemName, dict[str, Any] | None]
 
 
 class Config:
-    """A params.yaml that holds: `params` as it is, `settings` of every system it names, the active `profile`."""
+    """A params.yaml that holds: `params` as it is, `settings` of every system it names, the active `profile`,
+    and by system the `spaces` that a search may choose from."""
 
-    def __init__(self, params: _Params, settings: Mapping[str, BaseModel], origin: Path) -> None:
+    def __init__(
+        self,
+        params: _Params,
+        settings: Mapping[str, BaseModel],
+        spaces: Mapping[str, Mapping[str, space.Dimension]],
+        origin: Path,
+    ) -> None:
         self.params = params
         self.settings = settings
+        self.spaces = spaces
         self.origin = origin
 
     @property
@@ -132,6 +158,12 @@ class Config:
     def profile(self) -> Profile:
         """The active profile."""
         return self.params.profiles[self.params.profile]
+
+    @property
+    def repetitions(self) -> int:
+        """How many the splits need: those of the active profile, and those that a search uses."""
+        searched = self.params.search.repetitions if self.params.search else []
+        return max([self.profile.repetitions, *(repetition + 1 for repetition in searched)])
 
     def resolved(self) -> dict[str, Any]:
         """What this sweep runs on, as plain values: the active profile and its systems' whole settings."""
@@ -169,9 +201,12 @@ def load(path: Path) -> Config:
             settings[name] = found
         else:
             mistakes += [mistake for mistake in found if mistake not in mistakes]
+    spaces, wrong = space.resolve(params.search.spaces, settings) if params.search and not mistakes else ({}, [])
+    for key, value, message in wrong:
+        mistakes.append(f"{_dotted(('search', 'spaces', *key))}{'' if value is None else f' = {value!r}'}: {message}")
     if mistakes:
         raise UserError(_refusal(path, mistakes))
-    return Config(params, settings, path)
+    return Config(params, settings, spaces, path)
 
 
 def _read(path: Path) -> dict[str, Any]:

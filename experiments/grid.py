@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from data.splits import Splits
@@ -13,6 +14,8 @@ from experiments.config import Config
 from experiments.errors import UserError
 from experiments.identity import identity
 from experiments.systems import contract
+
+Cell = tuple[str, float, float | str | None, int]  # system, proportion, ξ, repetition
 
 
 @dataclass(frozen=True)
@@ -23,10 +26,16 @@ class Layout:
     store: Path = Path("experiments/store")
     results: Path = Path("experiments/results.csv")
     gallery: Path = Path("experiments/gallery")
+    evidence: Path = Path("experiments/evidence/search")
 
     def absolute(self) -> Layout:
         """The same places, for a process that may work in another folder."""
         return Layout(*(getattr(self, field.name).absolute() for field in fields(self)))
+
+    @property
+    def searches(self) -> Path:
+        """What searches have tried: a trial store of their own, since their trials never read the test part."""
+        return self.store / "search"
 
     def processed(self, dataset: str) -> Path:
         return self.data / "processed" / dataset
@@ -75,7 +84,7 @@ def xi_text(xi: float | str | None) -> str:
     return "" if xi is None else xi if isinstance(xi, str) else f"{xi:.15g}"
 
 
-def cells(config: Config) -> Iterator[tuple[str, float, float | str | None, int]]:
+def cells(config: Config) -> Iterator[Cell]:
     """(system, proportion, ξ, seed) of every trial of the active profile and its ξ study, each once.
 
     ξ is None for a system that does not use it, so its trials at several ξ are one.
@@ -95,9 +104,14 @@ def cells(config: Config) -> Iterator[tuple[str, float, float | str | None, int]
                             yield cell
 
 
-def make_trial(config: Config, layout: Layout, cell: tuple[str, float, float | str | None, int]) -> Trial:
+def make_trial(config: Config, layout: Layout, cell: Cell) -> Trial:
     """The trial at one cell. DataError where its data or split is not there."""
     return next(_identified(config, layout, [cell]))
+
+
+def make_trials(config: Config, layout: Layout, wanted: Sequence[Cell], changes: Mapping[str, Any]) -> list[Trial]:
+    """The trials at some cells, with those settings changed. DataError where data or a split is not there."""
+    return list(_identified(config, layout, wanted, changes))
 
 
 def trials(config: Config, layout: Layout) -> list[Trial]:
@@ -116,13 +130,15 @@ def trials(config: Config, layout: Layout) -> list[Trial]:
     return sorted(_identified(config, layout, list(cells(config))), key=lambda trial: trial.order)
 
 
-def _identified(config: Config, layout: Layout, wanted: list[tuple]) -> Iterator[Trial]:
+def _identified(
+    config: Config, layout: Layout, wanted: Sequence[Cell], changes: Mapping[str, Any] = MappingProxyType({})
+) -> Iterator[Trial]:
     store = ImageStore.open(layout.processed(config.dataset))
     splits = Splits.open(layout.splits(config.dataset))
     if splits.data != store.fingerprint:
         raise UserError(
             f"{splits.folder} was cut from other images than {layout.processed(config.dataset)} holds: "
-            f"run `python -m data split {config.dataset} --repetitions {config.profile.repetitions}`"
+            f"run `python -m data split {config.dataset} --repetitions {config.repetitions}`"
         )
     parts: dict[tuple[int, float], tuple[str, int]] = {}
     for system, proportion, xi, seed in wanted:
@@ -130,7 +146,7 @@ def _identified(config: Config, layout: Layout, wanted: list[tuple]) -> Iterator
             labelled = len(splits.labelled(seed, proportion))
             parts[seed, proportion] = splits.fingerprint(seed, proportion), labelled
         split, labelled = parts[seed, proportion]
-        settings = config.settings[system].model_dump(mode="json")
+        settings = {**config.settings[system].model_dump(mode="json"), **changes}
         trial = Trial("", config.dataset, system, proportion, xi, seed, settings, labelled)
         name = identity(trial.mapping, data=store.fingerprint, split=split, version=contract.get(system).version)
         yield replace(trial, identity=name)

@@ -45,21 +45,53 @@ def check(uri: str) -> None:
             raise UserError(f"tracking.uri = {uri!r}: {folder} is not a folder that can be written")
 
 
-class Tracker:
-    """Takes note of what happens to trials, in order, and logs it from a thread of its own.
+class Notes:
+    """Takes notes, in order, and logs them from a thread of its own.
 
-    MLflow is imported and opened in that thread too. An error there ends the logging, not the sweep: it is kept
-    in `error`, and what was missed can be logged with `python -m experiments sync`.
+    MLflow is imported and opened in that thread too. An error there ends the logging, not the work: it is kept
+    in `error`, and what was missed can be logged later.
     """
 
-    def __init__(self, config: Config, trials: Sequence[Trial], store: TrialStore) -> None:
+    def __init__(self) -> None:
         self.error: Exception | None = None
+        self._notes: queue.SimpleQueue[Callable[[Any, str], Any] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        self._thread.start()
+
+    def put(self, note: Callable[[Any, str], Any]) -> None:
+        """Calls the note with what `open` returned, once those before are through."""
+        self._notes.put(note)
+
+    def close(self) -> None:
+        """Waits until all of it is logged, and whatever was left out before."""
+        self._notes.put(None)
+        self._thread.join()
+
+    def open(self) -> tuple[Any, str]:
+        """The record, and the run that all goes under."""
+        raise TypeError(f"{type(self).__name__} does not define open()")
+
+    def finish(self, record: Any, parent: str) -> None:
+        """Called after the last note."""
+
+    def _work(self) -> None:
+        try:
+            record, parent = self.open()
+            while (note := self._notes.get()) is not None:
+                note(record, parent)
+            self.finish(record, parent)
+        except Exception as error:  # whatever the tracking store does, the work is not lost with it
+            self.error = error
+
+
+class Tracker(Notes):
+    """Logs what happens to the trials of a sweep; what it misses, `python -m experiments sync` logs."""
+
+    def __init__(self, config: Config, trials: Sequence[Trial], store: TrialStore) -> None:
         self.runs: dict[str, str] = {}  # identity -> run, complete once closed
         self._config, self._trials, self._store = config, trials, store
         self._open: dict[str, str] = {}  # trials that began and did not end -> run
-        self._notes: queue.SimpleQueue[Callable[[Record, str], Any] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
-        self._thread.start()
+        super().__init__()
 
     def begin(self, trial: Trial) -> None:
         """The trial has begun, or begun again."""
@@ -67,11 +99,11 @@ class Tracker:
         def note(record: Record, parent: str) -> None:
             self._open[trial.identity] = record.begin(trial, parent)
 
-        self._notes.put(note)
+        self.put(note)
 
     def row(self, trial: Trial, row: dict[str, float]) -> None:
         """An epoch of the trial has ended."""
-        self._notes.put(lambda record, parent: record.log(record.runs[trial.identity], [row]))
+        self.put(lambda record, parent: record.log(record.runs[trial.identity], [row]))
 
     def end(self, trial: Trial) -> None:
         """The trial is done or has failed; the rest is in its folder."""
@@ -80,24 +112,18 @@ class Tracker:
             self._open.pop(trial.identity, None)
             record.complete(trial, self._store.folder(trial.identity), parent)
 
-        self._notes.put(note)
+        self.put(note)
 
-    def close(self) -> None:
-        """Waits until all of it is logged, and whatever earlier sweeps left out."""
-        self._notes.put(None)
-        self._thread.join()
+    def open(self) -> tuple[Record, str]:
+        from experiments.tracking import Record
 
-    def _work(self) -> None:
-        try:
-            from experiments.tracking import Record, sync
+        record = Record(tracking_uri(self._config), self._config.dataset, ARTIFACTS)
+        return record, record.sweep(self._config.params.profile, self._config.resolved())
 
-            record = Record(tracking_uri(self._config), self._config.dataset, ARTIFACTS)
-            parent = record.sweep(self._config.params.profile, self._config.resolved())
-            while (note := self._notes.get()) is not None:
-                note(record, parent)
-            for run in self._open.values():
-                record.stop(run)
-            sync(record, parent, self._trials, self._store)
-            self.runs = dict(record.runs)
-        except Exception as error:  # whatever the tracking store does, the trials are not lost with it
-            self.error = error
+    def finish(self, record: Record, parent: str) -> None:
+        from experiments.tracking import sync
+
+        for run in self._open.values():
+            record.stop(run)
+        sync(record, parent, self._trials, self._store)
+        self.runs = dict(record.runs)

@@ -175,6 +175,15 @@ class _Training:
             self.best_epoch, self.best_score = row["epoch"], score
             self.best = copy.deepcopy(self.learner.model.state_dict())
 
+    def validated(self) -> dict[str, Any]:
+        """What the kept epoch is worth on the validation part; the test part is not read."""
+        return {
+            "validation_accuracy": self.rows[self.best_epoch]["validation_accuracy"],
+            "best_epoch": self.best_epoch,
+            "epochs": len(self.rows),
+            "seconds": self.seconds,
+        }
+
     def result(self, test: np.ndarray) -> dict[str, Any]:
         """Puts the best weights back and reads the test part, this once."""
         self.learner.model.load_state_dict(self.best)
@@ -227,13 +236,21 @@ def set_up(threads: int, gpu: bool) -> torch.device:
     return torch.device("cuda" if gpu else "cpu")
 
 
-def epochs(trial: Trial, system: System, layout: Layout, folder: TrialFolder, device: torch.device) -> Generator[Row]:
+def epochs(
+    trial: Trial,
+    system: System,
+    layout: Layout,
+    folder: TrialFolder,
+    device: torch.device,
+    validation_only: bool = False,
+) -> Generator[Row]:
     """Runs the trial, from its checkpoint where it has one, giving each epoch's row; its result is in the
     folder when the iterator ends. Closed early, it leaves a checkpoint of its last whole epoch.
 
     A row has `epoch`, `loss` and whatever else the learner's steps tell (means weighted by images),
     `validation_accuracy` (percent), `validation_elbo` and the bound's other terms where there is one, `seconds` of
-    training, `images_per_second` and `time` (Unix).
+    training, `images_per_second` and `time` (Unix). With `validation_only` the test part is never read, and
+    the result is that of `_Training.validated`.
     Raises TrialFailed, with its reason in the folder, whatever went wrong.
     """
     with folder.alone():
@@ -241,14 +258,16 @@ def epochs(trial: Trial, system: System, layout: Layout, folder: TrialFolder, de
             if folder.result() is not None:
                 return
             folder.begin({**trial.mapping, "identity": trial.identity, "labelled": trial.labelled})
-            yield from _run(trial, system, layout, folder, device)
+            yield from _run(trial, system, layout, folder, device, validation_only)
         except Exception as error:
             reason = str(error) if isinstance(error, TrialFailed) else f"{type(error).__name__}: {error}"
             folder.fail(reason, traceback.format_exc())
             raise TrialFailed(reason) from error
 
 
-def _run(trial: Trial, system: System, layout: Layout, folder: TrialFolder, device: torch.device) -> Generator[Row]:
+def _run(
+    trial: Trial, system: System, layout: Layout, folder: TrialFolder, device: torch.device, validation_only: bool
+) -> Generator[Row]:
     task, learner = prepare(trial, system, layout, device)
     training = _Training(task, learner, folder)
     training.resume()
@@ -260,9 +279,12 @@ def _run(trial: Trial, system: System, layout: Layout, folder: TrialFolder, devi
             training.save(at_once=True)
             raise
         training.save()
-    _, splits = _opened(layout.processed(trial.dataset).absolute(), layout.splits(trial.dataset).absolute())
-    result = training.result(splits.test)
-    folder.save_weights(learner.model.state_dict())
+    if validation_only:
+        result = training.validated()
+    else:
+        _, splits = _opened(layout.processed(trial.dataset).absolute(), layout.splits(trial.dataset).absolute())
+        result = training.result(splits.test)
+        folder.save_weights(learner.model.state_dict())
     folder.finish(
         {
             "identity": trial.identity,

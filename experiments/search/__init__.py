@@ -1,0 +1,1 @@
+"""Finding settings on the validation part."""

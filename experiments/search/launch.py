@@ -1,0 +1,120 @@
+"""Searches from their settings to the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import torch
+
+from experiments.config import Config
+from experiments.cost import Costs
+from experiments.errors import UserError
+from experiments.grid import Layout
+from experiments.launch import PROBE_SECONDS, longest_first
+from experiments.live import Live, duration
+from experiments.resources import Resources, here
+from experiments.search import driver, evidence
+from experiments.search.progress import SearchProgress
+from experiments.search.protocol import Protocol, Setting
+from experiments.search.study import Study
+from experiments.search.tracker import SearchTracker
+from experiments.tracker import check, tracking_uri
+from experiments.trial import set_up
+from experiments.trials import TrialStore
+from experiments.tuning import local_ray
+
+STUDIES = "studies.db"  # of Optuna, in the folder of the searches
+
+
+def chosen(config: Config, systems: Sequence[str], everything: bool) -> list[str]:
+    """The systems that were asked for, each once. UserError where one has no space, or none is named."""
+    if config.params.search is None:
+        raise UserError(f"{config.origin} has no section `search`: it says what to search, and how")
+    known = ", ".join(config.spaces)
+    if bool(systems) == everything:
+        raise UserError(f"name systems to find settings for, or all of them by --all: known are {known}")
+    for system in systems:
+        if system not in config.spaces:
+            raise UserError(f"system {system!r} has no space in search.spaces of {config.origin}: known are {known}")
+    return list(dict.fromkeys(systems or config.spaces))
+
+
+def run(config: Config, layout: Layout, systems: Sequence[str]) -> bool:
+    """Tries settings of each system until its budget is reached; False where it was stopped half-way.
+
+    Whatever cannot work is refused before any setting is tried, with a UserError or DataError.
+    """
+    resources, store = here(config.params.compute), TrialStore(layout.searches)
+    protocols = [Protocol(config, layout, system) for system in systems]
+    check(tracking_uri(config))
+    with store.alone():
+        studies = [Study(protocol, layout.searches / STUDIES) for protocol in protocols]
+        device = set_up(resources.cpus, resources.gpus > 0)
+        with Live() as live:
+            expected = [_expected(study, store, device) / resources.workers for study in studies]
+            for study, seconds in zip(studies, expected, strict=True):
+                live.note(_plan(study, resources, seconds))
+            with local_ray(resources) if any(study.left for study in studies) else nullcontext():
+                told = []
+                for study, seconds in zip(studies, expected, strict=True):
+                    told.append(_search(config, study, resources, seconds, live))
+                    if study.left:
+                        break
+    print("\n\n".join(told))
+    return not any(study.left for study in studies)
+
+
+def _expected(study: Study, store: TrialStore, device: torch.device) -> float:
+    """Seconds of one worker for the settings left, where each one costs what those in use do."""
+    protocol = study.protocol
+    if not study.left:
+        return 0.0
+    trials = protocol.trials(protocol.shipped)
+    costs = Costs(trials, store, protocol.layout, device, budget=PROBE_SECONDS, each_proportion=False)
+    seconds = longest_first(trials, costs)
+    shares = zip(trials, protocol.expected_cells(), strict=True)
+    return study.left * sum(share * seconds[trial.identity] for trial, share in shares)
+
+
+def _plan(study: Study, resources: Resources, seconds: float) -> str:
+    protocol, left = study.protocol, study.left
+    known = f"{protocol.system}: {len(study.settings())} settings known"
+    if not left:
+        return f"{known}, none to try"
+    return f"{known}, {left} to try on {protocol.cells} cells each, {resources}: about {duration(seconds)}"
+
+
+def _search(config: Config, study: Study, resources: Resources, seconds: float, live: Live) -> str:
+    """Searches one system; what to say of it."""
+    protocol, tracker = study.protocol, SearchTracker(config, study)
+    progress = SearchProgress(protocol.system, study.settings(), study.left, seconds)
+
+    def tell(setting: Setting) -> None:
+        progress.tell(setting)
+        tracker.tell(setting)
+
+    try:
+        if study.left:
+            driver.run(study, protocol.layout, resources, tell, lambda: str(progress), live)
+    except KeyboardInterrupt:  # where Tune was not there yet to take it
+        pass
+    finally:
+        live.show("waiting for MLflow")
+        tracker.close()
+    told, settings = [], study.settings()
+    if study.left:
+        told.append(
+            f"{protocol.system}: stopped with {study.left} of {protocol.budget} settings to try: "
+            f"`python -m experiments search {protocol.system}` goes on from here"
+        )
+    else:
+        evidence.write(protocol, settings)
+        told.append(evidence.advice(protocol, settings))
+        told.append(f"all that were tried: {protocol.layout.evidence / protocol.system}.csv")
+    if tracker.error is not None:
+        told.append(
+            f"MLflow missed part of this search ({type(tracker.error).__name__}: {tracker.error}); "
+            f"nothing else is lost: `python -m experiments search {protocol.system}` logs it"
+        )
+    return "\n".join(told)

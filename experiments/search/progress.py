@@ -1,0 +1,55 @@
+"""How far a search is, and how long it will take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from experiments.live import duration
+from experiments.search.evidence import best
+from experiments.search.protocol import Setting
+
+
+class SearchProgress:
+    """Counts of settings, the best so far, and the time left.
+
+    Args:
+        before: what was known when it began.
+        left: settings that are still to be tried.
+        expected: seconds that all of them together are expected to take.
+    """
+
+    def __init__(self, system: str, before: Sequence[Setting], left: int, expected: float) -> None:
+        self.system, self.expected = system, expected
+        self.settings = {setting.number: setting for setting in before}
+        self.goal = len(self._ended) + left
+        self.left_before = left
+        self.started = time.monotonic()
+
+    def tell(self, setting: Setting) -> None:
+        """Something is known of the setting."""
+        self.settings[setting.number] = setting
+
+    @property
+    def _ended(self) -> list[Setting]:
+        return [setting for setting in self.settings.values() if setting.state != "running"]
+
+    @property
+    def left(self) -> int:
+        return self.goal - len(self._ended)
+
+    @property
+    def seconds_left(self) -> float:
+        """Expected seconds to the end: the settings left at the pace of those that ended, first as estimated."""
+        taken, ended = time.monotonic() - self.started, self.left_before - self.left
+        return self.left * taken / ended if ended else max(0.0, self.expected - taken)
+
+    def __str__(self) -> str:
+        states = [setting.state for setting in self.settings.values()]
+        found = best(list(self.settings.values()))
+        score = f"best {found.score:.2f}% (setting {found.number})" if found else "none complete yet"
+        return (
+            f"{self.system}: {len(self._ended)} of {self.goal} settings done ({states.count('pruned')} stopped early, "
+            f"{states.count('failed')} failed), {states.count('running')} running, {score}, "
+            f"about {duration(self.seconds_left)} left"
+        )
