@@ -25,6 +25,7 @@ class Layout:
     data: Path = Path("data")
     store: Path = Path("experiments/store")
     results: Path = Path("experiments/results.csv")
+    averaging: Path = Path("experiments/averaging.csv")
     gallery: Path = Path("experiments/gallery")
     evidence: Path = Path("experiments/evidence/search")
 

@@ -16,7 +16,7 @@ from experiments.live import Live, duration
 from experiments.progress import Progress
 from experiments.provenance import machine, revision, versions
 from experiments.resources import Resources, gpus, here
-from experiments.results import row, write_gallery, write_results
+from experiments.results import AVERAGING, COLUMNS, averaging_rows, row, write_gallery, write_rows
 from experiments.tracker import Tracker, check, tracking_uri
 from experiments.trial import set_up
 from experiments.trials import TrialStore
@@ -73,7 +73,8 @@ def run(config: Config, layout: Layout, command: str) -> bool:
         rows = [row(trial, store, tracker.runs) for trial in wanted]
         counts = {status: sum(r["status"] == status for r in rows) for status in ("done", "failed", "missing")}
         facts = _facts(config, command, resources, started, wanted, store) | {"trials": {**counts, "reused": reused}}
-        write_results(layout.results, rows)
+        write_rows(layout.results, COLUMNS, rows)
+        write_rows(layout.averaging, AVERAGING, averaging_rows(wanted, store))
         write_gallery(layout.gallery, wanted, store, facts)
     _say(counts, reused, rows, tracker, stopped, time.time() - started, layout)
     return not stopped

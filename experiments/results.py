@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from experiments.trials import TrialStore
 COLUMNS = (
     "trial_id", "dataset", "system", "proportion", "xi", "seed", "labelled", "status", "top1", "top5", "elbo", "epochs",
     "train_seconds", "images_per_second", "test_ms_per_image", "device", "git_sha", "mlflow_run_id",
-    "xi_value", "best_epoch", "kl_switches", "reason",
+    "xi_value", "best_epoch", "kl_switches", "ece", "reason",
 )  # fmt: skip
+AVERAGING = ("trial_id", "draws", "top1", "top5", "ece", "ms_per_image")
 CAPTIONS = {
     "reconstructions": "validation images above their reconstructions",
     "samples": "samples from the prior",
@@ -45,10 +46,18 @@ def row(trial: Trial, store: TrialStore, runs: Mapping[str, str]) -> dict[str, A
     return {name: "" if known.get(name) is None else known[name] for name in COLUMNS}
 
 
-def write_results(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def averaging_rows(trials: Sequence[Trial], store: TrialStore) -> Iterator[dict[str, Any]]:
+    """What each done trial's test predictions are worth by the number of codes that they are averaged over."""
+    for trial in trials:
+        result = store.folder(trial.identity).result() or {}
+        for measured in result.get("averaging", ()):
+            yield {"trial_id": trial.identity, **measured}
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes the rows, in their order, as a CSV file, whole."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_whole(path, lambda stream: stream.write(text.getvalue().encode()))

@@ -23,7 +23,7 @@ for _name in ("alembic", "mlflow.store.db.utils"):
 
 PAGE = 1000  # runs fetched at once
 UNPLOTTED = {"epoch", "time"}  # entries of a row that are its step and its timestamp
-FINAL = ("top1", "top5", "elbo", "kl_switches", "train_seconds", "test_ms_per_image", "best_epoch", "xi_value")
+FINAL = ("top1", "top5", "ece", "elbo", "kl_switches", "train_seconds", "test_ms_per_image", "best_epoch", "xi_value")
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # which of its views MLflow's page opens with
 # Tags of ours: `identity` on a trial's run, `sweep` on its parent, `recorded` once all of a trial is in its run,
 # `reason` where it failed.

@@ -152,7 +152,8 @@ class _Training:
         images = means.pop("images")
         validation = evaluate(self.learner, self.task.store, self.task.validation, self.task.device)
         validation["accuracy"] = validation.pop("top1")
-        del validation["top5"], validation["ms_per_image"]
+        for name in ("top5", "ece", "ms_per_image", "averaging"):
+            del validation[name]
         row: Row = {
             "epoch": number,
             **means,
@@ -188,13 +189,14 @@ class _Training:
         """Puts the best weights back and reads the test part, this once."""
         self.learner.model.load_state_dict(self.best)
         self.learner.finish()
-        found = evaluate(self.learner, self.task.store, test, self.task.device)
+        found = evaluate(self.learner, self.task.store, test, self.task.device, self.learner.averages)
         train_seconds = sum(row["seconds"] for row in self.rows)
         images = sum(row["seconds"] * row["images_per_second"] for row in self.rows)
         self._draw()
         return {
             "top1": found["top1"],
             "top5": found["top5"],
+            "ece": found["ece"],
             "elbo": found.get("elbo"),
             "kl_switches": found.get("kl_switches"),
             "epochs": len(self.rows),
@@ -206,6 +208,7 @@ class _Training:
             "train_seconds": train_seconds,
             "images_per_second": images / train_seconds,
             "test_ms_per_image": found["ms_per_image"],
+            "averaging": found["averaging"],
             "device": device_name(self.task.device),
             "seconds": self.seconds,
         }

@@ -98,6 +98,7 @@ class VariationalLearner(Learner):
     """
 
     Model: ClassVar[type[VariationalAutoencoder]] = VariationalAutoencoder
+    averages = (0, 1, 10, 100)
 
     def __init__(
         self, task: Task, settings: VariationalSettings, label_model: Callable[[int, int], LabelModel]
@@ -158,11 +159,11 @@ class VariationalLearner(Learner):
     def _labels(self, indices: np.ndarray) -> Tensor:
         return torch.from_numpy(self.task.store.labels[indices]).to(self.task.device)
 
-    def predict(self, images: Tensor) -> Tensor:
-        """Class probabilities averaged over the settings' draws of the code, always the same draws."""
+    def predict(self, images: Tensor, draws: int | None = None) -> Tensor:
+        """Class probabilities averaged over `draws` of the code (None: the settings'), always the same draws."""
         self.model.eval()
         with self._stream("predict"):
-            return class_probabilities(self.model, images, self.settings.draws)
+            return class_probabilities(self.model, images, self.settings.draws if draws is None else draws)
 
     @torch.no_grad()
     def bound(self, images: Tensor) -> Mapping[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -51,6 +51,7 @@ class Learner:
     steps_per_epoch: int
     patience: int | None = None  # epochs without a better validation score after which training ends
     selects_by: str = "accuracy"  # validation metric whose best epoch is kept: "accuracy" or "elbo"
+    averages: Sequence[int] = ()  # numbers of codes N_s whose averages are compared on the test part
     xi_value: float | None = None  # ξ as a number, where the system has it
 
     def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
@@ -58,9 +59,9 @@ class Learner:
         `images` (how many were seen), and whatever else is worth a curve."""
         raise TypeError(f"{type(self).__name__} does not define epoch()")
 
-    def predict(self, images: Tensor) -> Tensor:
+    def predict(self, images: Tensor, draws: int | None = None) -> Tensor:
         """Class probabilities [b, C] of float images [b, N_c, H, W] in [0, 1]; no gradients, evaluation mode,
-        the same digits at every call."""
+        the same digits at every call. `draws` is one of `averages`; None is the learner's own choice."""
         raise TypeError(f"{type(self).__name__} does not define predict()")
 
     def bound(self, images: Tensor) -> Mapping[str, Tensor]:

@@ -18,6 +18,7 @@ class ClassConditionalLearner(VariationalLearner):
     """Learns from all images and the labels at hand, which its bound uses too."""
 
     Model = ClassConditional
+    averages = ()  # its q(y|X) reads the mean code
 
     def __init__(self, task: Task, settings: VariationalSettings) -> None:
         super().__init__(task, settings, lambda size, classes: Softmax(size, classes, settings.precision))
