@@ -34,6 +34,9 @@ class Asker(Searcher):
         self.study, self.layout, self.resources, self.told = study, layout.absolute(), resources, told
         self.numbers: dict[str, int] = {}  # Tune's names of settings -> ours
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune keeps a copy for restoring a search, which the study does here
+
     def suggest(self, trial_id: str) -> dict[str, Any]:
         setting, protocol = self.study.ask(), self.study.protocol
         self.numbers[trial_id] = setting.number
@@ -100,7 +103,7 @@ class Observer(tune.Callback):
         self.line, self.live = line, live
 
     def __getstate__(self) -> dict[str, Any]:
-        return {}  # Tune keeps a copy of its callbacks for restoring a search, which the study does here
+        return {}  # likewise
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         number = trial.config["task"]["number"]

@@ -68,6 +68,7 @@ def forbid_the_test_part(world):
     np.savez(splits / "parts.npz", **{**changed, "test": np.full_like(changed["test"], 10**9)})
 
 
+@pytest.mark.slow
 def test_the_best_setting_is_found_and_the_test_part_never_read(tracked):
     ask_for(tracked, {"toys": {"learning_rate": RATES}, "toy": {"momentum": {"low": 0.0, "high": 0.9}}}, trials=6)
     forbid_the_test_part(tracked)
