@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 import seaborn as sns
@@ -16,7 +16,7 @@ from reports.drawing import INK, RING, STYLE
 from reports.names import Name, by_origin
 
 
-def difference_figure(compared: pd.DataFrame, names: Mapping[str, Name], labelled: Mapping[float, int]) -> Figure:
+def difference_figure(compared: pd.DataFrame, names: Mapping[str, Name]) -> Figure:
     """Differences in top-1 (points) from `comparison.compare`: a column of panels per baseline, a row each for the
     paper's systems and those beyond it, side by side at each proportion so that no interval hides another."""
     each = compared[compared["family"] == EACH]
@@ -32,13 +32,12 @@ def difference_figure(compared: pd.DataFrame, names: Mapping[str, Name], labelle
         for panels, (origin, group) in zip(rows, groups.items(), strict=True):
             for axes, baseline in zip(panels, baselines, strict=True):
                 lines = each[(each["baseline"] == baseline) & each["system"].isin(list(group))]
-                drawn |= _panel(axes, lines, names, proportions, labelled)
+                drawn |= _panel(axes, lines, names, proportions)
                 if lines.empty:
                     axes.remove()
-                elif origin == "beyond" and len(groups) > 1:
-                    axes.set_title(f"beyond the paper, against {names[baseline].label}")
-            panels[0].set_ylabel("Difference in top-1 (points)")
-        _same_heights(figure.axes)
+            apart = "Beyond the paper:\n" if origin == "beyond" else ""
+            panels[0].set_ylabel(f"{apart}Difference in top-1 (points)")
+        drawing.same_heights(figure.axes)
         shown = {system: name for system, name in names.items() if system in drawn}
         drawing.legend(figure, shown, [RING] if drawing.is_short(each).any() else [])
     return figure
@@ -49,7 +48,6 @@ def _panel(
     lines: pd.DataFrame,
     names: Mapping[str, Name],
     proportions: list[float],
-    labelled: Mapping[float, int],
 ) -> dict[str, Name]:
     drawn = {system: names[system] for system in names if system in set(lines["system"])}
     axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
@@ -58,15 +56,8 @@ def _panel(
         line = lines[lines["system"] == system].set_index("proportion").reindex(proportions)
         shift = step ** (2 * rank - (len(drawn) - 1))
         drawing.mean_line(axes, [proportion * shift for proportion in proportions], line, name)
-    drawing.proportion_axis(axes, proportions, labelled)
+    drawing.proportion_axis(axes, proportions, {}, gap=0.2)
     axes.set_xlabel("Labelled proportion")
     axes.set_axisbelow(True)
     sns.despine(ax=axes)
     return drawn
-
-
-def _same_heights(panels: Sequence[Axes]) -> None:
-    low = min(axes.get_ylim()[0] for axes in panels)
-    high = max(axes.get_ylim()[1] for axes in panels)
-    for axes in panels:
-        axes.set_ylim(low, high)

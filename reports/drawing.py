@@ -20,7 +20,8 @@ WIDTH = 6.75  # inches: the text width of a two-column page
 PANEL = 2.45  # inches: height of one row of panels
 INK, PAPER, RULE = "#222222", "#ffffff", "#d9d9d9"
 FAINT = "#a3a3a3"  # readable on both papers: what a panel shows for reference alone
-PALETTE = sns.color_palette("colorblind").as_hex()
+# The ten colours with the pale pink last.
+PALETTE = [sns.color_palette("colorblind").as_hex()[index] for index in (0, 1, 2, 3, 4, 5, 9, 8, 7, 6)]
 MARKERS = "os^DvPX"
 LINE = 98  # characters of the legend's size side by side
 # What a legend explains beside the systems: a mean of fewer repetitions than asked, and a single one.
@@ -128,10 +129,10 @@ def mean_line(axes: Axes, x: Sequence[float], line: pd.DataFrame, name: Name) ->
     axes.plot(x[short], mean[short], **ring | {"label": ""}, zorder=4)
 
 
-def proportion_axis(axes: Axes, proportions: Sequence[float], labelled: Mapping[float, int]) -> None:
-    """A logarithmic axis with a tick at every proportion and a label at as many as have room."""
+def proportion_axis(axes: Axes, proportions: Sequence[float], labelled: Mapping[float, int], gap: float = 0.13) -> None:
+    """A logarithmic axis with a tick at every proportion and a label at as many as are `gap` of its length apart."""
     axes.set_xscale("log")
-    shown = _with_room(proportions)
+    shown = _with_room(proportions, gap)
     texts = [percent(p) + (f"\n{labelled[p]:,}" if p in labelled else "") for p in shown]
     axes.set_xticks(shown, texts)
     axes.set_xticks([p for p in proportions if p not in shown], minor=True)
@@ -140,7 +141,7 @@ def proportion_axis(axes: Axes, proportions: Sequence[float], labelled: Mapping[
     axes.set_xlim(proportions[0] / margin, proportions[-1] * margin)
 
 
-def _with_room(proportions: Sequence[float], gap: float = 0.13) -> list[float]:
+def _with_room(proportions: Sequence[float], gap: float) -> list[float]:
     """The first, the last, and from the left each that is `gap` of the axis from its neighbours kept."""
     first, last = proportions[0], proportions[-1]
     kept = [first]
@@ -161,6 +162,14 @@ def accuracy_axis(axes: Axes) -> None:
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     axes.set_axisbelow(True)
     sns.despine(ax=axes)
+
+
+def same_heights(panels: Sequence[Axes]) -> None:
+    """Gives the panels one range of y."""
+    low = min(axes.get_ylim()[0] for axes in panels)
+    high = max(axes.get_ylim()[1] for axes in panels)
+    for axes in panels:
+        axes.set_ylim(low, high)
 
 
 def legend(figure: Figure, names: Mapping[str, Name], extra: Sequence[Mapping]) -> None:

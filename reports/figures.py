@@ -15,7 +15,7 @@ from reports.drawing import DOT, FAINT, RING, STYLE
 from reports.names import Name, by_origin, percent
 from reports.statistics import ACCURACIES, estimate
 
-GREY = {"color": FAINT, "linewidth": 1.0, "label": "the paper’s systems, as above"}
+GREY = {"color": FAINT, "linewidth": 1.0, "label": "systems as above"}
 
 
 def accuracy_figure(tidy: pd.DataFrame, names: Mapping[str, Name], labelled: Mapping[float, int]) -> Figure:
@@ -39,6 +39,8 @@ def accuracy_figure(tidy: pd.DataFrame, names: Mapping[str, Name], labelled: Map
                 _lines(axes, block, group, proportions)
                 drawing.proportion_axis(axes, proportions, labelled)
                 drawing.accuracy_axis(axes)
+        for column in zip(*rows, strict=True):
+            drawing.same_heights(column)
         for axes in rows[-1]:
             axes.set_xlabel("Labelled proportion" + (" (labelled images)" if labelled else ""))
         extra = ([GREY] if len(groups) > 1 else []) + ([RING] if drawing.is_short(tidy).any() else [])

@@ -16,7 +16,7 @@ from reports.listing import Listing
 from reports.names import Name, percent
 from reports.paired import LEVEL, repetitions_needed, smallest_p
 from reports.sources import Sources
-from reports.statistics import INTERVAL, coverage_limit, headline, labelled_images
+from reports.statistics import INTERVAL, coverage_limit, headline
 from reports.templating import number, render
 
 HEAD = ["System", "Baseline", "Labels", "n", "Difference", "95 % interval", "p", "Holm p"]
@@ -41,7 +41,7 @@ def differences(sources: Sources) -> Artefact:
         "detectable": _detectable(table, sources),
     }
     parts = {"differences-pooled": pooled, "differences": each, "detectable": table}
-    files = drawing.files(difference_figure(table, sources.names, labelled_images(sources.results)), "differences")
+    files = drawing.files(difference_figure(table, sources.names), "differences")
     for stem, part in parts.items():
         files |= listing.files(listings[stem], part, stem)
     caption = (
