@@ -1,4 +1,4 @@
-"""`python -m reports`: tables, figures and the page from results.csv and the gallery beside it."""
+"""`python -m reports`: tables, figures and pages from results.csv, what lies beside it, and the evidence."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from reports.statistics import count_statuses
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
-def build(results: Path, gallery: Path, out: Path) -> tuple[list[Path], dict[str, int]]:
+def build(results: Path, gallery: Path, evidence: Path, out: Path) -> tuple[list[Path], dict[str, int]]:
     """Makes every artefact, then writes all files, the page last; their paths, and the trials by status."""
-    sources = read_sources(results, gallery)
+    sources = read_sources(results, gallery, evidence)
     artefacts = {name: maker(sources) for name, maker in makers().items()}
     files = {path: content for artefact in artefacts.values() for path, content in artefact.files.items()}
     files["index.html"] = page(f"Learning from images and a few labels: {sources.sweep.dataset}", artefacts)
@@ -35,21 +35,24 @@ def report(
     gallery: Annotated[Path, typer.Option(help="The folder with sweep.json and its pictures.")] = Path(
         "experiments/gallery"
     ),
+    evidence: Annotated[
+        Path, typer.Option(help="The folder with the studies of estimators and settings; any may be absent.")
+    ] = Path("experiments/evidence"),
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("reports"),
 ) -> None:
-    """Turns the results of a sweep into tables, figures and one page.
+    """Turns the results of a sweep into tables, figures and two pages.
 
-    Writes, under OUT: index.html, a page that needs nothing else; tables/ (Table 1 and the published
-    numbers as csv, md, tex, html); figures/ (png, svg, pdf); metrics.json and plots/ for DVC.
-    Trials that failed or are missing stay visible as gaps. Nothing is run, and the same
-    results give the same bytes.
+    Reads averaging.csv beside RESULTS too, where there is one. Writes, under OUT: index.html and
+    answer.html, pages that need nothing else, and answer.md; tables/ (csv, md, tex, html); figures/
+    (png, svg, pdf); metrics.json and plots/ for DVC. Trials that failed or are missing stay visible
+    as gaps. Nothing is run, and the same results give the same bytes.
 
     Example, for results that came from a cluster:
 
     python -m reports --results cluster/results.csv --gallery cluster/gallery --out cluster/report
     """
     try:
-        paths, counts = build(results, gallery, out)
+        paths, counts = build(results, gallery, evidence, out)
     except ReportError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from None

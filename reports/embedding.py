@@ -7,7 +7,7 @@ import re
 
 from markupsafe import Markup
 
-from reports.figures import INK, PAPER, RULE
+from reports.drawing import INK, PAPER, RULE
 from reports.templating import render
 
 # A figure takes the page's colours, light or dark: ink, paper and rules become its variables.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from reports.columns import read_columns, refuse
 from reports.errors import ReportError
 
 REMEDY = "`python -m experiments run` writes it"
@@ -23,6 +24,7 @@ COLUMNS = {
     "status": "text",
     "top1": "number",  # percent
     "top5": "number",  # percent
+    "ece": "number",  # percent, expected calibration error
     "elbo": "number",  # nats per test image
     "epochs": "whole",
     "train_seconds": "number",
@@ -46,70 +48,31 @@ def read_results(path: Path) -> pd.DataFrame:
     ξ as asked is made canonical ("0.0" and "0" are one value). Columns that are not in `COLUMNS` are kept
     as text. ReportError, naming file, line and column, for what is missing or not as it should be.
     """
-    raw = _read_text(path)
-    absent = [column for column in COLUMNS if column not in raw.columns]
-    if absent:
-        raise ReportError(f"{path} lacks the column(s) {', '.join(absent)}; {REMEDY}")
-    if raw.empty:
+    results = read_columns(path, COLUMNS, NEVER_EMPTY, REMEDY)
+    if results.empty:
         raise ReportError(f"{path} has a header but no trials; {REMEDY}")
-    results = raw.apply(lambda column: column.str.strip())
-    for column, kind in COLUMNS.items():
-        if column in NEVER_EMPTY:
-            _refuse(path, results, column, results[column] == "", "is empty")
-        if kind != "text":
-            results[column] = _numbers(path, results, column, kind)
     results["xi"] = _canonical_xi(path, results)
     _check(path, results)
     return results.sort_values(["system", "proportion", "xi", "seed"], kind="stable", ignore_index=True)
-
-
-def _read_text(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8")
-    except FileNotFoundError:
-        raise ReportError(f"{path} does not exist; {REMEDY}") from None
-    except pd.errors.EmptyDataError:
-        raise ReportError(f"{path} is empty; {REMEDY}") from None
-    except (pd.errors.ParserError, UnicodeDecodeError, OSError) as error:
-        raise ReportError(f"{path} cannot be read as CSV ({error}); {REMEDY}") from None
-
-
-def _refuse(path: Path, results: pd.DataFrame, column: str, bad: pd.Series, what: str) -> None:
-    """ReportError for the first row where `bad` holds; line 1 of the file is its header."""
-    if bad.any():
-        row = int(bad.to_numpy().argmax())
-        value = results[column].iloc[row]
-        shown = repr(value) if isinstance(value, str) else str(value)
-        raise ReportError(f"{path}, line {row + 2}: {column} {shown} {what}; {REMEDY}")
-
-
-def _numbers(path: Path, results: pd.DataFrame, column: str, kind: str) -> pd.Series:
-    text = results[column]
-    numbers = pd.to_numeric(text.where(text != ""), errors="coerce").astype("float64")
-    _refuse(path, results, column, numbers.isna() & (text != ""), "is not a number")
-    if kind == "number":
-        return numbers
-    _refuse(path, results, column, numbers.notna() & (numbers % 1 != 0), "is not a whole number")
-    return numbers.astype("Int64")
 
 
 def _canonical_xi(path: Path, results: pd.DataFrame) -> pd.Series:
     text = results["xi"]
     words = text.isin(["", "auto"])
     numbers = pd.to_numeric(text.where(~words), errors="coerce").astype("float64")
-    _refuse(path, results, "xi", ~words & ~(numbers >= 0), 'is neither "auto" nor a number ≥ 0')
+    refuse(path, results, "xi", ~words & ~(numbers >= 0), 'is neither "auto" nor a number ≥ 0', REMEDY)
     return text.where(words, numbers.map("{:.6g}".format))
 
 
 def _check(path: Path, results: pd.DataFrame) -> None:
     """What holds between a row's columns, and between rows."""
     proportion, done = results["proportion"], results["status"] == "done"
-    _refuse(path, results, "proportion", ~((proportion > 0) & (proportion <= 1)), "is outside (0, 1]")
-    _refuse(path, results, "status", ~results["status"].isin(STATUSES), f"is none of {', '.join(STATUSES)}")
-    for metric in ("top1", "top5"):
-        _refuse(path, results, metric, done & ~results[metric].between(0, 100), "is not a percentage")
-    _refuse(path, results, "trial_id", results["trial_id"].duplicated(), "is there twice")
-    _refuse(path, results, "trial_id", results.duplicated(GRID), "repeats the grid point of another trial")
+    refuse(path, results, "proportion", ~((proportion > 0) & (proportion <= 1)), "is outside (0, 1]", REMEDY)
+    refuse(path, results, "status", ~results["status"].isin(STATUSES), f"is none of {', '.join(STATUSES)}", REMEDY)
+    for metric in ("top1", "top5", "ece"):
+        refuse(path, results, metric, done & ~results[metric].between(0, 100), "is not a percentage", REMEDY)
+    refuse(path, results, "trial_id", results["trial_id"].duplicated(), "is there twice", REMEDY)
+    refuse(path, results, "trial_id", results.duplicated(GRID), "repeats the grid point of another trial", REMEDY)
     datasets = results["dataset"].unique()
     if len(datasets) > 1:
         raise ReportError(f"{path} mixes the datasets {', '.join(datasets)}; a report is about one")

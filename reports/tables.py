@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from markupsafe import Markup
@@ -13,31 +13,46 @@ from reports.names import Name, percent
 from reports.statistics import ACCURACIES, summarise
 from reports.templating import render
 
+BEYOND = "Beyond the paper"
 WIDEST = 6  # proportions side by side; more are split over stacked halves, as in the paper
+
+MARKS = (
+    "▲ / ▼: in top-1 above / below every system that learns from labelled images alone, by paired sign-flip tests "
+    "after Holm’s correction over all comparisons of single proportions, at the 5 % level."
+)
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell says: `mean` and `spread` ("" without) as text, a `note` on its n, and its trials."""
+    """What a cell says: `mean`, its `mark` and `spread` ("" without) as text, a `note` on its n, and its trials."""
 
     mean: str = "—"
     spread: str = ""
     note: str = ""
     trial_ids: str = ""
+    mark: str = ""
 
     def __str__(self) -> str:
-        return " ".join(filter(None, [self.mean, self.spread and f"± {self.spread}", self.note]))
+        return " ".join(filter(None, [self.mean + self.mark, self.spread and f"± {self.spread}", self.note]))
 
 
 @dataclass(frozen=True)
 class Table:
-    """Blocks (top-1, top-5) of cells by (system, proportion); a cell that is absent was never asked for."""
+    """Blocks (top-1, top-5) of cells by (system, proportion); a cell that is absent was never asked for.
+    The rows of systems `beyond` the paper stand apart in every block."""
 
     caption: str
     note: str
     rows: Mapping[str, str]  # system → label, in order
     proportions: tuple[float, ...]
     blocks: Mapping[str, Mapping[tuple[str, float], Cell]]
+    beyond: frozenset[str] = frozenset()
+
+    def groups(self) -> list[tuple[str, dict[str, str]]]:
+        """(heading, rows): the paper's without a heading, then those beyond it, where there are any."""
+        paper = {system: label for system, label in self.rows.items() if system not in self.beyond}
+        beyond = {system: label for system, label in self.rows.items() if system in self.beyond}
+        return [group for group in (("", paper), (BEYOND, beyond)) if group[1]]
 
     def stacks(self) -> list[tuple[float, ...]]:
         """The proportions, cut into as few equal stacks as keep each within `WIDEST`."""
@@ -50,36 +65,51 @@ class Table:
         return self.blocks[block].get((system, proportion), Cell())
 
 
-def table1(headline: pd.DataFrame, names: Mapping[str, Name]) -> tuple[Table, pd.DataFrame]:
+def table1(
+    headline: pd.DataFrame, names: Mapping[str, Name], marks: Mapping[tuple[str, float], str]
+) -> tuple[Table, pd.DataFrame]:
     """Table 1 of these trials (`statistics.headline`), and its tidy numbers: metric, system, proportion,
-    mean, std, n, asked, trial_ids. A cell whose n is not the table's usual one says so."""
+    mean, std, n, asked, trial_ids. A cell whose n is not the table's usual one says so; `marks` (as
+    `comparison.marks`) stand at the top-1 means."""
     tidy = summarise(headline, list(ACCURACIES), ["system", "proportion"])
     usual = int(tidy["asked"].mode().max())
-    blocks: dict[str, dict[tuple[str, float], Cell]] = {title: {} for title in ACCURACIES.values()}
-    for row in tidy.itertuples():
-        blocks[ACCURACIES[row.metric]][row.system, row.proportion] = _cell(row, usual)
+    blocks = cells(tidy, ACCURACIES, usual)
+    for place, mark in marks.items():
+        blocks["top-1"][place] = replace(blocks["top-1"][place], mark=mark)
     table = Table(
         caption=f"Classification accuracy (%) on the test images of {headline['dataset'].iloc[0]} by the "
         "proportion of training images with labels.",
-        note=_note(usual),
-        rows={system: _label(name, headline) for system, name in names.items()},
+        note=f"{note(usual)} {MARKS}",
+        rows=labels(headline, names),
         proportions=tuple(sorted(tidy["proportion"].unique())),
         blocks=blocks,
+        beyond=beyond(names),
     )
     return table, tidy
 
 
-def _cell(row: tuple, usual: int) -> Cell:
+def cells(
+    tidy: pd.DataFrame, titles: Mapping[str, str], usual: int, digits: int = 2
+) -> dict[str, dict[tuple[str, float], Cell]]:
+    """The blocks of a table, by title, of tidy numbers (`statistics.summarise`), whose usual n is known."""
+    blocks: dict[str, dict[tuple[str, float], Cell]] = {title: {} for title in titles.values()}
+    for row in tidy.itertuples():
+        blocks[titles[row.metric]][row.system, row.proportion] = _cell(row, usual, digits)
+    return blocks
+
+
+def _cell(row: tuple, usual: int, digits: int) -> Cell:
     if row.n == 0:
         return Cell(note=f"(n=0/{row.asked})")
     note = ""
     if row.n != usual or row.asked != usual:
         note = f"(n={row.n})" if row.n == row.asked else f"(n={row.n}/{row.asked})"
-    spread = "" if math.isnan(row.std) else f"{row.std:.2f}"
-    return Cell(f"{row.mean:.2f}", spread, note, row.trial_ids)
+    spread = "" if math.isnan(row.std) else f"{row.std:.{digits}f}"
+    return Cell(f"{row.mean:.{digits}f}", spread, note, row.trial_ids)
 
 
-def _note(usual: int) -> str:
+def note(usual: int) -> str:
+    """What a cell's numbers are."""
     if usual == 1:
         spread = "One repetition a cell (n = 1), so no standard deviation"
     else:
@@ -87,8 +117,17 @@ def _note(usual: int) -> str:
     return f"{spread}; n=a/b: a of the b repetitions asked for finished; —: no result."
 
 
+def labels(headline: pd.DataFrame, names: Mapping[str, Name]) -> dict[str, str]:
+    """The rows' labels, with a system's ξ where that is not the usual one."""
+    return {system: _label(name, headline) for system, name in names.items()}
+
+
+def beyond(names: Mapping[str, Name]) -> frozenset[str]:
+    """The systems whose rows stand apart."""
+    return frozenset(system for system, name in names.items() if name.origin == "beyond")
+
+
 def _label(name: Name, headline: pd.DataFrame) -> str:
-    """A system's label, with its ξ where that is not the usual one."""
     xi = headline.loc[headline["system"] == name.system, "xi"].iloc[0]
     return name.label if xi in ("", "auto") else f"{name.label}, ξ = {xi}"
 
@@ -97,23 +136,28 @@ def markdown(table: Table) -> str:
     """The table for GitHub's Markdown, one pipe table a stack."""
     lines = [f"**{table.caption}**"]
     for stack in table.stacks():
-        lines += ["", _pipes(["Proportion", *map(percent, stack)]), _pipes([":--", *["--:"] * len(stack)])]
+        lines += ["", pipes(["Proportion", *map(percent, stack)]), pipes([":--", *["--:"] * len(stack)])]
         for block in table.blocks:
-            lines.append(_pipes([f"*{block}*", *[""] * len(stack)]))
-            for system, label in table.rows.items():
-                cells = [str(table.cell(block, system, proportion)) for proportion in stack]
-                lines.append(_pipes([label.replace("|", r"\|"), *cells]))
+            lines.append(pipes([f"*{block}*", *[""] * len(stack)]))
+            for heading, rows in table.groups():
+                lines += [pipes([f"*{heading}*", *[""] * len(stack)])] if heading else []
+                for system, label in rows.items():
+                    texts = [str(table.cell(block, system, proportion)) for proportion in stack]
+                    lines.append(pipes([label, *texts]))
     return "\n".join([*lines, "", table.note, ""])
 
 
-def _pipes(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+def pipes(cells: Sequence[str]) -> str:
+    """A row for Markdown."""
+    texts = [cell.replace("|", "\\|") for cell in cells]
+    return f"| {' | '.join(texts)} |"
 
 
 _TEX = str.maketrans(
     {character: f"\\{character}" for character in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"±": r"$\pm$", "—": "---", "ξ": r"$\xi$"}
+    | {"±": r"$\pm$", "—": "---", "ξ": r"$\xi$", "≤": r"$\le$", "−": "$-$"}
+    | {"▲": r"$\bigtriangleup$", "▼": r"$\bigtriangledown$", "’": "'", "×": r"$\times$"}
 )
 
 
@@ -124,12 +168,14 @@ def latex(table: Table, label: str) -> str:
     lines += [rf"\label{{{label}}}", r"\small", rf"\begin{{tabular}}{{l{'c' * width}}}"]
     for index, stack in enumerate(table.stacks()):
         lines.append(r"\midrule" if index else r"\toprule")
-        lines += [_ampersands(["Proportion", *map(percent, stack)], width), r"\midrule"]
+        lines += [ampersands(_padded(["Proportion", *map(percent, stack)], width + 1)), r"\midrule"]
         for block in table.blocks:
-            lines.append(rf"\multicolumn{{{width + 1}}}{{l}}{{\emph{{{block}}}}} \\")
-            for system, row in table.rows.items():
-                cells = [str(table.cell(block, system, proportion)) for proportion in stack]
-                lines.append(_ampersands([row, *cells], width))
+            lines.append(spanning(block, width + 1))
+            for heading, rows in table.groups():
+                lines += [rf"\cmidrule(lr){{1-{width + 1}}}", spanning(heading, width + 1)] if heading else []
+                for system, row in rows.items():
+                    texts = [str(table.cell(block, system, proportion)) for proportion in stack]
+                    lines.append(ampersands(_padded([row, *texts], width + 1)))
     lines += [
         r"\bottomrule",
         r"\end{tabular}",
@@ -138,9 +184,23 @@ def latex(table: Table, label: str) -> str:
     return "\n".join([*lines, r"\end{table}", ""])
 
 
-def _ampersands(cells: list[str], width: int) -> str:
-    padded = cells + [""] * (width + 1 - len(cells))
-    return " & ".join(cell.translate(_TEX) for cell in padded).rstrip() + r" \\"
+def _padded(cells: list[str], width: int) -> list[str]:
+    return cells + [""] * (width - len(cells))
+
+
+def tex(text: str) -> str:
+    """Text with what LaTeX would take as a command escaped."""
+    return text.translate(_TEX)
+
+
+def spanning(heading: str, width: int) -> str:
+    """A heading over `width` columns, for LaTeX."""
+    return rf"\multicolumn{{{width}}}{{l}}{{\emph{{{tex(heading)}}}}} \\"
+
+
+def ampersands(cells: Sequence[str]) -> str:
+    """A row for LaTeX."""
+    return " & ".join(map(tex, cells)).rstrip() + r" \\"
 
 
 def html(table: Table) -> Markup:

@@ -21,4 +21,4 @@ def cost(sources: Sources) -> Artefact:
     tidy = summarise(sources.results, list(MEASURES), ["system"])
     cells = {(row.system, row.metric): row for row in tidy.itertuples(index=False)}
     html = render("cost.html", sweep=sources.sweep, names=sources.names, measures=MEASURES, cells=cells)
-    return Artefact(title="Cost", html=html)
+    return Artefact(title="Time", html=html)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from reports import figures
+from reports import drawing, figures
 from reports.artefacts.contract import Artefact, register
 from reports.embedding import figure_section
 from reports.sources import Sources
-from reports.statistics import ACCURACIES, headline, labelled_images, summarise
+from reports.statistics import ACCURACIES, INTERVAL, estimate, headline, labelled_images
 
 
 @register(place=30)
 def figure1(sources: Sources) -> Artefact:
     """figures/figure1.{png,svg,pdf} and its section."""
-    tidy = summarise(headline(sources.results), list(ACCURACIES), ["system", "proportion"])
+    tidy = estimate(headline(sources.results), list(ACCURACIES), ["system", "proportion"])
     figure = figures.accuracy_figure(tidy, sources.names, labelled_images(sources.results))
-    files = figures.files(figure, "figure1")
+    files = drawing.files(figure, "figure1")
     caption = (
         f"Classification accuracy on the test images of {sources.sweep.dataset} against the proportion of "
-        "training images with labels (logarithmic). Lines: means over repetitions; bands and bars: ± 1 "
-        "sample standard deviation. Dashed: systems that learn from labelled images alone. Numbers: Table 1."
+        "training images with labels (logarithmic). Lines: means over repetitions; bands and bars: "
+        f"{INTERVAL}. Dashed: systems that learn from labelled images alone. Numbers: Table 1."
     )
     return Artefact(files, "Figure 1", figure_section(files["figures/figure1.svg"], "figure1", caption))

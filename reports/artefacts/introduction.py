@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from reports.artefacts.contract import Artefact, register
+from reports.comparison import compare
 from reports.names import Name
 from reports.sources import Sources
 from reports.statistics import count_statuses, headline, labelled_images, summarise
@@ -30,6 +31,8 @@ def introduction(sources: Sources) -> Artefact:
         fewest=labelled.get(proportions[0]),
         most=labelled.get(proportions[-1]),
         repetitions=int(tidy["asked"].max()),
+        beyond=[name.label for name in sources.names.values() if name.origin == "beyond"],
+        compared=not compare(rows, sources.names).empty,
         counts=count_statuses(sources.results),
         outcomes=[_outcome(tidy, sources, p) for p in dict.fromkeys([proportions[0], proportions[-1]])],
     )

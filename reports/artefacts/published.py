@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports import figures, tables
+from reports import drawing, figures, tables
 from reports.artefacts.contract import Artefact, register
 from reports.embedding import figure_section
 from reports.names import name_systems
@@ -25,9 +25,10 @@ def published(sources: Sources) -> Artefact:
     """tables/published.*, figures/published.* and their section; the same whatever the results."""
     table, tidy = published_table()
     tidy_csv = tidy.assign(dataset=DATASET)
-    figure = figures.accuracy_figure(tidy.assign(n=math.nan, asked=math.nan), name_systems(table.rows), {})
-    drawn = figures.files(figure, "published")
-    caption = f"The published numbers above, on {DATASET}, drawn like Figure 1."
+    ends = {"low": tidy["mean"] - tidy["std"], "high": tidy["mean"] + tidy["std"], "n": math.nan, "asked": math.nan}
+    figure = figures.accuracy_figure(tidy.assign(**ends), name_systems(table.rows), {})
+    drawn = drawing.files(figure, "published")
+    caption = f"The published numbers above, on {DATASET}, drawn like Figure 1; bands and bars: ± 1 standard deviation."
     html = render(
         "published.html",
         dataset=DATASET,

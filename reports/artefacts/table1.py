@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reports import tables
 from reports.artefacts.contract import Artefact, register
+from reports.comparison import compare, marks
 from reports.sources import Sources
 from reports.statistics import headline
 
@@ -11,5 +12,6 @@ from reports.statistics import headline
 @register(place=20)
 def table1(sources: Sources) -> Artefact:
     """tables/table1.{csv,md,tex,html} and the page's first table."""
-    table, tidy = tables.table1(headline(sources.results), sources.names)
+    rows = headline(sources.results)
+    table, tidy = tables.table1(rows, sources.names, marks(compare(rows, sources.names), sources.names))
     return Artefact(tables.files(table, tidy, "table1"), "Table 1", tables.html(table))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from reports import figures
+from reports import drawing, figures
 from reports.artefacts.contract import Artefact, register
 from reports.embedding import figure_section
 from reports.sources import Sources
-from reports.statistics import ACCURACIES, summarise, xi_study
+from reports.statistics import ACCURACIES, INTERVAL, summarise, xi_study
 from reports.templating import render
 
 
@@ -17,10 +17,10 @@ def xi(sources: Sources) -> Artefact:
     tidy = summarise(study, list(ACCURACIES), ["system", "proportion", "xi"])
     values = study.groupby(["system", "proportion", "xi"])["xi_value"].mean().rename("xi_value").reset_index()
     tidy = tidy.merge(values, how="left").sort_values(["metric", "system", "proportion", "xi_value"])
-    files = figures.files(figures.xi_figure(study, sources.names), "xi")
+    files = drawing.files(figures.xi_figure(study, sources.names), "xi")
     caption = (
         "Accuracy against ξ, in the order of its values (a category axis, so that ξ = 0 is shown). Small "
-        "dots: single repetitions; bars: ± 1 sample standard deviation."
+        f"dots: single repetitions; bars: {INTERVAL}."
     )
     html = render(
         "xi.html",

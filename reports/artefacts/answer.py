@@ -1,0 +1,144 @@
+"""The answer: which of the paper's claims hold here, decided by rules from the numbers; a page of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reports.artefacts.contract import Artefact, register
+from reports.artefacts.differences import signed
+from reports.claims import FAILS, HOLDS, OPEN, Claim, Pick, claims, p_text, picks
+from reports.comparison import compare
+from reports.gallery import Sweep
+from reports.names import percent
+from reports.sources import Sources
+from reports.statistics import headline, summarise
+from reports.templating import number, render
+
+RULES = (
+    "Each claim was made, with its direction, before these runs, so each is tested by itself, one-sided, at the 5 % level: "
+    "by exact sign flips of the paired differences, one difference a repetition. Five repetitions are the fewest "
+    "with which this test can say anything (1/2^5 = 0.031).",
+    f"“{HOLDS.capitalize()}”: every difference named under the claim is above zero (the largest of their p is at most 0.05).",
+    f"“{FAILS.capitalize()}”: one of them is below zero (Simes’ p over the tests in the other direction is at most 0.05).",
+    f"“{OPEN.capitalize()}”: neither. That is not evidence of no difference.",
+    "The tests are about other choices of labelled images and other initial weights on this one dataset. There is no "
+    "correction across the claims.",
+)
+CLASSES = {HOLDS: "done", FAILS: "failed", OPEN: "missing"}
+
+
+@register(place=15)
+def answer(sources: Sources) -> Artefact:
+    """answer.html, answer.md, and a section with the verdicts alone."""
+    rows = headline(sources.results)
+    found = [
+        _claim(claim) for claim in claims(sources.results, sources.averaging, sources.names, _draws(sources.sweep))
+    ]
+    chosen = [_pick(pick) for pick in _picks(sources)]
+    values = {"claims": found, "picks": chosen, "rules": RULES, "about_picks": PICKS, "dataset": sources.sweep.dataset}
+    values |= {
+        "repetitions": int(rows.groupby(["system", "proportion"])["seed"].nunique().max()),
+        "sweep": sources.sweep,
+    }
+    files = {
+        "answer.html": f"{render('answer.html', title=f'The answer: {sources.sweep.dataset}', **values)}\n".encode(),
+        "answer.md": _markdown(values).encode(),
+    }
+    return Artefact(files, "The answer", render("answer-section.html", **values))
+
+
+def _draws(sweep: Sweep) -> dict[str, int]:
+    """N_s by system, where the sweep's settings name it."""
+    settings = sweep.params.get("settings")
+    settings = settings if isinstance(settings, dict) else {}
+    return {
+        system: own["draws"]
+        for system, own in settings.items()
+        if isinstance(own, dict) and isinstance(own.get("draws"), int)
+    }
+
+
+def _picks(sources: Sources) -> list[Pick]:
+    rows = headline(sources.results)
+    tidy = summarise(rows, ["top1"], ["system", "proportion"])
+    return picks(tidy, compare(rows, sources.names), sources.names)
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    n = f"{claim.n} repetition{'' if claim.n == 1 else 's'}"
+    verdict = f"{OPEN} with {n}" if claim.verdict == OPEN and claim.parts else claim.verdict
+    return {
+        "title": claim.title,
+        "text": claim.text,
+        "verdict": verdict,
+        "kind": CLASSES[claim.verdict],
+        "missing": "" if claim.parts else claim.missing,
+        "parts": [
+            {
+                "label": part.label,
+                "mean": signed(part.paired.mean),
+                "interval": " to ".join(map(signed, part.paired.interval)) if part.paired.n > 1 else "—",
+                "wins": f"{part.paired.wins} of {part.paired.n}",
+                "above": p_text(part.above),
+                "below": p_text(part.below),
+                "gap": part.paired.asked - part.paired.n,
+            }
+            for part in claim.parts
+        ],
+        "trial_ids": claim.trial_ids,
+    }
+
+
+def _pick(pick: Pick) -> dict[str, Any]:
+    def best(name: Any) -> str:
+        return f"{name.label}, {number(pick.means[name.system])}" if name else "—"
+
+    row = pick.row
+    known = row is not None and row["n"] > 0
+    verdicts = {OPEN: f"{OPEN} with {row['n']} repetition{'' if row['n'] == 1 else 's'}" if known else "", "": "—"}
+    return {
+        "proportion": percent(pick.proportion),
+        "system": best(pick.system),
+        "baseline": best(pick.baseline),
+        "difference": signed(row["mean"]) if known else "—",
+        "interval": f"{signed(row['low'])} to {signed(row['high'])}" if known and row["n"] > 1 else "—",
+        "holm": p_text(row["holm"]) if known else "—",
+        "verdict": verdicts.get(pick.verdict, pick.verdict),
+        "trial_ids": row["trial_ids"].split() if known else [],
+    }
+
+
+def _markdown(values: dict[str, Any]) -> str:
+    lines = [f"# The answer: {values['dataset']}", ""]
+    for place, claim in enumerate(values["claims"], 1):
+        lines += [f"## {place}. {claim['title']}: {claim['verdict']}", "", claim["text"], ""]
+        if claim["missing"]:
+            lines += [f"Nothing here tests it: {claim['missing']}.", ""]
+            continue
+        lines += ["| Difference in top-1 (points) | Mean | 95 % interval | Above 0 in | p above | p below |"]
+        lines += ["| :-- | --: | --: | --: | --: | --: |"]
+        lines += [
+            f"| {part['label']} | {part['mean']} | {part['interval']} | {part['wins']} | {part['above']} | {part['below']} |"
+            for part in claim["parts"]
+        ]
+        lines += ["", _trials(claim["trial_ids"]), ""]
+    lines += [f"## {len(values['claims']) + 1}. Beyond: what to pick at each proportion", "", PICKS, ""]
+    lines += [
+        "| Labels | Best with all images | Best with labels alone | Difference | 95 % interval | Holm p | Pick is |"
+    ]
+    lines += ["| :-- | :-- | :-- | --: | --: | --: | :-- |"]
+    columns = ("proportion", "system", "baseline", "difference", "interval", "holm", "verdict")
+    lines += ["| " + " | ".join(pick[column] for column in columns) + " |" for pick in values["picks"]]
+    ids = list(dict.fromkeys(trial for pick in values["picks"] for trial in pick["trial_ids"]))
+    lines += ["", _trials(ids), "", "## Rules", "", *(f"- {rule}" for rule in values["rules"]), ""]
+    return "\n".join(lines)
+
+
+def _trials(trial_ids: list[str]) -> str:
+    return f"<details><summary>{len(trial_ids)} trials</summary>\n\n`{' '.join(trial_ids)}`\n\n</details>"
+
+
+PICKS = (
+    "The best mean among the systems that learn from all images, and among those that learn from labels alone. The pair "
+    "was chosen by these very numbers, so only its p after Holm’s correction over all comparisons decides."
+)

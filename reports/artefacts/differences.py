@@ -1,0 +1,116 @@
+"""Paired differences: is what a system gains from images without labels more than chance?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+from reports import drawing, listing
+from reports.artefacts.contract import Artefact, register
+from reports.comparison import EACH, POOLED, REPETITIONS, compare
+from reports.difference_figure import difference_figure
+from reports.embedding import figure_section
+from reports.listing import Listing
+from reports.names import Name, percent
+from reports.paired import LEVEL, repetitions_needed, smallest_p
+from reports.sources import Sources
+from reports.statistics import INTERVAL, coverage_limit, headline
+from reports.templating import number, render
+
+HEAD = ["System", "Baseline", "Labels", "n", "Difference", "95 % interval", "p", "Holm p"]
+SEEN = ["System", "Baseline", "Labels", "sd", "as run", *(f"n = {n}" for n in REPETITIONS)]
+GROUPS = {"paper": "The paper’s systems", "beyond": "Beyond the paper"}
+
+
+@register(place=35)
+def differences(sources: Sources) -> Artefact:
+    """figures/differences.*, tables/differences.* (each proportion), tables/differences-pooled.* and
+    tables/detectable.*, and their section; none without a pair to compare."""
+    table = compare(headline(sources.results), sources.names)
+    if table.empty:
+        return Artefact()
+    dataset = sources.sweep.dataset
+    pooled, each = (table[table["family"] == family] for family in (POOLED, EACH))
+    listings = {
+        "differences-pooled": _listing(
+            pooled, sources, f"Differences in top-1 (points) on {dataset}, mean over all proportions up to 20 %."
+        ),
+        "differences": _listing(each, sources, f"Differences in top-1 (points) on {dataset} at each proportion."),
+        "detectable": _detectable(table, sources),
+    }
+    parts = {"differences-pooled": pooled, "differences": each, "detectable": table}
+    files = drawing.files(difference_figure(table, sources.names), "differences")
+    for stem, part in parts.items():
+        files |= listing.files(listings[stem], part, stem)
+    caption = (
+        "Paired differences in top-1 accuracy: system − baseline with the same labelled images, in points, against the "
+        f"labelled proportion (logarithmic). Bars: {INTERVAL}; above the line the system is better."
+    )
+    html = render(
+        "differences.html",
+        figure=figure_section(files["figures/differences.svg"], "differences", caption),
+        tables={stem: listing.html(listings[stem]) for stem in parts if len(parts[stem])},
+        families={name: _family(part) for name, part in (("pooled", pooled), ("each", each)) if part["n"].any()},
+        most=int(table["n"].max()),
+        coverage=coverage_limit(int(table["n"].max())),
+    )
+    return Artefact(files, "Paired differences", html)
+
+
+def _family(part: pd.DataFrame) -> dict[str, Any]:
+    """How far a family can go: its size, the smallest p there and after correction, the repetitions it takes."""
+    size, n = int(part["p"].notna().sum()), int(part["n"].max())
+    return {
+        "size": size,
+        "n": n,
+        "floor": smallest_p(n),
+        "corrected": min(1.0, size * smallest_p(n)),
+        "needed": repetitions_needed(size),
+        "significant": int((part["holm"] <= LEVEL).sum()),
+    }
+
+
+def _listing(part: pd.DataFrame, sources: Sources, caption: str) -> Listing:
+    groups = _groups(part, sources.names, lambda row: [*_who(row, sources.names), *_cells(row)])
+    note = "p: two-sided sign flips; Holm p: corrected over all rows of this table; a/b: a of b repetitions."
+    return Listing(caption, HEAD, groups, note, words=3)
+
+
+def _detectable(table: pd.DataFrame, sources: Sources) -> Listing:
+    def cells(row: dict[str, Any]) -> list[str]:
+        sizes = [row["detectable"], *(row[f"detectable_{n}"] for n in REPETITIONS)]
+        return [*_who(row, sources.names), number(row["std"]), *map(number, sizes)]
+
+    return Listing(
+        "The smallest mean difference (points) that a paired t test finds with 80 % power at the 5 % level, given the "
+        "standard deviation (sd) of the differences seen here.",
+        SEEN,
+        _groups(table, sources.names, cells),
+        "One test by itself, two-sided, without correction. The sd of few repetitions is itself uncertain.",
+        words=3,
+    )
+
+
+def _groups(part: pd.DataFrame, names: dict[str, Name], cells: Any) -> dict[str, list[list[str]]]:
+    found: dict[str, list[list[str]]] = {}
+    for row in part.to_dict("records"):
+        found.setdefault(GROUPS[names[row["system"]].origin], []).append(cells(row))
+    return found if len(found) > 1 else {"": next(iter(found.values()), [])}
+
+
+def _who(row: dict[str, Any], names: dict[str, Name]) -> list[str]:
+    labels = "≤ 20%, mean" if math.isnan(row["proportion"]) else percent(row["proportion"])
+    return [names[row["system"]].label, names[row["baseline"]].label, labels]
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    n = str(row["n"]) if row["n"] == row["asked"] else f"{row['n']}/{row['asked']}"
+    interval = "—" if math.isnan(row["low"]) else f"{signed(row['low'])} to {signed(row['high'])}"
+    return [n, signed(row["mean"]), interval, number(row["p"], 4), number(row["holm"], 4)]
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, "—" where it is missing."""
+    return "—" if math.isnan(value) else f"{value:+.2f}".replace("-", "−")

@@ -1,0 +1,72 @@
+"""Gradients through the switches: how wrong each estimator is, and what that costs in training."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from reports import drawing, listing
+from reports.artefacts.contract import Artefact, register
+from reports.embedding import figure_section
+from reports.estimator_figure import estimator_figure
+from reports.listing import Listing
+from reports.sources import Sources
+from reports.templating import number, render
+
+AFTER = {"steps": 0, "elbo": 1, "kl_switches": 1, "kl_code": 1, "top1": 2}
+
+
+@register(place=55)
+def estimators(sources: Sources) -> Artefact:
+    """figures/estimators.*, tables/estimators-{gradient,training}.* and their section; none without either file."""
+    gradient, training = sources.gradient, sources.training
+    if gradient is None and training is None:
+        return Artefact()
+    files = drawing.files(estimator_figure(gradient, training), "estimators")
+    caption = (
+        "Above: distance of the mean gradient from the exact one, relative to its length (bars: ± one standard error "
+        "that an unbiased estimator shows), and variance relative to its square. Below: single seeds (dots) and their means after "
+        "equal training time."
+    )
+    shown = []
+    for part, make, stem in (
+        (gradient, _gradient, "estimators-gradient"),
+        (training, _training, "estimators-training"),
+    ):
+        if part is not None:
+            found = make(part)
+            files |= listing.files(found, part, stem)
+            shown.append(listing.html(found))
+    figure = figure_section(files["figures/estimators.svg"], "estimators", caption)
+    return Artefact(files, "Gradients through the switches", render("estimators.html", figure=figure, tables=shown))
+
+
+def _gradient(table: pd.DataFrame) -> Listing:
+    groups: dict[str, list[list[str]]] = {}
+    for row in table.itertuples():
+        bias = number(row.bias, 4) + ("" if pd.isna(row.bias_se) else f" ({row.bias_se:.4f})")
+        cells = [row.estimator, str(row.draws), str(row.stage), bias, f"{row.variance:.4g}", number(row.ms_per_step)]
+        groups.setdefault(f"{row.reading} q", []).append(cells)
+    return Listing(
+        "Error of the gradient with respect to the pooling switches’ parameters, against the exact gradient.",
+        ["Estimator", "Draws", "Epochs before", "Relative bias", "Relative variance", "ms a step"],
+        groups,
+        "In parentheses: the bias that an unbiased estimator would show by chance.",
+    )
+
+
+def _training(table: pd.DataFrame) -> Listing:
+    groups: dict[str, list[list[str]]] = {}
+    for (reading, estimator), rows in table.groupby(["reading", "estimator"], sort=False):
+        cells = [_spread(rows[column], digits) for column, digits in AFTER.items()]
+        seconds = number(rows["seconds"].mean(), 1)
+        groups.setdefault(f"{reading} q", []).append([estimator, str(len(rows)), seconds, *cells])
+    return Listing(
+        "After equal training time: mean ± sample standard deviation over seeds, on the validation images.",
+        ["Estimator", "Seeds", "s", "Steps", "Bound (nats)", "KL switches", "KL code", "top-1 (%)"],
+        groups,
+    )
+
+
+def _spread(values: pd.Series, digits: int) -> str:
+    spread = f" ± {number(values.std(), digits)}" if len(values) > 1 else ""
+    return number(values.mean(), digits) + spread

@@ -1,0 +1,78 @@
+"""How the settings were found: one search per system, on validation images alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from reports import drawing, listing
+from reports.artefacts.contract import Artefact, register
+from reports.embedding import figure_section
+from reports.listing import Listing
+from reports.names import Name, name_systems, percent
+from reports.search import STATES, Search
+from reports.search_figure import search_figure
+from reports.sources import Sources
+from reports.templating import number, render
+
+
+@register(place=57)
+def search(sources: Sources) -> Artefact:
+    """figures/search.*, tables/search.* and their section; none without a search."""
+    names = name_systems(sources.searches)
+    if not names:
+        return Artefact()
+    searches = {system: sources.searches[system] for system in names}
+    files = drawing.files(search_figure(searches, names), "search")
+    found, tidy = _listing(searches, names)
+    files |= listing.files(found, tidy, "search")
+    caption = (
+        "Left: importance of each parameter, the share of the score’s variance that goes with it. Right: validation accuracy, mean over "
+        "the cells searched, trial by trial; a pruned trial’s score is that of the cells it got to."
+    )
+    html = render(
+        "search.html",
+        facts=[_facts(one, names[system]) for system, one in searches.items()],
+        figure=figure_section(files["figures/search.svg"], "search", caption),
+        table=listing.html(found),
+    )
+    return Artefact(files, "How the settings were found", html)
+
+
+def _listing(searches: dict[str, Search], names: dict[str, Name]) -> tuple[Listing, pd.DataFrame]:
+    rows = [
+        {
+            "system": system,
+            "parameter": name,
+            "space": space,
+            "chosen": _shown(one.chosen.get(name)),
+            "importance": one.importances.get(name),
+        }
+        for system, one in searches.items()
+        for name, space in one.space.items()
+    ]
+    groups: dict[str, list[list[str]]] = {}
+    for row in rows:
+        cells = [row["parameter"], row["space"], row["chosen"], number(row["importance"])]
+        groups.setdefault(names[row["system"]].label, []).append(cells)
+    head = ["Parameter", "Searched", "Chosen", "Importance"]
+    return Listing("What was searched and chosen.", head, groups, words=2), pd.DataFrame(rows)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "—" if value is None else str(value)
+
+
+def _facts(one: Search, name: Name) -> dict[str, Any]:
+    counts = {state: int((one.trials["state"] == state).sum()) for state in STATES}
+    return {
+        "label": name.label,
+        "search": one,
+        "budget": ", ".join(f"{key} {_shown(value)}" for key, value in one.budget.items())
+        if isinstance(one.budget, dict)
+        else _shown(one.budget),
+        "trials": ", ".join(f"{count} {state}" for state, count in counts.items() if count),
+        "proportions": ", ".join(map(percent, one.proportions)),
+        "seconds": float(one.trials["seconds"].sum()),
+    }

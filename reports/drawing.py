@@ -1,0 +1,190 @@
+"""What every figure shares: style, looks of the systems, axes, legend, and its files. Same input, same bytes."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import seaborn as sns
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, NullFormatter
+
+from reports.names import Name, percent
+
+WIDTH = 6.75  # inches: the text width of a two-column page
+PANEL = 2.45  # inches: height of one row of panels
+INK, PAPER, RULE = "#222222", "#ffffff", "#d9d9d9"
+FAINT = "#a3a3a3"  # readable on both papers: what a panel shows for reference alone
+# The ten colours with the pale pink last.
+PALETTE = [sns.color_palette("colorblind").as_hex()[index] for index in (0, 1, 2, 3, 4, 5, 9, 8, 7, 6)]
+MARKERS = "os^DvPX"
+LINE = 98  # characters of the legend's size side by side
+# What a legend explains beside the systems: a mean of fewer repetitions than asked, and a single one.
+RING = {"marker": "o", "linestyle": "none", "color": INK, "markerfacecolor": PAPER, "markeredgewidth": 1.1}
+RING |= {"label": "repetitions missing"}
+DOT = {
+    "marker": "o",
+    "linestyle": "none",
+    "color": INK,
+    "markersize": 2.6,
+    "alpha": 0.6,
+    "markeredgewidth": 0,
+}
+DOT |= {"label": "one repetition"}
+NO_DATE = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+STYLE = {
+    **sns.axes_style("ticks"),
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 8,
+    "axes.linewidth": 0.7,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.linewidth": 0.5,
+    "grid.color": RULE,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "xtick.minor.width": 0.5,
+    "xtick.major.size": 3.5,
+    "ytick.major.size": 3.5,
+    "xtick.minor.size": 2,
+    "lines.linewidth": 1.5,
+    "lines.markersize": 4.2,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "savefig.dpi": 200,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "reports",
+    "pdf.fonttype": 42,
+}
+
+
+def files(figure: Figure, stem: str) -> dict[str, bytes]:
+    """Content of figures/STEM.{png,svg,pdf}, by path; png at 200 dpi, no dates in any."""
+    content = {}
+    with rc_context(STYLE):
+        for kind, metadata in NO_DATE.items():
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=kind, metadata=metadata)
+            content[f"figures/{stem}.{kind}"] = buffer.getvalue()
+    return content
+
+
+def grid(rows: int, titles: Sequence[str]) -> tuple[Figure, list[list[Axes]]]:
+    """Rows of panels, the first under these titles."""
+    figure = Figure(figsize=(WIDTH, 0.35 + PANEL * rows), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.04, wspace=0.04, hspace=0.06)
+    panels = figure.subplots(rows, len(titles), squeeze=False)
+    for axes, title in zip(panels[0], titles, strict=True):
+        axes.set_title(title)
+    return figure, [list(row) for row in panels]
+
+
+def notice(text: str) -> Figure:
+    """A figure that says why there is none."""
+    figure = Figure(figsize=(WIDTH, 0.8), layout="constrained")
+    figure.text(0.5, 0.5, text, ha="center", va="center", color=INK)
+    return figure
+
+
+def look(name: Name) -> dict:
+    """Colour and marker by rank, so a system looks the same in every figure; dashes for labels alone."""
+    return {
+        "color": PALETTE[name.place % len(PALETTE)],
+        "marker": MARKERS[name.place % len(MARKERS)],
+        "linestyle": "--" if name.learns_from == "labelled images" else "-",
+        "markeredgecolor": PAPER,
+        "markeredgewidth": 0.6,
+    }
+
+
+def is_short(tidy: pd.DataFrame) -> pd.Series:
+    """Where some, but not all, of the repetitions asked for finished."""
+    return (tidy["n"] > 0) & (tidy["n"] < tidy["asked"])
+
+
+def mean_line(axes: Axes, x: Sequence[float], line: pd.DataFrame, name: Name) -> None:
+    """Means at x with bars from `low` to `high`; a missing one breaks the line, a short one is a ring."""
+    own, x, mean = look(name), pd.Series(x, line.index), line["mean"]
+    axes.plot(x, mean, **own, zorder=3)
+    ends = [(mean - line["low"]).clip(lower=0), (line["high"] - mean).clip(lower=0)]
+    axes.errorbar(x, mean, ends, fmt="none", ecolor=own["color"], elinewidth=0.8, alpha=0.6, zorder=2)
+    short = is_short(line)
+    ring = own | RING | {"markeredgecolor": own["color"], "marker": own["marker"]}
+    axes.plot(x[short], mean[short], **ring | {"label": ""}, zorder=4)
+
+
+def proportion_axis(axes: Axes, proportions: Sequence[float], labelled: Mapping[float, int], gap: float = 0.13) -> None:
+    """A logarithmic axis with a tick at every proportion and a label at as many as are `gap` of its length apart."""
+    axes.set_xscale("log")
+    shown = _with_room(proportions, gap)
+    texts = [percent(p) + (f"\n{labelled[p]:,}" if p in labelled else "") for p in shown]
+    axes.set_xticks(shown, texts)
+    axes.set_xticks([p for p in proportions if p not in shown], minor=True)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    margin = (proportions[-1] / proportions[0]) ** 0.05 if len(proportions) > 1 else 1.5
+    axes.set_xlim(proportions[0] / margin, proportions[-1] * margin)
+
+
+def _with_room(proportions: Sequence[float], gap: float) -> list[float]:
+    """The first, the last, and from the left each that is `gap` of the axis from its neighbours kept."""
+    first, last = proportions[0], proportions[-1]
+    kept = [first]
+    span = math.log(last / first) or 1.0
+    for proportion in proportions[1:-1]:
+        room = min(math.log(proportion / kept[-1]), math.log(last / proportion))
+        if room >= gap * span:
+            kept.append(proportion)
+    return kept if first == last else [*kept, last]
+
+
+def accuracy_axis(axes: Axes) -> None:
+    """Accuracies end at 100 %, however wide a band; few round ticks."""
+    axes.set_ylabel("Accuracy (%)")
+    empty = all(pd.isna(line.get_ydata()).all() for line in axes.lines)
+    low, high = (0, 100) if empty else axes.get_ylim()
+    axes.set_ylim(max(low, -1.0), min(high, 100 + 0.03 * (100 - low)))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    axes.set_axisbelow(True)
+    sns.despine(ax=axes)
+
+
+def same_heights(panels: Sequence[Axes]) -> None:
+    """Gives the panels one range of y."""
+    low = min(axes.get_ylim()[0] for axes in panels)
+    high = max(axes.get_ylim()[1] for axes in panels)
+    for axes in panels:
+        axes.set_ylim(low, high)
+
+
+def legend(figure: Figure, names: Mapping[str, Name], extra: Sequence[Mapping]) -> None:
+    """One legend over all panels, outside them, so that it never covers data; then the places are fixed."""
+    looks = [*({**look(name), "label": name.label} for name in names.values()), *extra]
+    room = [len(own["label"]) + 7 for own in looks]  # in characters, the handle's included
+    columns = len(looks) if sum(room) <= LINE else max(1, LINE // max(room))
+    handles = [Line2D([], [], **own) for own in looks]
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=columns,
+        frameon=False,
+        handlelength=2.4,
+        columnspacing=1.5,
+    )
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
