@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from vae.pooling import Switches, SwitchPosterior
 
-
 # The bound, the labels at hand, and the labels that are missing.
 SOURCES = ("images", "labels", "missing")
 
