@@ -32,24 +32,26 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Unlabelled:
-    """Images whose missing labels are marginalised in one step: `images` [B', N_c, H, W] as they are, from which
-    the labels are guessed, and changed `views` of the same, on which the guesses are learned."""
+class Marginalised:
+    """Images for one step whose labels are marginalised where they are missing: `images` [B', N_c, H, W] as they are,
+    from which a label is guessed, changed `views` of the same, on which it is learned, and `labels` [B'], −1 where
+    missing; `weight` as for the label term."""
 
     images: Tensor
     views: Tensor
+    labels: Tensor
     weight: float
 
 
 @dataclass(frozen=True)
 class Batch:
     """What one step learns from: `images` [B, N_c, H, W] for the bound; `labelled` ones for the label term, None
-    where labels have no part (ξ = 0); `unlabelled` ones whose missing labels have a part. `labels` [B] are those of
-    `images`, −1 where there is none, for a model whose bound depends on them."""
+    where labels have no part (ξ = 0); `marginalised` ones, None where missing labels have no part. `labels` [B] are
+    those of `images`, −1 where missing, for a model whose bound depends on them."""
 
     images: Tensor
     labelled: Labelled | None = None
-    unlabelled: Unlabelled | None = None
+    marginalised: Marginalised | None = None
     labels: Tensor | None = None
 
 
@@ -172,11 +174,11 @@ class VariationalAutoencoder(nn.Module):
             objective = objective + batch.labelled.weight * term
             surrogate = surrogate + label_surrogate
             parts["label_term"] = term.detach()
-        if batch.unlabelled is not None:
-            term, label_surrogate = self._missing_label_term(batch.unlabelled)
-            objective = objective + batch.unlabelled.weight * term
+        if batch.marginalised is not None:
+            term, label_surrogate = self._marginalised_term(batch.marginalised)
+            objective = objective + batch.marginalised.weight * term
             surrogate = surrogate + label_surrogate
-            parts["missing_label_term"] = term.detach()
+            parts["marginalised_term"] = term.detach()
         # A surrogate's value means nothing, only its gradient does.
         return -(objective + surrogate), {"loss": -objective.detach(), **parts}
 
@@ -186,20 +188,27 @@ class VariationalAutoencoder(nn.Module):
 
     def _label_term(self, labelled: Labelled) -> tuple[Tensor, Tensor]:
         """(E[log p(y|s)] + log p(β)) per labelled image, and its switches' surrogate."""
-        certain = functional.one_hot(labelled.labels, len(self.label_model.beta)).T
-        term, surrogate = self._expected_label("labels", labelled.images, certain, labelled.weight)
+        term, surrogate = self._expected_label(
+            "labels", labelled.images, self._certain(labelled.labels), labelled.weight
+        )
         return term + self.label_model.log_prior() / labelled.total, surrogate
 
-    def _missing_label_term(self, unlabelled: Unlabelled) -> tuple[Tensor, Tensor]:
-        """E[Σ_y r(y) log p(y|s)] per unlabelled image, r(y) = p(y | mean code) held fixed; and its switches' surrogate.
+    def _marginalised_term(self, batch: Marginalised) -> tuple[Tensor, Tensor]:
+        """E[Σ_y r(y) log p(y|s)] per image, r the label where it is known and otherwise p(y | mean code), held fixed;
+        and its switches' surrogate.
 
         With the entropy of r, which does not depend on the weights, this is expectation maximisation's lower bound
         of log Σ_y p(y) p(y|s), the label marginalised under a uniform p(y); the bound is tight where r is the
         posterior at s. Here r comes from the image as it is and s from its changed view, so that both have to agree.
         """
         with torch.no_grad():
-            guesses = self.label_model.probabilities(self.encoder(unlabelled.images).mean)
-        return self._expected_label("missing", unlabelled.views, guesses, unlabelled.weight)
+            guesses = self.label_model.probabilities(self.encoder(batch.images).mean)
+            guesses = torch.where(batch.labels >= 0, self._certain(batch.labels.clamp(min=0)), guesses)
+        return self._expected_label("missing", batch.views, guesses, batch.weight)
+
+    def _certain(self, labels: Tensor) -> Tensor:
+        """Each label with probability one, [C, B]."""
+        return functional.one_hot(labels, len(self.label_model.beta)).T
 
     def _expected_label(self, source: str, images: Tensor, guesses: Tensor, weight: float) -> tuple[Tensor, Tensor]:
         """E[Σ_y guesses(y) log p(y|s)] per image for guesses [C, B], and the surrogate of its switches' gradient, which

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from experiments.systems.contract import System, Task, register
 from experiments.variational import VariationalLearner, VariationalSettings
@@ -22,12 +21,10 @@ class ClassConditionalLearner(VariationalLearner):
 
     def __init__(self, task: Task, settings: VariationalSettings) -> None:
         super().__init__(task, settings, lambda size, classes: Softmax(size, classes, settings.precision))
-        self.known = np.full(len(task.store.labels), -1)
-        self.known[task.labelled] = task.store.labels[task.labelled]
 
     def _batch(self, indices: np.ndarray, labelled: np.ndarray) -> Batch:
-        labels = torch.from_numpy(self.known[indices]).to(self.task.device)
-        return replace(super()._batch(indices, labelled), labels=labels if self.label_weight else None)
+        labels = self._known_labels(indices) if self.label_weight else None
+        return replace(super()._batch(indices, labelled), labels=labels)
 
 
 @register
