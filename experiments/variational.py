@@ -161,7 +161,8 @@ class VariationalLearner(Learner):
 
     def _known_labels(self, indices: np.ndarray) -> Tensor:
         """The labels at hand, −1 where there is none."""
-        return self._labels(indices).masked_fill(torch.from_numpy(~np.isin(indices, self.task.labelled)).to(self.task.device), -1)
+        missing = torch.from_numpy(~np.isin(indices, self.task.labelled)).to(self.task.device)
+        return self._labels(indices).masked_fill(missing, -1)
 
     def predict(self, images: Tensor, draws: int | None = None) -> Tensor:
         """Class probabilities averaged over `draws` of the code (None: the settings'), always the same draws."""
