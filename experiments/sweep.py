@@ -34,8 +34,8 @@ RETRIES = 1  # of a trial whose process died
 
 
 @contextmanager
-def _ray(resources: Resources) -> Iterator[None]:
-    """A Ray of this sweep's own, on this machine alone: no dashboard, nothing reported home."""
+def local_ray(resources: Resources) -> Iterator[None]:
+    """A Ray of this command's own, on this machine alone: no dashboard, nothing reported home."""
     os.environ.update(ENVIRONMENT)
     import ray
 
@@ -66,7 +66,7 @@ def run(
     A trial that fails is noted, and the others go on; one whose process dies is tried once more, then noted as failed.
     SIGINT ends the sweep after a last checkpoint of what is running: then not all trials have ended in `progress`.
     """
-    with _ray(resources), tempfile.TemporaryDirectory(prefix="sweep-") as storage:
+    with local_ray(resources), tempfile.TemporaryDirectory(prefix="sweep-") as storage:
         from ray import tune
 
         from experiments.observer import Observer
