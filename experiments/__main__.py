@@ -109,8 +109,8 @@ def study(
 ) -> None:
     """Measures what a study asks for and was not measured yet, and writes its tables into experiments/evidence.
 
-    The study of estimators takes about ten minutes on two cores, which should have nothing else to do. Stopped, it
-    goes on where it was.
+    The study of estimators takes about ten minutes on two cores, which should have nothing else to do.
+    Stopped, it goes on where it was.
     """
     from experiments.config import load
     from experiments.grid import Layout

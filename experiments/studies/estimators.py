@@ -6,9 +6,9 @@ estimators-gradient.csv has a row for each estimator, reading that it serves and
 was trained first, by the settings' estimator where it serves the reading and by the paper's elsewhere. Lengths
 are in units of the reference gradient's, which is the mean over many draws of `exact` (factorised) or, since nothing
 has a closed form there, of `rloo` (shared). `bias` is the distance of the estimator's mean gradient from it, `bias_se`
-the root mean square that noise alone would give that distance: a bias below twice that is none. `variance` is
-that of one training step's gradient, the trace of its covariance. NVIL's bias and variance are those of its
-gradient before the division by max(1, running σ), and its baselines are trained on the model as it is.
+the root mean square that noise alone would give that distance: below about twice that, nothing can be told from
+noise. `variance` is that of one training step's gradient, the trace of its covariance. NVIL's bias and variance
+are those of its gradient before the division by max(1, running σ), and its baselines are trained on the model as it is.
 `draws` are passes through the decoder per image and step, `ms_per_step` is the time of a whole step.
 
 estimators-training.csv has a row for each estimator, reading and seed: trained for equal time, the learning rate
