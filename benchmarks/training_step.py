@@ -24,7 +24,7 @@ from vae.decoder import Decoder
 from vae.encoder import Encoder
 from vae.estimators.contract import estimator_named
 from vae.labels import BayesianSVM
-from vae.model import VariationalAutoencoder
+from vae.model import Batch, VariationalAutoencoder
 from vae.training import Trainer
 
 SWITCH_HIDDEN, CODE_HIDDEN, SIDE = 9, 16, 2048
@@ -66,11 +66,10 @@ def model_step(batch: int) -> Callable[[], object]:
         estimator_named("exact")(architecture.values, [0]),
         "factorised",
     )
-    trainer = Trainer(
-        model, total_steps=10**6, learning_rate=1e-4, noise_learning_rate=1e-4, warmup=0.01, weight_decay=0.0
-    )
+    rates = {"learning_rate": 1e-4, "noise_learning_rate": 1e-4}
+    trainer = Trainer(model, total_steps=10**6, **rates, warmup=0.01, switch_warmup=0.0, weight_decay=0.0)
     images = torch.rand(batch, 1, 28, 28)
-    return lambda: trainer.step(images, None)
+    return lambda: trainer.step(Batch(images))
 
 
 def seconds(run: Callable[[], object], repeats: int) -> float:

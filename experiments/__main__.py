@@ -1,4 +1,4 @@
-"""`python -m experiments`: run, plan, status, trial, search, check, split, sync."""
+"""`python -m experiments`: run, plan, status, trial, search, study, check, data, sync."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ app = typer.Typer(
 Params = Annotated[Path, typer.Option("--params", help="the settings", metavar="FILE")]
 Store = Annotated[Path, typer.Option("--store", help="the folder of all trials ever run", metavar="DIR")]
 PARAMS, STORE = Path("params.yaml"), Path("experiments/store")
+EVIDENCE = Path("experiments/evidence")
 
 
 @app.command()
@@ -128,6 +129,32 @@ def search(
     from experiments.search import launch
 
     if not launch.run(config, Layout(store=store), launch.chosen(config, systems or [], everything)):
+        raise typer.Exit(STOPPED)
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="a file of experiments/studies, such as estimators")],
+    seconds: Annotated[float, typer.Option(help="of each training that has equal time", min=0.1)] = 35.0,
+    repetitions: Annotated[int, typer.Option(help="of each training", min=1)] = 3,
+    gradients: Annotated[int, typer.Option(help="independent ones for each mean and variance", min=2)] = 150,
+    params: Params = PARAMS,
+    store: Store = STORE,
+) -> None:
+    """Measures what a study asks for and was not measured yet, and writes its tables into experiments/evidence.
+
+    The study of estimators takes about ten minutes on two cores, which should have nothing else to do.
+    Stopped, it goes on where it was.
+    """
+    from experiments.config import load
+    from experiments.grid import Layout
+
+    config = load(params)
+    from experiments import study as studies
+    from experiments.studies.contract import Effort
+
+    if not studies.run(config, Layout(store=store), name, Effort(seconds, repetitions, gradients), EVIDENCE):
+        print("stopped half-way: the same command goes on with what is left")
         raise typer.Exit(STOPPED)
 
 

@@ -27,5 +27,9 @@ def identity(trial: Mapping[str, Any], *, data: str, split: str, version: int) -
         split: fingerprint of the parts and of the labelled subset that the trial reads.
         version: the system's; raised whenever its results would change.
     """
-    text = canonical({"trial": trial, "data": data, "split": split, "version": version})
-    return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
+    return digest({"trial": trial, "data": data, "split": split, "version": version})
+
+
+def digest(value: Any) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of a plain value in canonical form."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:LENGTH]

@@ -121,14 +121,18 @@ class VariationalLearner(Learner):
                 estimator_named(settings.estimator)(architecture.values, pooling),
                 settings.reading,
             ).to(task.device)
+        self.train_for(self.epochs * self.steps_per_epoch)
+
+    def train_for(self, steps: int) -> None:
+        """Makes the optimiser, its schedule over so many steps of which none is taken."""
         self.trainer = Trainer(
             self.model,
-            total_steps=self.epochs * self.steps_per_epoch,
-            learning_rate=settings.learning_rate,
-            noise_learning_rate=settings.noise_learning_rate,
-            warmup=settings.warmup,
-            switch_warmup=settings.switch_warmup,
-            weight_decay=settings.weight_decay,
+            total_steps=steps,
+            learning_rate=self.settings.learning_rate,
+            noise_learning_rate=self.settings.noise_learning_rate,
+            warmup=self.settings.warmup,
+            switch_warmup=self.settings.switch_warmup,
+            weight_decay=self.settings.weight_decay,
         )
 
     def _stream(self, name: str, **axes: Any) -> AbstractContextManager[None]:

@@ -8,7 +8,7 @@ from vae.estimators.contract import estimator_named, register
 from vae.estimators.gumbel import Gumbel, relaxed
 from vae.estimators.nvil import Nvil
 from vae.estimators.rloo import Rloo
-from vae.model import Labelled
+from vae.model import Batch, Labelled
 from vae.objective import gaussian_log_likelihood, kl_code
 from vae.pooling import Switches, SwitchPosterior, uniform_switches
 
@@ -56,10 +56,10 @@ def estimated(model, image, labelled=None):
     """Mean and standard error of the estimator's gradient, over independent repeats."""
     images = image.expand(COPIES // model.estimator.draws, -1, -1, -1).contiguous()
     gradients = []
-    model.loss(images, labelled)  # the first batch only starts the running statistics
+    model.loss(Batch(images, labelled))  # the first batch only starts the running statistics
     for _ in range(REPEATS):
         model.zero_grad()
-        model.loss(images, labelled)[0].backward()
+        model.loss(Batch(images, labelled))[0].backward()
         gradients.append(encoder_gradient(model))
     stacked = torch.stack(gradients)
     return stacked.mean(0), stacked.std(0) / REPEATS**0.5
@@ -103,7 +103,7 @@ def test_exact_has_no_noise_at_the_bottom(fixed_noise):
     image = torch.rand(1, 1, 4, 4)
     exact = enumerated(model, image, fixed_noise)
     model.zero_grad()
-    model.loss(image, None)[0].backward()
+    model.loss(Batch(image))[0].backward()
     torch.testing.assert_close(encoder_gradient(model), exact, rtol=1e-4, atol=1e-5)
 
 

@@ -12,7 +12,7 @@ from vae.decoder import Decoder
 from vae.encoder import Encoder
 from vae.estimators.contract import estimator_named
 from vae.labels import BayesianSVM, Softmax
-from vae.model import Labelled, VariationalAutoencoder
+from vae.model import Batch, Labelled, VariationalAutoencoder
 from vae.pooling import Switches
 from vae.prediction import class_probabilities
 from vae.training import Trainer, fit_label_model
@@ -62,7 +62,7 @@ def test_bound_lies_below_the_evidence(estimator, reading):
     optimizer = torch.optim.Adam(model.encoder.parameters(), 0.03)
     for _ in range(400):
         optimizer.zero_grad()
-        model.loss(image.expand(64, -1, -1, -1).contiguous(), None)[0].backward()
+        model.loss(Batch(image.expand(64, -1, -1, -1).contiguous()))[0].backward()
         optimizer.step()
     with torch.no_grad():
         bounds = model.bound(image.expand(20_000, -1, -1, -1)).elbo
@@ -81,8 +81,9 @@ def test_a_training_step_lowers_the_loss(name, estimator, reading):
     channels, side = TABLE2[name].channels, TABLE2[name].side
     images = torch.rand(8, channels, side, side)
     labelled = Labelled(images[:4], torch.tensor([0, 1, 2, 3]), total=4, weight=1.0)
-    trainer = Trainer(model, total_steps=30, learning_rate=1e-3, noise_learning_rate=0.01, warmup=0.1, weight_decay=0.0)
-    losses = [float(trainer.step(images, labelled)["loss"]) for _ in range(30)]
+    rates = {"learning_rate": 1e-3, "noise_learning_rate": 0.01}
+    trainer = Trainer(model, total_steps=30, **rates, warmup=0.1, switch_warmup=0.0, weight_decay=0.0)
+    losses = [float(trainer.step(Batch(images, labelled))["loss"]) for _ in range(30)]
     assert sum(losses[-5:]) < sum(losses[:5])
     assert all(math.isfinite(loss) for loss in losses)
 
@@ -93,7 +94,7 @@ def test_every_row_of_table_2_takes_a_step(name):
     model = table2_model(name)
     side, channels = TABLE2[name].side, TABLE2[name].channels
     images = torch.rand(2, channels, side, side)
-    model.loss(images, Labelled(images, torch.tensor([1, 2]), 2, 1.0))[0].backward()
+    model.loss(Batch(images, Labelled(images, torch.tensor([1, 2]), 2, 1.0)))[0].backward()
     gradients = [p.grad for p in (*model.encoder.filters, *model.decoder.dictionaries)]
     assert all(g is not None and g.isfinite().all() and g.abs().sum() > 0 for g in gradients)
     maps, top, _ = TABLE2[name].code_shape

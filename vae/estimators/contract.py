@@ -61,15 +61,21 @@ def register(estimator: type[Estimator]) -> type[Estimator]:
     return estimator
 
 
+def estimator_names() -> list[str]:
+    """Names of all estimators in this folder, sorted."""
+    package = importlib.import_module("vae.estimators")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"vae.estimators.{module.name}")
+    return sorted(_estimators)
+
+
 def estimator_named(name: str) -> type[Estimator]:
     """The estimator of that name.
 
     Raises:
         KeyError: no file of this folder registers it; the message lists the known ones.
     """
-    package = importlib.import_module("vae.estimators")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"vae.estimators.{module.name}")
-    if name not in _estimators:
-        raise KeyError(f"unknown estimator {name!r}: known are {', '.join(sorted(_estimators))}")
+    known = estimator_names()
+    if name not in known:
+        raise KeyError(f"unknown estimator {name!r}: known are {', '.join(known)}")
     return _estimators[name]

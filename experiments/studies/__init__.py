@@ -1,0 +1,1 @@
+"""Measurements beside the sweeps, one file a study."""
