@@ -121,7 +121,7 @@ def _change(rows: pd.DataFrame, baseline: str, first: float, last: float) -> Pai
     def change(system: str) -> pd.DataFrame:
         mine = _of(rows, system)
         low, high = (mine[mine["proportion"] == proportion].set_index("seed") for proportion in (first, last))
-        both = low.join(high, how="inner", rsuffix="_last")
+        both = low.merge(high, left_index=True, right_index=True, suffixes=("", "_last"))
         done = (both["status"] == "done") & (both["status_last"] == "done")
         return pd.DataFrame(
             {

@@ -45,12 +45,15 @@ def estimator_figure(gradient: pd.DataFrame | None, training: pd.DataFrame | Non
             {"marker": MARKERS[index], "color": INK, "linestyle": "none", "label": f"after {stage} epochs"}
             for index, stage in enumerate(stages)
         ]
+        chance = {"marker": "_", "color": INK, "linestyle": "none", "markeredgewidth": 1.0, "label": "by chance"}
+        marks += [chance] if gradient is not None and gradient["bias_se"].notna().any() else []
         seeds = [DOT | {"label": "one seed"}] if training is not None else []
         figure.legend(
             handles=[Line2D([], [], **own) for own in [*readings, *marks, *seeds]],
             loc="outside upper center",
-            ncols=min(6, len(readings) + len(marks) + len(seeds)),
+            ncols=4,
             frameon=False,
+            columnspacing=1.5,
         )
     return figure
 
@@ -74,17 +77,11 @@ def _errors(axes: Axes, gradient: pd.DataFrame, measure: str, title: str, stages
             stages.index(row.stage) / max(1, len(stages) - 1) - 0.5
         )
         x, value = names.index(row.category) + shift, getattr(row, measure)
-        error = row.bias_se if measure == "bias" and not pd.isna(row.bias_se) else None
-        axes.errorbar(
-            x,
-            value,
-            error,
-            fmt=MARKERS[stages.index(row.stage)],
-            color=_color(row.reading),
-            markeredgecolor=PAPER,
-            markeredgewidth=0.5,
-            elinewidth=0.8,
-        )
+        own = {"linestyle": "none", "color": _color(row.reading)}
+        if measure == "bias":
+            axes.plot(x, row.bias_se, **own, marker="_", markeredgewidth=1.0, zorder=2)
+        mark = {"marker": MARKERS[stages.index(row.stage)], "markeredgecolor": PAPER, "markeredgewidth": 0.5}
+        axes.plot(x, value, **own, **mark, zorder=3)
     positive = table.loc[table[measure] > 0, measure]
     axes.set_yscale("symlog", linthresh=float(positive.min()) if len(positive) else 1.0)
     axes.set_ylim(bottom=0 if not len(positive) else -0.15 * float(positive.min()))

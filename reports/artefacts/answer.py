@@ -15,11 +15,13 @@ from reports.statistics import headline, summarise
 from reports.templating import number, render
 
 RULES = (
-    "Each claim was made, with its direction, before these runs, so each is tested by itself, one-sided, at the 5 % level: "
-    "by exact sign flips of the paired differences, one difference a repetition. Five repetitions are the fewest "
-    "with which this test can say anything (1/2^5 = 0.031).",
-    f"“{HOLDS.capitalize()}”: every difference named under the claim is above zero (the largest of their p is at most 0.05).",
-    f"“{FAILS.capitalize()}”: one of them is below zero (Simes’ p over the tests in the other direction is at most 0.05).",
+    "Each claim was made, with its direction, before these runs, so each is tested by itself, one-sided, at the 5 % "
+    "level: by exact sign flips of the paired differences, one difference a repetition. Five repetitions are the "
+    "fewest with which this test can say anything (1/2^5 = 0.031).",
+    f"“{HOLDS.capitalize()}”: every difference named under the claim is above zero (the largest of their p above "
+    "is at most 0.05).",
+    f"“{FAILS.capitalize()}”: one of them is below zero (Simes’ p over their p below is at most 0.05, which allows "
+    "for there being several).",
     f"“{OPEN.capitalize()}”: neither. That is not evidence of no difference.",
     "The tests are about other choices of labelled images and other initial weights on this one dataset. There is no "
     "correction across the claims.",
@@ -118,7 +120,7 @@ def _markdown(values: dict[str, Any]) -> str:
         lines += ["| Difference in top-1 (points) | Mean | 95 % interval | Above 0 in | p above | p below |"]
         lines += ["| :-- | --: | --: | --: | --: | --: |"]
         lines += [
-            f"| {part['label']} | {part['mean']} | {part['interval']} | {part['wins']} | {part['above']} | {part['below']} |"
+            "| " + " | ".join(part[key] for key in ("label", "mean", "interval", "wins", "above", "below")) + " |"
             for part in claim["parts"]
         ]
         lines += ["", _trials(claim["trial_ids"]), ""]
@@ -139,6 +141,6 @@ def _trials(trial_ids: list[str]) -> str:
 
 
 PICKS = (
-    "The best mean among the systems that learn from all images, and among those that learn from labels alone. The pair "
-    "was chosen by these very numbers, so only its p after Holm’s correction over all comparisons decides."
+    "The best mean among the systems that learn from all images, and among those that learn from labels alone. The "
+    "pair was chosen by these very numbers, so only its p after Holm’s correction over all comparisons decides."
 )

@@ -19,7 +19,7 @@ COLUMNS = {"ece": "ECE (%)", "train_seconds": "Training (s)", "test_ms_per_image
 
 @register(place=52)
 def calibration(sources: Sources) -> Artefact:
-    """tables/calibration.*, and where codes were averaged over tables/averaging.*, figures/averaging.*; their section."""
+    """tables/calibration.* and their section; tables/averaging.* and figures/averaging.* where codes were averaged."""
     rows = headline(sources.results)
     tidy = summarise(rows, list(COLUMNS), ["system", "proportion"])
     usual = int(tidy["asked"].mode().max())

@@ -23,9 +23,9 @@ def estimators(sources: Sources) -> Artefact:
         return Artefact()
     files = drawing.files(estimator_figure(gradient, training), "estimators")
     caption = (
-        "Above: distance of the mean gradient from the exact one, relative to its length (bars: ± one standard error "
-        "that an unbiased estimator shows), and variance relative to its square. Below: single seeds (dots) and their means after "
-        "equal training time."
+        "Above: distance of the mean gradient from the exact one, relative to its length (dashes: the "
+        "distance that an unbiased estimator shows by chance), and variance relative to its square. Below: single "
+        "seeds (dots) and their means after equal training time."
     )
     shown = []
     for part, make, stem in (

@@ -28,8 +28,8 @@ def search(sources: Sources) -> Artefact:
     found, tidy = _listing(searches, names)
     files |= listing.files(found, tidy, "search")
     caption = (
-        "Left: importance of each parameter, the share of the score’s variance that goes with it. Right: validation accuracy, mean over "
-        "the cells searched, trial by trial; a pruned trial’s score is that of the cells it got to."
+        "Left: importance of each parameter, the share of the score’s variance that goes with it. Right: validation "
+        "accuracy, mean over the cells searched, trial by trial; a pruned trial’s score is that of the cells it got to."
     )
     html = render(
         "search.html",

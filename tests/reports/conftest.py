@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from reports.__main__ import app
+from reports.__main__ import app, build
 
 HEADER = [
-    *["trial_id", "dataset", "system", "proportion", "xi", "seed", "labelled", "status", "top1", "top5"],
+    *["trial_id", "dataset", "system", "proportion", "xi", "seed", "labelled", "status", "top1", "top5", "ece"],
     *["elbo", "epochs", "train_seconds", "images_per_second", "test_ms_per_image", "device", "git_sha"],
     *["mlflow_run_id", "xi_value", "best_epoch", "kl_switches", "reason"],
 ]
@@ -49,6 +49,7 @@ def _row(system: str, proportion: float, xi: float | str | None, seed: int, mean
         "status": "done",
         "top1": top1,
         "top5": round(100 - (100 - top1) / 8, 4),
+        "ece": round((100 - top1) / 5, 4),
         "elbo": round(420 + draw.gauss(0, 8), 3) if ours else "",
         "epochs": 40,
         "train_seconds": round(draw.uniform(8, 25), 3),
@@ -93,12 +94,26 @@ def find(rows: list[dict[str, object]], system: str, proportion: float, seed: in
     return row
 
 
+BEYOND = {"tbsvm": ("bsvm", 0.8), "m2": ("softmax", -1.4), "pseudo": ("alexnet", 0.9)}
+
+
+def beyond(repetitions: int = 2) -> list[dict[str, object]]:
+    """Rows of the systems that are not the paper's, made like those of a system of the paper."""
+    return [
+        _row(system, proportion, None if system == "pseudo" else "auto", seed, mean + gain * (1 - proportion))
+        for system, (like, gain) in BEYOND.items()
+        for proportion, mean in zip(PROPORTIONS, TOP1[like], strict=True)
+        for seed in range(repetitions)
+    ]
+
+
 @dataclass(frozen=True)
 class Leavings:
     """Where a sweep's files are, and the rows they were written from."""
 
     results: Path
     gallery: Path
+    evidence: Path
     rows: list[dict[str, object]]
 
 
@@ -113,6 +128,8 @@ def write_sweep(folder: Path, rows: list[dict[str, object]]) -> Leavings:
     gallery.mkdir(exist_ok=True)
     pictures = []
     for system in ("bsvm", "softmax"):
+        if not any((row["system"], row["proportion"]) == (system, 1.0) for row in rows):
+            continue
         trial_id = find(rows, system, 1.0, 0)["trial_id"]
         for kind in ("reconstructions", "samples"):
             file = f"{trial_id}-{kind}.png"
@@ -133,7 +150,7 @@ def write_sweep(folder: Path, rows: list[dict[str, object]]) -> Leavings:
                 }
             )
     (gallery / "sweep.json").write_text(json.dumps(_sweep(rows, pictures), indent=2), encoding="utf-8")
-    return Leavings(folder / "results.csv", gallery, rows)
+    return Leavings(folder / "results.csv", gallery, folder / "evidence", rows)
 
 
 def _picture(kind: str) -> Image.Image:
@@ -211,17 +228,106 @@ def leavings(tmp_path_factory: pytest.TempPathFactory) -> Leavings:
     return write_sweep(tmp_path_factory.mktemp("sweep"), rows)
 
 
+def write_table(path: Path, rows: list[dict[str, object]]) -> None:
+    """A CSV file with these rows, its columns those of the first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def averaging(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    """averaging.csv of the done trials that average: worse with one code, best with fifty."""
+    shifts = {0: -0.2, 1: -2.0, 10: 0.0, 50: 0.1}
+    return [
+        {
+            "trial_id": row["trial_id"],
+            "draws": draws,
+            "top1": round(min(100.0, row["top1"] + shift), 4),
+            "top5": row["top5"],
+            "ece": round(3 - shift, 4),
+            "ms_per_image": 0.1 + draws / 50,
+        }
+        for row in rows
+        if row["status"] == "done" and row["system"] in ("bsvm", "softmax", "tbsvm")
+        for draws, shift in shifts.items()
+    ]
+
+
+def write_evidence(folder: Path) -> None:
+    """The three studies, each with every kind of row."""
+    kinds = [("exact", "factorised", 0), ("nvil", "factorised", 1), ("nvil", "shared", 1), ("gumbel", "shared", 1)]
+    kinds += [("rloo", "factorised", 2), ("rloo", "factorised", 4)]
+    gradient = [
+        {"estimator": estimator, "reading": reading, "stage": stage, "draws": draws}
+        | {"bias": 0.0 if estimator == "exact" else 0.03 * (stage + 1), "bias_se": "" if estimator == "exact" else 0.02}
+        | {"variance": 10.0 * draws, "ms_per_step": 9.5}
+        for estimator, reading, draws in kinds
+        for stage in (0, 8)
+    ]
+    write_table(folder / "estimators-gradient.csv", gradient)
+    training = [
+        {"estimator": estimator, "reading": reading, "seed": seed, "seconds": 60.5, "steps": 900 + seed}
+        | {"elbo": 300.0 + seed, "kl_switches": 50.0 + seed, "kl_code": 60.0, "top1": 92.0 + seed}
+        for estimator, reading, _ in kinds[:5]
+        for seed in range(3)
+    ]
+    write_table(folder / "estimators-training.csv", training)
+    states = ["complete", "pruned", "complete", "failed"]
+    trials = [
+        {
+            "number": number,
+            "state": state,
+            "score": "" if state == "failed" else 90.0 + number,
+            "cells": 3,
+            "seconds": 5,
+        }
+        | {"params_learning_rate": 0.001, "params_dropout": ""}
+        for number, state in enumerate(states)
+    ]
+    write_table(folder / "search" / "alexnet.csv", trials)
+    document = {"system": "alexnet", "command": "python -m experiments search alexnet", "git_sha": SHA}
+    document |= {"budget": "4 trials", "proportions": [0.01, 0.1], "repetitions": [100]}
+    document |= {"space": {"learning_rate": "1e-4 to 1e-1, log", "dropout": "0 to 0.7"}}
+    document |= {"chosen": {"learning_rate": 0.00217, "dropout": 0.4}, "best": {"number": 2, "score": 92.0}}
+    document |= {"shipped_score": None, "importances": {"learning_rate": 0.9, "dropout": 0.1}}
+    (folder / "search" / "alexnet.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def rich(tmp_path_factory: pytest.TempPathFactory) -> Leavings:
+    """Five repetitions of everything: the systems beyond the paper, averaging.csv, all evidence; one trial failed."""
+    rows = grid(5) + beyond(5)
+    lose(find(rows, "m2", 0.1, 3), "failed", "out of memory")
+    folder = tmp_path_factory.mktemp("rich")
+    sweep = write_sweep(folder, rows)
+    write_table(folder / "averaging.csv", averaging(rows))
+    write_evidence(sweep.evidence)
+    return sweep
+
+
+@pytest.fixture(scope="session")
+def rich_report(rich: Leavings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the report on it."""
+    out = tmp_path_factory.mktemp("rich-report")
+    build(rich.results, rich.gallery, rich.evidence, out)
+    return out
+
+
 @pytest.fixture(scope="session")
 def world() -> SimpleNamespace:
     """The functions above, for tests that want a sweep of their own."""
-    return SimpleNamespace(grid=grid, find=find, lose=lose, write=write_sweep, header=HEADER)
+    functions = {"grid": grid, "beyond": beyond, "find": find, "lose": lose, "write": write_sweep, "header": HEADER}
+    return SimpleNamespace(**functions, averaging=averaging, write_table=write_table, write_evidence=write_evidence)
 
 
 @pytest.fixture(scope="session")
 def command(leavings: Leavings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """The folder that the command wrote its report on the sweep with gaps to, and what it said."""
     out = tmp_path_factory.mktemp("report")
-    arguments = ["--results", leavings.results, "--gallery", leavings.gallery, "--out", out]
+    arguments = ["--results", leavings.results, "--gallery", leavings.gallery, "--evidence", leavings.evidence]
+    arguments += ["--out", out]
     return out, CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from reports import figures
+from reports import drawing, figures
 from reports.names import name_systems
 from reports.results import read_results
-from reports.statistics import headline, summarise, xi_study
+from reports.statistics import estimate, headline, xi_study
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def results(leavings):
 
 @pytest.fixture(scope="module")
 def tidy(results):
-    return summarise(headline(results), ["top1", "top5"], ["system", "proportion"])
+    return estimate(headline(results), ["top1", "top5"], ["system", "proportion"])
 
 
 def drawn_lines(axes) -> list[np.ndarray]:
@@ -44,12 +44,12 @@ def test_each_line_goes_through_its_means_and_breaks_at_a_gap(tidy):
     assert math.isnan(softmax[3, 1])
 
 
-def test_the_band_is_one_deviation_either_side(tidy):
+def test_the_band_is_the_interval(tidy):
     names = name_systems(tidy["system"])
     axes = figures.accuracy_figure(tidy, names, {}).axes[0]
     band = axes.collections[list(names).index("googlenet") * 2]  # each system: a band, then its bars
     rows = tidy[(tidy["metric"] == "top1") & (tidy["system"] == "googlenet")]
-    expected = {*np.round(rows["mean"] - rows["std"], 9), *np.round(rows["mean"] + rows["std"], 9)}
+    expected = {*np.round(rows["low"], 9), *np.round(rows["high"], 9)}
     heights = np.concatenate([path.vertices[:, 1] for path in band.get_paths()])
     assert set(np.round(heights, 9)) == expected
 
@@ -68,7 +68,7 @@ def test_the_legend_is_outside_every_panel(tidy):
 def test_many_proportions_keep_their_ticks_and_as_many_labels_as_have_room():
     proportions = [0.01, 0.05, *(p / 10 for p in range(1, 11))]
     tidy = pd.DataFrame(
-        {"metric": m, "system": "a", "proportion": p, "mean": 50.0, "std": 1.0, "n": 2, "asked": 2}
+        {"metric": m, "system": "a", "proportion": p, "mean": 50.0, "low": 49.0, "high": 51.0, "n": 2, "asked": 2}
         for m in ("top1", "top5")
         for p in proportions
     )
@@ -101,7 +101,7 @@ def test_results_without_anything_to_draw_still_make_figures(results):
     nothing = figures.xi_figure(xi_study(headline(results)), name_systems(results["system"]))
     assert "No ξ study" in nothing.texts[0].get_text()
     missing = results.assign(status="missing", top1=math.nan, top5=math.nan)
-    tidy = summarise(headline(missing), ["top1", "top5"], ["system", "proportion"])
+    tidy = estimate(headline(missing), ["top1", "top5"], ["system", "proportion"])
     figure = figures.accuracy_figure(tidy, name_systems(tidy["system"]), {})
     assert all(np.isnan(line[:, 1]).all() for line in drawn_lines(figure.axes[0]))
 
@@ -110,7 +110,7 @@ def test_a_system_looks_the_same_whatever_it_stands_beside():
     everyone = name_systems(["alexnet", "googlenet", "bsvm", "softmax", "mine"])
     alone = name_systems(["softmax", "mine"])
     assert alone["softmax"] == everyone["softmax"]
-    assert alone["mine"].place == everyone["mine"].place == 4
+    assert alone["mine"].place == everyone["mine"].place == 7
 
 
 def test_files_carry_no_date_and_are_200_dots_an_inch(report):
@@ -118,4 +118,4 @@ def test_files_carry_no_date_and_are_200_dots_an_inch(report):
     assert b"CreationDate" not in (report / "figures" / "figure1.pdf").read_bytes()
     png = Image.open(report / "figures" / "figure1.png")
     assert png.info["dpi"] == pytest.approx((200, 200), abs=0.1)
-    assert png.width == round(figures.WIDTH * 200)
+    assert png.width == round(drawing.WIDTH * 200)

@@ -50,4 +50,4 @@ def test_results_and_gallery_of_two_sweeps_are_not_mixed(leavings, gallery):
     path = gallery / "sweep.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"dataset": "fashion-mnist"}))
     with pytest.raises(ReportError, match=r"is about mnist-5k but .* about fashion-mnist"):
-        read_sources(leavings.results, gallery)
+        read_sources(leavings.results, gallery, leavings.evidence)

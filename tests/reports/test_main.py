@@ -14,13 +14,22 @@ from typer.testing import CliRunner
 from reports.__main__ import app, build
 
 ROOT = Path(__file__).parents[2]
+TABLES = ("table1", "published", "differences", "differences-pooled", "detectable", "calibration")
+STUDIES = ("averaging", "estimators-gradient", "estimators-training", "search")
+FIGURE = ("png", "svg", "pdf")
 FILES = {
     "index.html",
     "metrics.json",
     "plots/accuracy.csv",
     "tables/xi.csv",
-    *(f"tables/{stem}.{kind}" for stem in ("table1", "published") for kind in ("csv", "md", "tex", "html")),
-    *(f"figures/{stem}.{kind}" for stem in ("figure1", "published", "xi") for kind in ("png", "svg", "pdf")),
+    "answer.html",
+    "answer.md",
+    *(f"tables/{stem}.{kind}" for stem in TABLES for kind in ("csv", "md", "tex", "html")),
+    *(f"figures/{stem}.{kind}" for stem in ("figure1", "differences", "published", "xi") for kind in FIGURE),
+}
+MORE = {
+    *(f"tables/{stem}.{kind}" for stem in STUDIES for kind in ("csv", "md", "tex", "html")),
+    *(f"figures/{stem}.{kind}" for stem in ("averaging", "estimators", "search") for kind in FIGURE),
 }
 
 
@@ -31,7 +40,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_a_report_is_these_files_and_the_same_bytes_again(report, leavings, tmp_path):
     first = contents(report)
     assert set(first) == FILES
-    build(leavings.results, leavings.gallery, tmp_path)
+    build(leavings.results, leavings.gallery, leavings.evidence, tmp_path)
+    assert contents(tmp_path) == first
+
+
+def test_every_study_adds_its_files_and_no_other(rich, rich_report, tmp_path):
+    first = contents(rich_report)
+    assert set(first) == FILES | MORE
+    build(rich.results, rich.gallery, rich.evidence, tmp_path)
     assert contents(tmp_path) == first
 
 

@@ -55,7 +55,8 @@ def test_the_page_loads_nothing(html):
     outline = Outline(html)
     assert outline.open == []
     assert not outline.tags & {"script", "iframe", "object", "embed"}
-    assert [address for address in outline.addresses if not address[2].startswith(("#", "data:"))] == []
+    outward = {address for address in outline.addresses if not address[2].startswith(("#", "data:"))}
+    assert outward == {("a", "href", "answer.html")}  # followed by a person, not loaded
     assert "@import" not in html
     assert re.findall(r"url\((?!#)", html) == []
     used = re.findall(r'https?://[^"\s<]+', html)
@@ -78,7 +79,7 @@ def test_every_trial_and_every_gap_can_be_found(html, leavings):
     assert "the loss of epoch 3 is not finite (nan) &lt;0.05&gt;" in html  # escaped, not swallowed as a tag
     text = text_of(html)
     assert "42 of 46 trials finished; 1 failed and 3 are missing" in text
-    assert html.count("— (n=0/2)") + html.count('—<span class="note"> (n=0/2)') == 2
+    assert html.count("— (n=0/2)") + html.count('—<span class="note"> (n=0/2)') == 2 + 3  # Table 1, calibration
 
 
 def test_the_introduction_speaks_from_the_numbers(html, leavings):
@@ -105,9 +106,10 @@ def test_a_sweep_that_has_not_begun_makes_a_page(world, tmp_path):
     for row in rows:
         world.lose(row, "missing", "")
     sweep = world.write(tmp_path, rows)
-    build(sweep.results, sweep.gallery, tmp_path / "out")
+    build(sweep.results, sweep.gallery, sweep.evidence, tmp_path / "out")
     text = text_of((tmp_path / "out" / "index.html").read_text())
     assert "0 of 23 trials finished" in text
     assert "No trial finished here." in text
     assert "nan" not in text.lower()
+    assert "cannot be told with 0 repetitions" in text
     assert "None" not in text.replace("None:", "")
