@@ -62,7 +62,7 @@ benchmark: setup ## measure the training step and the sweep, as ratios
 
 publish: setup ## write the report of the last run to reports/published/, which is in git
 	@$(BIN)/python -m reports --out reports/published
-	@cp experiments/results.csv experiments/gallery/sweep.json reports/published/
+	@cp experiments/results.csv experiments/averaging.csv experiments/gallery/sweep.json reports/published/
 
 lock: setup ## resolve the newest versions that work together into requirements.lock
 	@$(BIN)/python -m pip install --quiet uv

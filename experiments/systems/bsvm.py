@@ -14,7 +14,7 @@ class Bsvm(System):
     """Eq (18) with the pseudo-likelihood of eqs (14)–(15)."""
 
     name = "bsvm"
-    version = 1
+    version = 2
     shares = "vae"
     uses_xi = True
 

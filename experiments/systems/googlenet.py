@@ -99,7 +99,7 @@ class GoogLeNetSystem(System):
     """The row GoogLeNet of Table 1."""
 
     name = "googlenet"
-    version = 1
+    version = 2
     shares = "supervised"
     uses_xi = False
     Settings = GoogLeNetSettings

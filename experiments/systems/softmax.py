@@ -12,7 +12,7 @@ class SoftmaxSystem(System):
     """Eq (18) with a categorical likelihood of the label."""
 
     name = "softmax"
-    version = 1
+    version = 2
     shares = "vae"
     uses_xi = True
     Settings = VariationalSettings
