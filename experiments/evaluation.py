@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,9 @@ class _Tally:
         self.probabilities: list[Tensor] = []
         self.labels: list[Tensor] = []
 
-    def add(self, learner: Learner, images: Tensor, labels: Tensor, device: torch.device, draws: int | None) -> None:
+    def add(self, predict: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, device: torch.device) -> None:
         started = now(device)
-        probabilities = learner.predict(images, draws)
+        probabilities = predict(images)
         self.seconds += now(device) - started
         self.probabilities.append(probabilities.cpu())
         self.labels.append(labels)
@@ -70,9 +71,9 @@ def evaluate(
     terms: dict[str, list[Tensor]] = {}
     for chosen in batches(store, indices):
         images, labels = store.batch(chosen, device), torch.from_numpy(store.labels[chosen])
-        own.add(learner, images, labels, device, None)
+        own.add(learner.predict, images, labels, device)
         for draws, tally in others.items():
-            tally.add(learner, images, labels, device, draws)
+            tally.add(partial(learner.average, draws=draws), images, labels, device)
         for name, values in learner.bound(images).items():
             terms.setdefault(name, []).append(values.detach().double().cpu())
     bound = {name: torch.cat(values).mean().item() for name, values in terms.items()}

@@ -153,7 +153,7 @@ class SupervisedLearner(Learner):
         return self.model(images.contiguous(memory_format=torch.channels_last))
 
     @torch.no_grad()
-    def predict(self, images: Tensor, draws: int | None = None) -> Tensor:
+    def predict(self, images: Tensor) -> Tensor:
         self.model.eval()
         return self._scores(images).softmax(1)
 

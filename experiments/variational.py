@@ -168,11 +168,15 @@ class VariationalLearner(Learner):
         missing = torch.from_numpy(~np.isin(indices, self.task.labelled)).to(self.task.device)
         return self._labels(indices).masked_fill(missing, -1)
 
-    def predict(self, images: Tensor, draws: int | None = None) -> Tensor:
-        """Class probabilities averaged over `draws` of the code (None: the settings'), always the same draws."""
+    def predict(self, images: Tensor) -> Tensor:
+        """Class probabilities averaged over the settings' draws of the code."""
+        return self.average(images, self.settings.draws)
+
+    def average(self, images: Tensor, draws: int) -> Tensor:
+        """Class probabilities averaged over so many draws of the code, always the same ones."""
         self.model.eval()
         with self._stream("predict"):
-            return class_probabilities(self.model, images, self.settings.draws if draws is None else draws)
+            return class_probabilities(self.model, images, draws)
 
     @torch.no_grad()
     def bound(self, images: Tensor) -> Mapping[str, Tensor]:

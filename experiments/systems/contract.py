@@ -59,10 +59,14 @@ class Learner:
         `images` (how many were seen), and whatever else is worth a curve."""
         raise TypeError(f"{type(self).__name__} does not define epoch()")
 
-    def predict(self, images: Tensor, draws: int | None = None) -> Tensor:
+    def predict(self, images: Tensor) -> Tensor:
         """Class probabilities [b, C] of float images [b, N_c, H, W] in [0, 1]; no gradients, evaluation mode,
-        the same digits at every call. `draws` is one of `averages`; None is the learner's own choice."""
+        the same digits at every call."""
         raise TypeError(f"{type(self).__name__} does not define predict()")
+
+    def average(self, images: Tensor, draws: int) -> Tensor:
+        """What `predict` would give with so many codes, one of `averages`."""
+        raise TypeError(f"{type(self).__name__} does not define average()")
 
     def bound(self, images: Tensor) -> Mapping[str, Tensor]:
         """Per-image terms [b] of the lower bound, `elbo` and `kl_switches` among them (nats);

@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from torch import nn
 
 from data.store import ImageStore
-from experiments.augmentation import shifted
 from experiments.randomness import seeded
 from experiments.supervised import Standardise
 from experiments.systems import contract
@@ -28,10 +27,15 @@ SETTINGS = {
     "warmup": 0.1,
     "patience": None,
     "shift": 2,
+    "rotation": 10,
+    "zoom": 0.1,
     "label_smoothing": 0.1,
     "width": 0.125,
     "dropout": 0.5,
 }
+
+STILL = {"shift": 0, "rotation": 0, "zoom": 0}
+PSEUDO = {"unlabelled_batch": 8, "confidence": 0.3, "unlabelled_weight": 1.0}
 
 
 def make_task(shape=(28, 28, 1), count=60, labelled=20, seed=0, system="alexnet") -> contract.Task:
@@ -81,7 +85,7 @@ def same(left, right) -> bool:
 def test_it_overfits_twenty_images_and_knows_new_ones(system):
     task = make_task(system=system)
     rate = {"alexnet": 0.002, "googlenet": 0.01}[system]
-    learner = make_learner(task, epochs=6, epoch_images=80, shift=0, label_smoothing=0, dropout=0.2, learning_rate=rate)
+    learner = make_learner(task, epochs=6, epoch_images=80, **STILL, label_smoothing=0, dropout=0.2, learning_rate=rate)
     losses = train(learner)
     assert np.mean(losses[-5:]) < 0.1 < losses[0]
     for indices in (task.labelled, task.validation):
@@ -204,16 +208,6 @@ def test_an_epoch_is_a_whole_pass_and_at_least_epoch_images(labelled, expected):
     assert counts.max() - counts.min() <= 1
 
 
-def test_shifted_moves_each_image_by_its_own_offset():
-    images = torch.rand(3, 2, 5, 6)
-    moved = shifted(images, torch.tensor([[2, 2], [0, 4], [3, 1]]), 2)
-    expected = torch.zeros_like(images)
-    expected[0] = images[0]
-    expected[1, :, 2:, :-2] = images[1, :, :-2, 2:]  # two down, two left
-    expected[2, :, :-1, 1:] = images[2, :, 1:, :-1]  # one up, one right
-    assert torch.equal(moved, expected)
-
-
 def test_the_learning_rate_rises_then_falls_along_a_cosine():
     learner = make_learner(make_task(), epochs=10, warmup=0.2)
     total = 10 * learner.steps_per_epoch
@@ -275,3 +269,51 @@ def test_a_loss_that_is_not_finite_is_handed_on():
     with torch.no_grad():
         next(learner.model.parameters()).fill_(math.inf)
     assert not math.isfinite(float(next(iter(learner.epoch(0)))["loss"]))
+
+
+def pseudo(task, **changes):
+    """The learner that teaches itself, on the same random streams as AlexNet's of that task."""
+    return contract.get("pseudo").learner(task, contract.get("pseudo").Settings(**SETTINGS | PSEUDO | changes))
+
+
+def test_guesses_below_the_threshold_teach_nothing():
+    task = make_task()
+    alexnet, unsure = make_learner(task), pseudo(task, confidence=0.999, learning_rate=1e-6)
+    alexnet.settings = alexnet.settings.model_copy(update={"learning_rate": 1e-6})
+    assert train(alexnet, end=1) == train(unsure, end=1)
+    assert train(alexnet, end=1) != train(pseudo(task, confidence=0.01, learning_rate=1e-6), end=1)
+
+
+def test_with_every_label_it_is_alexnet():
+    task = make_task(labelled=40)
+    assert train(make_learner(task)) == train(pseudo(task))
+
+
+def test_images_without_labels_teach_but_not_their_labels():
+    task = make_task()
+    labels, images = task.store.labels.copy(), task.store.images.copy()
+    labels[20:] = np.roll(labels[20:], 1)
+    images[20:40] = 255 - images[20:40]
+    relabelled = dataclasses.replace(task, store=dataclasses.replace(task.store, labels=labels))
+    redrawn = dataclasses.replace(task, store=dataclasses.replace(task.store, images=images))
+    assert train(pseudo(task)) == train(pseudo(relabelled))
+    assert train(pseudo(task)) != train(pseudo(redrawn))
+
+
+def test_guesses_come_from_the_image_as_it_is_and_are_learned_on_its_view(monkeypatch):
+    """Two steps of the loss written out: labelled cross-entropy, and that of confident guesses on moved copies."""
+    task = make_task()
+    learner = pseudo(task, dropout=0.0, label_smoothing=0.0)
+    monkeypatch.setattr(type(learner.settings), "augmented", lambda self, images: images.flip(3))
+    chosen = torch.arange(8)
+    torch.manual_seed(0)
+    drawn = torch.randint(20, (8,)).numpy()
+    torch.manual_seed(0)
+    found = learner._loss(chosen)
+    with torch.no_grad():
+        seen, unseen = task.store.batch(np.arange(8)), task.store.batch(20 + drawn)
+        sure, guess = learner.predict(unseen).max(1)
+        wanted = nn.functional.cross_entropy(learner.model(seen.flip(3)), torch.from_numpy(task.store.labels[:8]))
+        guessed = -learner.model(unseen.flip(3)).log_softmax(1)[torch.arange(8), guess]
+        wanted = wanted + (guessed * (sure >= 0.3)).sum() / 8
+    torch.testing.assert_close(found.detach(), wanted)

@@ -12,7 +12,7 @@ import pytest
 
 from experiments.config import load
 from experiments.grid import Layout, trials
-from experiments.results import COLUMNS, row, write_results
+from experiments.results import COLUMNS, row, write_rows
 from experiments.systems import contract
 from experiments.trial import run
 from experiments.trials import TrialStore
@@ -125,7 +125,7 @@ def test_a_killed_sweep_goes_on_and_ends_as_an_undisturbed_one(tracked, cpu):
     for trial in trials(load(Path("params.yaml")), Layout()):
         run(trial, contract.get("toy"), Layout(), undisturbed.folder(trial.identity), cpu, lambda row: None)
         rows.append(row(trial, undisturbed, {}))
-    write_results(Path("undisturbed.csv"), rows)
+    write_rows(Path("undisturbed.csv"), COLUMNS, rows)
     assert timeless(tracked.results) == timeless(Path("undisturbed.csv"))
     wait_until_gone(children)
 

@@ -15,11 +15,14 @@ from experiments.variational import tile
 
 SHIPPED = YAML(typ="safe").load(Path(__file__).parents[2] / "params.yaml")
 
+SYSTEMS = ["bsvm", "softmax", "tbsvm", "m2"]
+
 
 def settings_of(name, **changes):
     system = get(name)
     section = {**SHIPPED[system.shares], **SHIPPED["systems"][name]}
     small = {"epochs": 3, "batch": 8, "labelled_batch": 4, "code_hidden": 4, "switch_hidden": 4, "draws": 2}
+    small |= {"marginalised_batch": 4} if name == "tbsvm" else {}
     return system.Settings.model_validate({**section, **small, **changes})
 
 
@@ -53,7 +56,7 @@ def weights(learner):
     return torch.cat([p.detach().flatten() for p in learner.model.parameters()])
 
 
-@pytest.mark.parametrize("name", ["bsvm", "softmax"])
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_same_task_same_digits(name):
     first, second = (trained(get(name).learner(task_of(), settings_of(name)), range(2)) for _ in range(2))
     assert torch.equal(weights(first), weights(second))
@@ -80,11 +83,12 @@ def test_restored_is_uninterrupted(estimator, reading):
     assert torch.equal(weights(trained(after, range(1, 3))), weights(whole))
 
 
-def test_only_labelled_labels_matter():
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_only_labelled_labels_matter(name):
     store = store_of()
     other = store_of()
     other.labels[8:] = 1 - other.labels[8:]
-    first, second = (trained(get("bsvm").learner(task_of(s), settings_of("bsvm")), range(1)) for s in (store, other))
+    first, second = (trained(get(name).learner(task_of(s), settings_of(name)), range(1)) for s in (store, other))
     assert torch.equal(weights(first), weights(second))
 
 
@@ -97,6 +101,44 @@ def test_images_without_labels_do_matter():
     assert not torch.equal(weights(first), weights(second))
 
 
+def batches_of(name, **changes):
+    """What the learner of that system is given in the steps of its first epoch."""
+    learner, batches = get(name).learner(task_of(**changes), settings_of(name)), []
+    step = learner.trainer.step
+    learner.trainer.step = lambda batch: (batches.append(batch), step(batch))[1]
+    return batches_checked(trained(learner, range(1)), batches)
+
+
+def batches_checked(learner, batches):
+    assert len(batches) == learner.steps_per_epoch
+    return batches
+
+
+def test_m2_is_told_the_labels_at_hand_and_no_others():
+    store = store_of()
+    store.images[:, 0, 0, 0] = np.arange(48)  # every image says which it is
+    for batch in batches_of("m2", store=store):
+        which = (batch.images[:, 0, 0, 0] * 255).round().long().numpy()
+        assert batch.labels.tolist() == np.where(which < 8, store.labels[which], -1).tolist()
+
+
+def test_the_transductive_term_sees_all_training_images_and_the_labels_at_hand():
+    store = store_of()
+    store.images[:, 0, 0, 0] = np.arange(48)
+    seen, weights = set(), []
+    for batch in batches_of("tbsvm", store=store):
+        term = batch.marginalised
+        which = (term.images[:, 0, 0, 0] * 255).round().long().numpy()
+        assert term.labels.tolist() == np.where(which < 8, store.labels[which], -1).tolist()
+        assert term.views.shape == term.images.shape
+        assert not torch.equal(term.views, term.images)
+        seen |= set(which.tolist())
+        weights.append(term.weight / batch.labelled.weight)
+    assert max(seen) < 32
+    assert len(seen) > 8
+    assert weights == pytest.approx([0.0, 1 / 6, 2 / 6, 3 / 6])  # 4 of 12 steps, rising over half of them
+
+
 def test_automatic_xi_weighs_the_labels_alike_at_every_proportion():
     for labelled in (8, 16, 32):
         learner = get("bsvm").learner(task_of(labelled=labelled), settings_of("bsvm"))
@@ -104,7 +146,7 @@ def test_automatic_xi_weighs_the_labels_alike_at_every_proportion():
         assert learner.label_weight == pytest.approx(784 / 2)
 
 
-@pytest.mark.parametrize("name", ["bsvm", "softmax"])
+@pytest.mark.parametrize("name", ["bsvm", "softmax", "tbsvm"])
 def test_xi_zero_learns_from_images_alone_and_fits_the_labels_afterwards(name):
     learner = get(name).learner(task_of(xi=0.0), settings_of(name))
     assert learner.selects_by == "elbo"

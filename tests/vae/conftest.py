@@ -19,12 +19,12 @@ ONE_POOLING = Architecture("one pooling", 4, 1, (Layer(1, 2, 2), Layer(2, 2)))
 TWO_POOLINGS = Architecture("two poolings", 5, 1, (Layer(1, 2, 2), Layer(1, 1, 2), Layer(1, 1)))
 
 
-def build(architecture, estimator, reading, activation="relu"):
+def build(architecture, estimator, reading, activation="relu", kind=VariationalAutoencoder):
     """A tiny model whose switches matter: larger weights than a training run starts from."""
     torch.manual_seed(7)
     maps, side, _ = architecture.code_shape
     pooling = [index for index, layer in enumerate(architecture.layers) if layer.pooling > 1]
-    model = VariationalAutoencoder(
+    model = kind(
         architecture,
         Encoder(architecture, activation, switch_hidden=3, code_hidden=2),
         Decoder(architecture, log_alpha=-2.0),

@@ -12,7 +12,7 @@ from vae.decoder import Decoder
 from vae.encoder import Encoder
 from vae.estimators.contract import estimator_named
 from vae.labels import BayesianSVM, Softmax
-from vae.model import Batch, Labelled, VariationalAutoencoder
+from vae.model import Batch, Labelled, Marginalised, VariationalAutoencoder
 from vae.pooling import Switches
 from vae.prediction import class_probabilities
 from vae.training import Trainer, fit_label_model
@@ -137,3 +137,68 @@ def test_label_model_fits_frozen_codes():
     fit_label_model(model, images, labels, steps=60)
     assert all(torch.equal(a, b) for a, b in zip(before, model.encoder.parameters(), strict=True))
     assert (class_probabilities(model, images, draws=20).argmax(1) == labels).all()
+
+
+def marginalised_part(model, images, labels):
+    return model.loss(Batch(images, marginalised=Marginalised(images, images, labels, weight=2.0)))
+
+
+def test_a_known_label_is_not_marginalised(fixed_noise):
+    model = build(ONE_POOLING, "exact", "factorised")
+    images = torch.rand(3, 1, 4, 4)
+    labels = torch.tensor([2, 0, 1])
+    _, parts = marginalised_part(model, images, labels)
+    likelihood = model.label_model.log_likelihood(fixed_noise(model.encode(images)), labels)
+    torch.testing.assert_close(parts["marginalised_term"], likelihood.mean())
+
+
+@pytest.mark.parametrize("label_model", ["softmax", "svm"])
+def test_the_marginalised_term_bounds_the_marginal_and_touches_it_at_the_posterior(label_model, fixed_noise):
+    """log Σ_y p(y) p(y|s) summed over the labels, against the term with the entropy of its guesses."""
+    model = build(ONE_POOLING, "exact", "factorised")
+    if label_model == "svm":
+        model.label_model = BayesianSVM(2, 3, precision=1.0, gamma=0.7)
+        torch.nn.init.normal_(model.label_model.beta)
+    images = torch.rand(5, 1, 4, 4)
+    encoding = model.encode(images)
+    guesses = model.label_model.probabilities(encoding.mean)
+    prior, entropy = math.log(1 / 3), torch.distributions.Categorical(guesses.T).entropy()
+    missing = torch.full((5,), -1)
+
+    def marginal(code):
+        each = [model.label_model.log_likelihood(code, torch.full((5,), label)) + prior for label in range(3)]
+        return torch.stack(each).logsumexp(0)
+
+    _, parts = marginalised_part(model, images, missing)
+    bound = parts["marginalised_term"] + (entropy + prior).mean()
+    assert bound < marginal(fixed_noise(encoding)).mean()
+
+    with torch.no_grad():  # no noise: the guesses are the posterior at the code itself
+        model.encoder.map_networks.sigma_bias.fill_(-30.0)
+    _, parts = marginalised_part(model, images, missing)
+    bound = parts["marginalised_term"] + (entropy + prior).mean()
+    torch.testing.assert_close(bound, marginal(encoding.mean).mean())
+
+
+def test_guesses_are_held_fixed(fixed_noise):
+    """The term's gradient is that of Σ r log p with r a constant."""
+    model = build(ONE_POOLING, "exact", "factorised")
+    images = torch.rand(4, 1, 4, 4)
+    guesses = model.label_model.probabilities(model.encode(images).mean).detach()
+    expected = (guesses * model.label_model.log_likelihoods(fixed_noise(model.encode(images)))).sum(0).mean()
+    (expected,) = torch.autograd.grad(expected, model.label_model.beta)
+    marginalised_part(model, images, torch.full((4,), -1))[0].backward()
+    torch.testing.assert_close(model.label_model.beta.grad, -2.0 * expected)
+
+
+def test_the_switches_term_comes_in_slowly():
+    model = table2_model("mnist")
+    rates = {"learning_rate": 1e-3, "noise_learning_rate": 0.01}
+    trainer = Trainer(model, total_steps=8, **rates, warmup=0.1, switch_warmup=0.5, weight_decay=0.0)
+    weights = []
+    for _ in range(8):
+        weights.append(trainer.risen(0.5))
+        trainer.step(Batch(torch.rand(2, 1, 28, 28)))
+    assert weights == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0]
+    _, parts = model.loss(Batch(torch.rand(2, 1, 28, 28)), switch_weight=0.25)
+    torch.testing.assert_close(parts["loss"], -parts["elbo"] - 0.75 * parts["kl_switches"])
