@@ -26,7 +26,7 @@ def encoder_gradient(model):
     return torch.cat([p.grad.flatten() for p in model.encoder.parameters()])
 
 
-def enumerated(model, image, sample, label=None, weight=0.0):
+def enumerated(model, image, sample, label=None, weight=0.0, switch_weight=1.0):
     """The gradient of the exact expectation over all switches, for one image [1, N_c, H, W]."""
     model.zero_grad()
     weights = all_switches(model.architecture)
@@ -42,7 +42,8 @@ def enumerated(model, image, sample, label=None, weight=0.0):
     code = sample(encoding)
     error = model.decoder(code, switches).squared_error(images)
     value = gaussian_log_likelihood(error, model.decoder.log_alpha, model.architecture.values)
-    value = value - kl_code(encoding.mean, encoding.log_sigma) - sum(p.kl for p in encoding.posteriors.values())
+    value = value - kl_code(encoding.mean, encoding.log_sigma)
+    value = value - switch_weight * sum(p.kl for p in encoding.posteriors.values())
     if label is not None:
         labels = torch.full((combinations,), label)
         value = value + weight * model.label_model.log_likelihood(code, labels)
@@ -52,14 +53,14 @@ def enumerated(model, image, sample, label=None, weight=0.0):
     return encoder_gradient(model)
 
 
-def estimated(model, image, labelled=None):
+def estimated(model, image, labelled=None, switch_weight=1.0):
     """Mean and standard error of the estimator's gradient, over independent repeats."""
     images = image.expand(COPIES // model.estimator.draws, -1, -1, -1).contiguous()
     gradients = []
     model.loss(Batch(images, labelled))  # the first batch only starts the running statistics
     for _ in range(REPEATS):
         model.zero_grad()
-        model.loss(Batch(images, labelled))[0].backward()
+        model.loss(Batch(images, labelled), switch_weight)[0].backward()
         gradients.append(encoder_gradient(model))
     stacked = torch.stack(gradients)
     return stacked.mean(0), stacked.std(0) / REPEATS**0.5
@@ -95,6 +96,17 @@ def test_gradient_with_the_label_term(architecture, estimator, reading, fixed_no
     copies = COPIES // model.estimator.draws
     labelled = Labelled(image.expand(copies, -1, -1, -1).contiguous(), torch.full((copies,), 2), 10, weight)
     mean, error = estimated(model, image, labelled)
+    assert_unbiased(exact, mean, error)
+
+
+@pytest.mark.parametrize(("estimator", "reading"), [("rloo", "shared"), ("exact", "factorised")])
+def test_gradient_while_the_switches_term_comes_in(estimator, reading, fixed_noise):
+    """Upper layers' weighed KL is part of what the shared draws below them are to blame for."""
+    model = build(TWO_POOLINGS, estimator, reading)
+    torch.manual_seed(11)
+    image = torch.rand(1, 1, 5, 5)
+    exact = enumerated(model, image, fixed_noise, switch_weight=0.3)
+    mean, error = estimated(model, image, switch_weight=0.3)
     assert_unbiased(exact, mean, error)
 
 
