@@ -218,7 +218,7 @@ def test_a_setting_that_fails_costs_the_others_nothing(tracked):
         ({"toy": {"epochs": {"low": 1}}}, "toy.epochs = {'low': 1}: needs low and high, or choices"),
         ({"toy": {"epochs": {"low": 3, "high": 3}}}, "low must be below high"),
         ({"toy": {"epochs": {"low": 0, "high": 3}}}, "toy.epochs.low = 0: should be greater than or equal to 1"),
-        ({"toy": {"epochs": {"low": 1, "high": 2.5}}}, "toy.epochs.high = 2.5: a valid integer"),
+        ({"toy": {"epochs": {"low": 1, "high": 2.5}}}, "toy.epochs.high = 2.5: should be a valid integer"),
         ({"toy": {"epochs": {"low": "1", "high": 3}}}, "toy.epochs.low = '1': must be a number"),
         ({"toy": {"epochs": {"low": 3, "high": 9}}}, "toy.epochs: leaves out 2, which toy uses"),
         ({"toy": {"momentum": {"low": 0, "high": 0.9, "log": True}}}, "low must be above 0 where log is true"),
