@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from reports.__main__ import app, build
 
 ROOT = Path(__file__).parents[2]
-TABLES = ("table1", "published", "differences", "differences-pooled", "detectable", "calibration")
+TABLES = ("table1", "published", "differences", "differences-pooled", "detectable", "calibration", "bound")
 STUDIES = ("averaging", "estimators-gradient", "estimators-training", "search")
 FIGURE = ("png", "svg", "pdf")
 FILES = {

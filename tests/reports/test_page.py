@@ -79,7 +79,9 @@ def test_every_trial_and_every_gap_can_be_found(html, leavings):
     assert "the loss of epoch 3 is not finite (nan) &lt;0.05&gt;" in html  # escaped, not swallowed as a tag
     text = text_of(html)
     assert "42 of 46 trials finished; 1 failed and 3 are missing" in text
-    assert html.count("— (n=0/2)") + html.count('—<span class="note"> (n=0/2)') == 2 + 3  # Table 1, calibration
+    assert (
+        html.count("— (n=0/2)") + html.count('—<span class="note"> (n=0/2)') == 2 + 3 + 2
+    )  # Table 1, calibration, bound
 
 
 def test_the_introduction_speaks_from_the_numbers(html, leavings):
