@@ -26,12 +26,12 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-repro: setup ## run the whole pipeline: data, sweep, report (about fourteen minutes on two cores)
+repro: setup ## run the whole pipeline: data, sweep, report (about nine minutes on two cores)
 	@$(BIN)/python -m experiments check
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@echo "The tables, figures and the page that shows them all: reports/index.html"
 
-test: setup ## run every test (about nine minutes on two cores)
+test: setup ## run every test (about a quarter of an hour on two cores)
 	@$(BIN)/python -m pytest
 
 test-fast: setup ## run the tests that take seconds
