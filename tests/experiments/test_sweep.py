@@ -40,7 +40,7 @@ def descendants(pid):
     return kin - {pid}
 
 
-def wait_until_gone(pids, seconds=30):
+def wait_until_gone(pids, seconds=120):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if not any(Path(f"/proc/{pid}").exists() for pid in pids):
