@@ -28,7 +28,7 @@ class File:
 
     role: str
     name: str
-    size: int  # bytes
+    size: int | None  # bytes; None where its publisher does not say
     checksum: str  # algorithm:hexadecimal digest
     content: Content | None = None
     unpacked: int | None = None
@@ -45,7 +45,7 @@ class Dataset:
     """One row of the catalog.
 
     `classes` are the names of its classes, or their number where the official files name them; none where its
-    images have captions instead of labels, None where it is the user's files that say how many.
+    images have captions instead of labels, None where the user's files say how many, or that there are captions.
     `mirrors` are tried in order; where one ends in a slash, the file's name follows. A mirror
     `package:NAME/FOLDER/` is a folder in an installed Python package. Where there are none, `manual` says how to
     get the files. `tree` is the format of a folder of pictures that may stand for the official files.
