@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from data.archives import OnDisk
 from PIL import Image
 
 from data import parallel, shards
-from data.archives import OnDisk
 from data.dataset import Dataset, Official
 from data.errors import DataError
 from data.formats.contract import Picture, Pictures, shards_of
@@ -48,7 +48,7 @@ def pictures(folder, count, broken=()):
         Image.new("RGB", (9, 12), (number, number, number)).save(path)
         if number in broken:
             path.write_bytes(path.read_bytes()[:40])
-        made.append(Picture(OnDisk(path, path.name), number % 2))
+        made.append(Picture(OnDisk(folder, path.name), number % 2))
     return made
 
 
@@ -90,7 +90,7 @@ def test_a_shard_that_is_there_is_not_made_again(tmp_path):
 
 
 def test_shards_are_even_and_hold_everything_in_order(tmp_path):
-    some = [Picture(OnDisk(tmp_path / str(i), str(i)), 0) for i in range(40_000)]
+    some = [Picture(OnDisk(tmp_path, str(i)), 0) for i in range(40_000)]
     for side, most in ((32, 40_000 // 64), (2048, 42)):
         cut = shards_of("train", some, replace(ROW, shape=(side, side, 3)))
         assert [picture for shard in cut for picture in shard.pictures] == some
@@ -198,7 +198,7 @@ def test_in_parallel_it_is_the_same(tmp_path):
     assert len(names) == 12
     for name in names:
         assert (there / name).read_bytes() == (here / name).read_bytes()
-    missing = Pictures("train", (Picture(OnDisk(tmp_path / "gone.png", "gone.png"), 0),))
+    missing = Pictures("train", (Picture(OnDisk(tmp_path, "gone.png"), 0),))
     with pytest.raises(DataError, match=r"gone\.png"):
         list(parallel.make([(missing, 9)], SHAPE, there))
 
