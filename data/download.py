@@ -46,14 +46,15 @@ def official_files(dataset: Dataset, root: Path) -> Official:
 
 
 def _lacking(dataset: Dataset, folder: Path, files: Sequence[File]) -> str:
-    missing = [file.name for file in files if not on_disk(file, folder)]
+    """What is wrong with the files that are not whole, and the remedy."""
     damaged = [file.name for file in files if on_disk(file, folder)]
-    parts = [f"lacks {', '.join(missing)}"] * bool(missing) + [f"holds a damaged {', '.join(damaged)}"] * bool(damaged)
-    source = "" if _downloadable(dataset) else f" --source FOLDER` first. {dataset.manual}"
-    return (
-        f"{folder} {' and '.join(parts) or 'names no folder of pictures'}: run `python -m data download {dataset.name}"
-        + (source.rstrip() or "` first")
-    )
+    missing = [file.name for file in files if file.name not in damaged]
+    what = [f"lacks {', '.join(missing)}"] if missing else []
+    if damaged:
+        what.append(f"holds {', '.join(damaged)} damaged")
+    command = f"python -m data download {dataset.name}" + ("" if _downloadable(dataset) else " --source FOLDER")
+    trouble = " and ".join(what) or "names no folder of pictures"
+    return f"{folder} {trouble}: run `{command}` first. {dataset.manual}".rstrip()
 
 
 def _downloadable(dataset: Dataset) -> bool:

@@ -9,20 +9,24 @@ from data.errors import DataError
 
 
 def readable(size: float) -> str:
-    """A number of bytes with its unit, in three digits or so."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            break
+    """A number of bytes in the largest unit of which there is at least one."""
+    if size < 1000:
+        return f"{size:.0f} bytes"
+    for unit in ("kB", "MB", "GB"):
         size /= 1000
-    else:
-        unit = "TB"
-    return f"{size:.0f} bytes" if unit == "bytes" else f"{size:.1f} {unit}"
+        if size < 1000:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1000:.1f} TB"
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there: what it would be made in."""
+    return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
 
 
 def check_space(folder: Path, need: int, what: str) -> None:
     """DataError with need and remedy where the disk of `folder`, there yet or not, has less than `need` bytes free."""
-    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
-    free = shutil.disk_usage(there).free
+    free = shutil.disk_usage(existing(folder)).free
     if need > free:
         raise DataError(
             f"{folder} needs {readable(need)} for {what}, its disk has {readable(free)} free. "

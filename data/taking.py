@@ -12,7 +12,7 @@ from data.dataset import File
 from data.errors import DataError
 from data.progress import progress
 from data.receipts import digest
-from data.space import check_space
+from data.space import check_space, existing
 from data.streams import opened, pieces
 
 
@@ -49,8 +49,7 @@ def _as_published(file: File, path: Path) -> bool:
 
 
 def _same_disk(path: Path, folder: Path) -> bool:
-    there = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
-    return path.stat().st_dev == there.stat().st_dev
+    return path.stat().st_dev == existing(folder).stat().st_dev
 
 
 def _cost(file: File, path: Path, folder: Path) -> int:

@@ -92,7 +92,7 @@ def _regular(folder: Path, bar: tqdm) -> Iterator[tuple[bytes, int]]:
     A link to a file within the folder counts as that file; one to a folder within it is not followed, its files are
     there already.
     """
-    top = os.path.realpath(folder)
+    top, prefix = os.path.realpath(folder), os.path.join(folder, "")
     waiting = [os.fspath(folder)]
     try:
         while waiting:
@@ -106,7 +106,7 @@ def _regular(folder: Path, bar: tqdm) -> Iterator[tuple[bytes, int]]:
                         waiting.append(entry.path)
                     elif entry.is_file():
                         bar.update()
-                        relative = os.path.relpath(entry.path, folder).replace(os.sep, "/")
+                        relative = entry.path.removeprefix(prefix).replace(os.sep, "/")
                         yield os.fsencode(relative), entry.stat().st_size
     except OSError as error:
         raise DataError(f"cannot look through {error.filename or folder}: {error.strerror or error}") from error
