@@ -71,16 +71,16 @@ def download(dataset: Dataset, root: Path, source: Path | None = None) -> list[P
     file; a wrong file is not kept. What came of a file before a break is, for the next call.
     """
     folder = raw_folder(dataset.name, root)
-    if source is not None and not source.is_dir():
+    if source is None:
+        if tree := taken_in(dataset, root):
+            official_tree(dataset, tree)
+            return []
+    elif not source.is_dir():
         raise DataError(f"{source} is not a folder: --source names one with {dataset.name}'s official files")
-    pictures = source is not None and dataset.tree and not any(found(file, source) for file in dataset.files)
-    if source is not None and pictures:
+    elif dataset.tree and not any(found(file, source) for file in dataset.files):
         with alone(folder):
             path = take_in(dataset, root, source)
         return [] if path is None else [path]
-    if source is None and (tree := taken_in(dataset, root)):
-        official_tree(dataset, tree)
-        return []
     receipts = Receipts(folder)
     if not _not_whole(dataset, receipts) and dataset.files and not taken_in(dataset, root):
         return []
@@ -117,9 +117,9 @@ def _from_folder(dataset: Dataset, files: Sequence[File], folder: Path, source: 
 
 def _from_mirrors(dataset: Dataset, files: Sequence[File], folder: Path) -> list[Path]:
     """Downloads what can be downloaded, then says what cannot."""
-    if not _downloadable(dataset):
-        raise DataError(_by_hand(dataset, files))
     wanted = [file for file in files if dataset.addresses(file)]
+    if not wanted and (files or not dataset.files):
+        raise DataError(_by_hand(dataset, files))
     tidy(folder, wanted)
     need = sum(file.size - size_so_far(file, folder) for file in wanted)
     check_space(folder, need, f"{len(wanted)} files of {dataset.name}")

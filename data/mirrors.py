@@ -64,7 +64,7 @@ def from_mirrors(dataset: Dataset, file: File, folder: Path, slot: int, stop: th
     What has come is kept for the next mirror, and for the next time.
     """
     failures = []
-    with Partial.opened(file, folder, stop) as partial:
+    with Partial.opened(file, folder, slot, stop) as partial:
         for address in dataset.addresses(file):
             try:
                 _fetch(address, partial, slot, stop)

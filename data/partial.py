@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from data.atomic import told
 from data.dataset import File
+from data.progress import progress
 from data.streams import PIECE, opened, read
 
 
@@ -69,20 +70,24 @@ class Partial:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, file: File, folder: Path, stop: threading.Event) -> Iterator[Partial]:
-        """That of a file of this folder, with what an earlier process left of it. Call it inside `alone`."""
+    def opened(cls, file: File, folder: Path, slot: int, stop: threading.Event) -> Iterator[Partial]:
+        """That of a file of this folder, with what an earlier process left of it. Call it inside `alone`.
+
+        `slot` is the line of its progress bar. Stopped, soon after `stop` was set.
+        """
         path = partial_folder(folder) / file.name
         with told(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             stream = path.open("ab", buffering=0)  # what was written is on disk, whatever becomes of this process
+        partial = cls(path, file, stream)
         try:
             with stream:
-                partial = cls(path, file, stream)
-                partial._take_up(stop)
+                partial._take_up(slot, stop)
                 yield partial
         finally:
             if path.is_file() and not path.stat().st_size:
                 path.unlink()
+                partial._note.unlink(missing_ok=True)
 
     @property
     def whole(self) -> bool:
@@ -158,15 +163,20 @@ class Partial:
                 return signs
         return {}
 
-    def _take_up(self, stop: threading.Event) -> None:
+    def _take_up(self, slot: int, stop: threading.Event) -> None:
         """Reads what is there for its digest."""
-        if self.path.stat().st_size > self.file.size:
-            return self.restart()
-        with opened(self.path, as_it_is=True) as stream:
+        there = self.path.stat().st_size
+        if there > self.file.size:
+            self.restart()
+            return
+        with (
+            opened(self.path, as_it_is=True) as stream,
+            progress(there, f"checking what came of {self.file.name}", "B", slot) as bar,
+        ):
             while piece := read(stream, PIECE, self.path):
                 if stop.is_set():
                     raise Stopped
                 self._sum.update(piece)
                 self.size += len(piece)
+                bar.update(len(piece))
         self.patched = self.size > 0
-        return None

@@ -136,6 +136,14 @@ def test_official_files_and_a_folder_take_each_others_place(toy, pictures, tmp_p
     assert download.official_files(row, tmp_path / "d").format == "idx"
 
 
+def test_a_folder_with_some_official_files_is_no_folder_of_pictures(toy, tmp_path):
+    (toy.folder / toy.dataset.files[0].name).unlink()
+    row = replace(toy.dataset, tree="folder")
+    with pytest.raises(DataError, match=f"lacks {toy.dataset.files[0].name}"):
+        download.download(row, tmp_path / "d", toy.folder)
+    assert tree.taken_in(row, tmp_path / "d") is None
+
+
 @pytest.mark.parametrize("written", ["", "[]", '{"folder": 1, "files": 2, "bytes": 3, "listing": "4"}'])
 def test_a_damaged_note_counts_for_nothing(own, pictures, tmp_path, written):
     (path,) = download.download(own, tmp_path / "d", pictures)
