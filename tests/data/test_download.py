@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from data import catalog, download, transfer
+from data import catalog, download, receipts, transfer
 from data.dataset import Dataset, File
 from data.errors import DataError
 
@@ -40,7 +40,8 @@ def _all_right(toy, root):
         assert (root / "raw" / "toy" / file.name).read_bytes() == (toy.folder / file.name).read_bytes()
 
 
-def test_first_mirror_gives_everything_and_a_second_call_asks_for_nothing(toy, mirrors, tmp_path):
+def test_first_mirror_gives_everything_and_a_second_call_asks_for_nothing(toy, mirrors, tmp_path, monkeypatch):
+    monkeypatch.delattr(receipts, "digest")  # what was checked as it came is not read again
     assert [path.name for path in _fetch(tmp_path / "d")] == [file.name for file in toy.dataset.files]
     _all_right(toy, tmp_path / "d")
     assert all(path.startswith("/a/") for path in mirrors.paths())
