@@ -70,16 +70,17 @@ def _bytes_at(path: Path, offset: int, count: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
-    """A file of its own; `name` is what its user knows it by."""
+    """A file of its own: `name` is its path from a folder that it shares with others."""
 
-    path: Path
+    folder: Path
     name: str
 
     def read(self) -> bytes:
+        path = self.folder / self.name
         try:
-            return self.path.read_bytes()
+            return path.read_bytes()
         except OSError as error:
-            raise DataError(f"cannot read {self.path}: {error.strerror or error}") from error
+            raise DataError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True, slots=True)
