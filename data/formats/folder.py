@@ -72,14 +72,14 @@ def _row(where: str, fields: Mapping[str, Any]) -> _Row:
 def _rows(table: Path) -> list[_Row]:
     """All rows of a table, which have labels, or have captions, all of them."""
     rows: list[_Row] = []
-    number = 0
+    number = 0  # of the last line that could be read
     try:
         for number, fields in (_csv if table.suffix == ".csv" else _jsonl)(table):
             rows.append(_row(f"{table}, line {number}", fields))
     except OSError as error:
         raise DataError(f"cannot read {table}: {error.strerror or error}") from error
     except (ValueError, csv.Error) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        raise DataError(f"{table}, after line {number}: {error}") from error
+        raise DataError(f"{table}, near line {number + 1}: {error}") from error
     for row in rows:
         if bool(row.label) != bool(rows[0].label):
             raise DataError(f"{row.where}: some rows have labels, others captions; all must have the same")

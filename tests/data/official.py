@@ -17,6 +17,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,7 @@ class Written:
     captions: tuple[str, ...] = ()
 
 
+@cache
 def picture(number: int, kind: str = "JPEG") -> bytes:
     """A blurred noise picture of an odd size; every seventh JPEG is grey and every eleventh CMYK."""
     chance = np.random.default_rng(number)
