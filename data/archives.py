@@ -34,7 +34,7 @@ END_MARK = bytes(tarfile.BLOCKSIZE)  # after a tar's last member: without it, no
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, …, lengths of the name and of the extra field that follow it
 ENCRYPTED = 0x1  # a zip member's flag
 LEFT_BEHIND = re.compile(r"(^|/)(__MACOSX(/|$)|\._|\.DS_Store$|Thumbs\.db$)")  # by systems, not by a dataset's makers
-LEADS_OUT = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\0")
+LEADS_OUT = re.compile(r"^$|^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\0")
 
 _kept = threading.local()
 
@@ -201,7 +201,7 @@ def _in_tar(path: Path, stream: BinaryIO, end: int, what: str | Path) -> Iterato
         stream.seek(archive.offset)
         if archive.offset + len(END_MARK) > end or stream.read(len(END_MARK)) != END_MARK:
             raise faulty(what, "it is truncated or corrupt: after its last member there is no end mark")
-    except (tarfile.TarError, ValueError) as error:
+    except (tarfile.TarError, ValueError, OverflowError, MemoryError) as error:  # the last two: absurd sizes
         raise faulty(what, f"it is no whole .zip, .tar or .tar.gz archive ({error})") from error
 
 
@@ -209,6 +209,7 @@ def _in_zip(path: Path) -> Iterator[Member]:
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
+        end = path.stat().st_size
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
         raise faulty(path, f"it is truncated, or no .zip archive ({error})") from error
     except OSError as error:
@@ -221,7 +222,9 @@ def _in_zip(path: Path) -> Iterator[Member]:
             raise faulty(member, "it is a link or a device, which no dataset needs")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise faulty(member, f"it is compressed in a way that is not known here ({info.compress_type})")
-        if not info.is_dir():
+        if not 0 <= info.header_offset <= end - LOCAL_HEADER.size - info.compress_size:
+            raise faulty(member, "it is truncated or corrupt: it would lie outside of the archive")
+        if not info.orig_filename.endswith("/"):
             deflated = info.compress_type == zipfile.ZIP_DEFLATED
             yield Zipped(
                 path, info.orig_filename, info.header_offset, info.file_size, info.compress_size, info.CRC, deflated

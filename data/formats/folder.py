@@ -86,16 +86,25 @@ def _rows(table: Path) -> list[_Row]:
     return rows
 
 
+def _found(row: _Row, tree: Path, inside: Path) -> Path:
+    """Where a row's picture lies; `inside` is the folder without links on the way."""
+    try:
+        path = (inside / row.path).resolve()
+        if LEADS_OUT.search(row.path) or not path.is_relative_to(inside):
+            raise DataError(f"{row.where}: {row.path!r} leads out of the folder; paths are relative to {tree}")
+        if path.is_file():
+            return path
+    except (OSError, ValueError, RuntimeError) as error:  # no name of a file at all, or links in a circle
+        raise DataError(f"{row.where}: {row.path!r} cannot be looked for ({error})") from error
+    raise DataError(f"{row.where}: there is no file {row.path!r} in {tree}")
+
+
 def _places(rows: list[_Row], tree: Path) -> Iterator[OnDisk]:
     """Where the rows' pictures lie."""
     seen: dict[Path, str] = {}
     inside = tree.resolve()
     for row in rows:
-        path = (tree / row.path).resolve()
-        if LEADS_OUT.search(row.path) or not path.is_relative_to(inside):
-            raise DataError(f"{row.where}: {row.path!r} leads out of the folder; paths are relative to {tree}")
-        if not path.is_file():
-            raise DataError(f"{row.where}: there is no file {row.path!r} in {tree}")
+        path = _found(row, tree, inside)
         if path in seen:
             raise DataError(f"{row.where}: {row.path!r} is in the table twice; also in {seen[path]}")
         seen[path] = row.where

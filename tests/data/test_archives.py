@@ -257,6 +257,20 @@ def test_a_damaged_header_in_the_middle_ends_no_listing(listed):
         listed(bytes(data))
 
 
+def test_headers_with_absurd_values_are_found_out(listed):
+    data = bytearray(tar_of({"a": b""}, type=tarfile.XHDTYPE))
+    data[124:136] = b"\x80" + b"\x7f" * 11  # its size, in base 256
+    data[148:156] = b"%06o\0 " % (sum(data[:148]) + 8 * 32 + sum(data[156:512]))
+    with pytest.raises(DataError, match=r"x\.bin: it is no whole"):
+        listed(bytes(data))
+    data = bytearray(zip_of({"a": b"x"}))
+    struct.pack_into("<I", data, data.index(b"PK\1\2") + 42, 5000)  # where its local header is
+    with pytest.raises(DataError, match=r"x\.bin, member 'a': .* outside of the archive"):
+        listed(bytes(data))
+    with pytest.raises(DataError, match=r"x\.bin: the name of its member '' leads out"):
+        listed(tar_of({"": b"x"}))
+
+
 def test_damaged_bytes_of_a_zip_are_found_out(listed):
     for pack in (zip_of, stored_zip_of):
         data = bytearray(pack({"a": bytes(range(256)) * 4}))
