@@ -122,7 +122,8 @@ def _of_table(table: Path) -> tuple[tuple[str, ...], list[Picture]]:
             raise DataError(f"{table} has {len(rows)} pictures; {LEAST} are the least that can be cut into parts")
         return (), [Picture(place, None, row.captions) for row, place in found]
     classes = tuple(sorted({row.label for row in rows}))
-    return classes, [Picture(place, classes.index(row.label)) for row, place in found]
+    labels = {name: label for label, name in enumerate(classes)}
+    return classes, [Picture(place, labels[row.label]) for row, place in found]
 
 
 def _of_folders(tree: Path) -> tuple[tuple[str, ...], list[Picture]]:

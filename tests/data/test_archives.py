@@ -7,6 +7,7 @@ import io
 import pickle
 import struct
 import tarfile
+import tracemalloc
 import zipfile
 from multiprocessing.pool import ThreadPool
 
@@ -193,9 +194,9 @@ def test_a_gzip_bomb_is_stopped_while_it_is_unpacked_and_leaves_nothing(listed, 
     assert written == []
 
 
-def lying(size):
-    """A zip whose only member, 100,000 zeros, is announced with another size in both of its headers."""
-    data = bytearray(zip_of({"bomb": bytes(100_000)}))
+def lying(size, really=100_000):
+    """A zip whose only member, so many zeros, is announced with another size in both of its headers."""
+    data = bytearray(zip_of({"bomb": bytes(really)}))
     struct.pack_into("<I", data, 22, size)
     struct.pack_into("<I", data, data.index(b"PK\1\2") + 24, size)
     return bytes(data)
@@ -206,6 +207,15 @@ def test_a_member_that_lies_about_its_size_is_stopped(listed):
         (place,) = listed(lying(size), limit=200_000)
         with pytest.raises(DataError, match=rf"x\.bin, member 'bomb': it holds {message}"):
             place.read()
+
+
+def test_a_zip_bomb_is_not_inflated(listed):
+    (place,) = listed(lying(10, really=1 << 25))
+    tracemalloc.start()
+    with pytest.raises(DataError, match="more than 10 bytes"):
+        place.read()
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
 
 
 def test_encrypted_members_and_unknown_compression_are_refused(listed):

@@ -104,6 +104,14 @@ def test_an_archive_whose_content_the_catalog_does_not_bound_is_a_mistake_in_the
         made("cifar-10")(files=(replace(dataset.files[0], unpacked=None),))
 
 
+def test_pictures_deeper_than_a_folder_of_a_class_are_no_pictures_of_it(tmp_path):
+    dataset = official.make("caltech-256", tmp_path / "official")
+    archive = tmp_path / "official" / dataset.files[0].name
+    pack(archive, {**unpack(archive), "256_ObjectCategories/056.dog/greg/056_0001.jpg": b""})
+    contents, _ = read("caltech-256", dataset, archive.parent, tmp_path / "unpacked")
+    assert sum(shard.count for shard in contents.shards) == 32
+
+
 # --- spoilt archives: each change is of the members of one archive --------------------------------------------------
 
 
