@@ -111,7 +111,7 @@ def measure_reading(side: int, channels: int, count: int) -> None:
             "bytes": lambda batch: whole[: len(batch)].copy(),
         }
         times: dict[str, list[float]] = {way: [] for way in ways}
-        for way, run in ways.items():
+        for run in ways.values():
             seconds(run, batches)
         for _ in range(7):
             for way, run in ways.items():

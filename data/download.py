@@ -139,7 +139,7 @@ def _from_mirrors(dataset: Dataset, files: Sequence[File], folder: Path) -> list
 
 def _by_hand(dataset: Dataset, files: Sequence[File]) -> str:
     """How to get what no program may fetch."""
-    names = "".join(f"\n  {file.name} ({readable(file.size)})" for file in files)
+    names = "".join(f"\n  {file.name}" + (f" ({readable(file.size)})" if file.size else "") for file in files)
     return (
         f"{dataset.name} cannot be downloaded by this program. {dataset.manual}".rstrip()
         + (f"\nPut into a folder:{names}\nThen run" if files else "\nThen run")

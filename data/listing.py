@@ -7,11 +7,13 @@ from pathlib import Path
 
 from data.catalog import CATALOG
 from data.dataset import Dataset
-from data.download import on_disk
 from data.errors import DataError
 from data.folders import processed_folder, raw_folder, splits_folder
+from data.receipts import on_disk
+from data.space import readable
 from data.splits import Splits
 from data.store import ImageStore
+from data.tree import taken_in
 
 HEAD = ("dataset", "image", "learns", "train/validation/test", "download", "disk", "here", "licence")
 
@@ -21,7 +23,7 @@ def _here(dataset: Dataset, root: Path) -> str:
     stages = []
     folder = raw_folder(dataset.name, root)
     files = sum(bool(on_disk(file, folder)) for file in dataset.files)
-    if (dataset.files and files == len(dataset.files)) or taken_in(folder):
+    if (dataset.files and files == len(dataset.files)) or taken_in(dataset, root):
         stages.append("downloaded")
     elif files:
         stages.append(f"{files} of {len(dataset.files)} files")
@@ -33,29 +35,20 @@ def _here(dataset: Dataset, root: Path) -> str:
     return ", ".join(stages) or "nothing"
 
 
-def size(count: float) -> str:
-    """Bytes as people read them."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
-
-
 def _download(dataset: Dataset) -> str:
     """How much there is to download, and whether the user has to do it."""
     known = sum(file.size or 0 for file in dataset.files)
     more = "+" if any(file.size is None for file in dataset.files) else ""
-    told = f"{size(known)}{more}" if dataset.files else ""
+    told = f"{readable(known)}{more}" if dataset.files else ""
     return ", ".join(filter(None, [told, "by hand" if dataset.manual else ""]))
 
 
 def _disk(dataset: Dataset) -> str:
     """What all of it needs here: official files, what is unpacked of them for a while, and prepared images."""
     if dataset.images is None:
-        return f"{size(dataset.image_bytes)} an image"
+        return f"{readable(dataset.image_bytes)} an image"
     official = sum(file.size or file.unpacked or 0 for file in dataset.files)
-    return size(official + dataset.images * dataset.image_bytes)
+    return readable(official + dataset.images * dataset.image_bytes)
 
 
 def _parts(dataset: Dataset) -> str:
@@ -92,7 +85,7 @@ def about(dataset: Dataset, root: Path) -> str:
     """One dataset: its files, where they come from or how to get them, its licence and what to cite."""
     lines = [f"{dataset.name}: {'×'.join(map(str, dataset.shape))}, {dataset.learns}, {_parts(dataset)} images"]
     for file in dataset.files:
-        lines.append(f"  {file.name}  {size(file.size) if file.size else 'size unknown'}  {file.checksum}")
+        lines.append(f"  {file.name}  {readable(file.size) if file.size else 'size unknown'}  {file.checksum}")
         lines += [f"    {address}" for address in dataset.addresses(file)]
     lines += filter(None, [dataset.manual and f"get it: {dataset.manual}"])
     lines += [f"here: {_here(dataset, root)}", f"licence: {dataset.licence}", f"cite: {dataset.citation}"]

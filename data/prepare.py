@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from data import shards
+from data.archives import close_files
 from data.atomic import alone, resumable
 from data.dataset import PARTS, Dataset, Official
 from data.download import official_files
@@ -59,26 +59,13 @@ def prepare(dataset: Dataset, root: Path) -> bool:
             return False
         key = json.dumps([LAYOUT, official.origin, official.format, dataset.shape])
         with resumable(target, key) as folder:
-            contents = _contents(dataset, official, folder / UNPACKED)
+            unpacked = folder / UNPACKED
+            unpacked.mkdir(exist_ok=True)
+            contents = formats.get(official.format)(dataset, official.files, unpacked)
             made = _made(dataset, contents, folder)
+            close_files()  # those under `unpacked` are about to be removed
             _put_together(dataset, contents, made, official, folder)
     return True
-
-
-def _contents(dataset: Dataset, official: Official, unpacked: Path) -> formats.Contents:
-    unpacked.mkdir(exist_ok=True)
-    contents = formats.get(official.format)(dataset, official.files, unpacked)
-    count = sum(shard.count for shard in contents.shards)
-    if dataset.images is not None and count != dataset.images:
-        raise DataError(f"{dataset.name} should have {dataset.images} images, its official files hold {count}")
-    if isinstance(dataset.classes, int) and len(contents.classes) != dataset.classes:
-        raise DataError(
-            f"{dataset.name} should have {dataset.classes} classes, its official files hold {len(contents.classes)}"
-        )
-    twice = [name for name, times in Counter(contents.classes).items() if times > 1]
-    if twice:
-        raise DataError(f"two classes of {dataset.name} have one name: {twice[0]!r}")
-    return contents
 
 
 def _made(dataset: Dataset, contents: formats.Contents, folder: Path) -> list[shards.Records]:

@@ -15,14 +15,13 @@ from data.streams import PIECE, opened, read
 
 
 def on_disk(file: File, folder: Path) -> list[tuple[Path, str]]:
-    """The file in that folder, as published, decompressed or both, where its size is right; nothing is read.
-
-    Each with the checksum that it should have.
+    """The file in that folder, as published, decompressed or both, where its size is right or not known; nothing
+    is read. Each with the checksum that it should have.
     """
     forms = [(folder / file.name, file.size, file.checksum)]
     if file.content:
         forms.append((folder / file.content_name, file.content.size, file.content.checksum))
-    return [(path, sum_) for path, size, sum_ in forms if path.is_file() and path.stat().st_size == size]
+    return [(path, sum_) for path, size, sum_ in forms if path.is_file() and size in (None, path.stat().st_size)]
 
 
 def digest(path: Path, checksum: str) -> str:

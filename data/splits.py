@@ -39,6 +39,10 @@ def _official(dataset: Dataset, store: ImageStore) -> dict[str, np.ndarray]:
     lacking = set(dataset.official) - set(store.parts)
     if lacking:
         raise DataError(f"{dataset.name}'s official files have no image of its {min(lacking)} part")
+    for part in dataset.official:
+        found, expected = store.parts[part], getattr(dataset, part)
+        if not expected - store.skipped <= found <= expected:
+            raise DataError(f"{dataset.name}'s own {part} part has {found} images, expected {expected}")
     ends = np.cumsum(list(store.parts.values()))
     return dict(zip(store.parts, np.split(np.arange(len(store.labels)), ends[:-1]), strict=True))
 

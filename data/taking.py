@@ -45,7 +45,7 @@ def take(files: Collection[File], folder: Path, source: Path) -> tuple[list[tupl
 
 def _as_published(file: File, path: Path) -> bool:
     """Whether it may be a byte-for-byte copy, by its name and size."""
-    return path.name == file.name and path.stat().st_size == file.size
+    return path.name == file.name and file.size in (None, path.stat().st_size)
 
 
 def _same_disk(path: Path, folder: Path) -> bool:
@@ -55,7 +55,7 @@ def _same_disk(path: Path, folder: Path) -> bool:
 def _cost(file: File, path: Path, folder: Path) -> int:
     """Bytes that taking it will write."""
     if _as_published(file, path):
-        return 0 if _same_disk(path, folder) else file.size
+        return 0 if _same_disk(path, folder) else path.stat().st_size
     return file.content.size if file.content else 0
 
 
@@ -64,7 +64,7 @@ def _taken(file: File, path: Path, folder: Path) -> Path:
     if _as_published(file, path):
         try:
             return _linked(file, path, folder) or _copied(
-                path, folder / file.name, file.size, file.checksum, as_it_is=True
+                path, folder / file.name, path.stat().st_size, file.checksum, as_it_is=True
             )
         except _OtherContent:
             if not file.content:

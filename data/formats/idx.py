@@ -17,6 +17,7 @@ import numpy as np
 
 from data.dataset import Dataset
 from data.errors import DataError
+from data.formats.checks import as_catalogued
 from data.formats.contract import Contents, Example, register
 from data.streams import expect_end, opened, read_exactly
 
@@ -84,4 +85,4 @@ def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Content
         _Part(part, _images_of(part, dataset, files), files[f"{part}-images"], files[f"{part}-labels"], dataset.shape)
         for part in ("train", "test")
     ]
-    return Contents(dataset.classes, shards)
+    return as_catalogued(dataset, dataset.classes, shards, files["train-images"].parent)

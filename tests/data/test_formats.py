@@ -18,14 +18,16 @@ def _files(toy, folder=None):
     return {file.role: (folder or toy.folder) / file.name for file in toy.dataset.files}
 
 
-def _read(toy, files):
-    contents = formats.get("idx")(toy.dataset, files)
-    images, labels = zip(*contents.chunks, strict=True)
-    return contents, np.concatenate(images), np.concatenate(labels)
+def _read(row, files, unpacked):
+    """What a format finds: (parts and counts of its shards, images, labels)."""
+    contents = formats.get(row.format)(row, files, unpacked)
+    examples = [example for shard in contents.shards for example in shard.examples()]
+    images, labels = np.stack([example.image for example in examples]), [example.label for example in examples]
+    return [(shard.part, shard.count) for shard in contents.shards], images, labels
 
 
 def test_unknown_format_lists_the_known_and_a_second_of_one_name_is_an_error():
-    with pytest.raises(DataError, match=r"'jpeg2000'.*csv.gz, idx"):
+    with pytest.raises(DataError, match=r"'jpeg2000'.*csv.gz, .*idx"):
         formats.get("jpeg2000")
     with pytest.raises(ValueError, match="two formats are named 'idx'"):
         formats.register("idx")(lambda dataset, files: None)
@@ -38,19 +40,12 @@ def test_idx_round_trip(toy, tmp_path, compressed):
         for role, path in files.items():
             files[role] = tmp_path / path.stem
             files[role].write_bytes(gzip.decompress(path.read_bytes()))
-    contents, images, labels = _read(toy, files)
-    assert (contents.count, contents.official_test) == (75, 60)
+    shards, images, labels = _read(toy.dataset, files, tmp_path)
+    assert shards == [("train", 60), ("test", 15)]
     assert images.dtype == np.uint8
     assert images.shape == (75, 4, 4, 1)
     assert images.tobytes() == toy.pixels["train"] + toy.pixels["test"]
-    assert labels.dtype == np.int64
-    assert labels.tolist() == list(toy.labels["train"] + toy.labels["test"])
-
-
-def test_idx_is_read_in_chunks(toy, monkeypatch):
-    monkeypatch.setattr("data.formats.idx.ROWS", 7)
-    _, images, _ = _read(toy, _files(toy))
-    assert images.tobytes() == toy.pixels["train"] + toy.pixels["test"]
+    assert labels == list(toy.labels["train"] + toy.labels["test"])
 
 
 def _rewrite(path, change):
@@ -72,11 +67,11 @@ def _rewrite(path, change):
         ("train-labels", lambda c: struct.pack(">HBBI", 0, 8, 1, 61) + c[8:] + b"\0", "60 images.*61 labels"),
     ],
 )
-def test_malformed_idx_is_named(toy, role, change, message):
+def test_malformed_idx_is_named(toy, tmp_path, role, change, message):
     path = _files(toy)[role]
     _rewrite(path, change)
     with pytest.raises(DataError, match=message) as caught:
-        _read(toy, _files(toy))
+        _read(toy.dataset, _files(toy), tmp_path)
     assert path.name in str(caught.value)
 
 
@@ -90,22 +85,22 @@ def test_malformed_idx_is_named(toy, role, change, message):
         (lambda data: b"", "truncated"),
     ],
 )
-def test_broken_compression_is_named(toy, change, message):
+def test_broken_compression_is_named(toy, tmp_path, change, message):
     path = _files(toy)["train-images"]
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(DataError, match=message) as caught:
-        _read(toy, _files(toy))
+        _read(toy.dataset, _files(toy), tmp_path)
     assert path.name in str(caught.value)
 
 
-def test_a_gzip_bomb_is_not_inflated(toy):
+def test_a_gzip_bomb_is_not_inflated(toy, tmp_path):
     # 60 labels by its header, then 64 MiB of zeros in 300 KB
     path = _files(toy)["train-labels"]
     bomb = gzip.compress(gzip.decompress(path.read_bytes()) + bytes(1 << 26), compresslevel=1)
     path.write_bytes(bomb)
     tracemalloc.start()
     with pytest.raises(DataError, match="more than it should"):
-        _read(toy, _files(toy))
+        _read(toy.dataset, _files(toy), tmp_path)
     assert tracemalloc.get_traced_memory()[1] < 1 << 22
     tracemalloc.stop()
 
@@ -118,18 +113,16 @@ def rows(toy):
 def _read_rows(row, tmp_path, text):
     path = tmp_path / "rows.csv.gz"
     path.write_bytes(gzip.compress(text))
-    contents = formats.get("csv.gz")(row, {"rows": path})
-    images, labels = zip(*contents.chunks, strict=True)
-    return contents, np.concatenate(images), np.concatenate(labels)
+    return _read(row, {"rows": path}, tmp_path)
 
 
 def test_rows_round_trip(rows, tmp_path):
-    contents, images, labels = _read_rows(rows, tmp_path, b"0,255,0\n1,2,1\n3,4,2\n5,6,1\n")
-    assert (contents.count, contents.official_test) == (4, None)
+    shards, images, labels = _read_rows(rows, tmp_path, b"0,255,0\n1,2,1\n3,4,2\n5,6,1\n")
+    assert shards == [("train", 4)]
     assert images.shape == (4, 1, 2, 1)
     assert images.dtype == np.uint8
     assert images.ravel().tolist() == [0, 255, 1, 2, 3, 4, 5, 6]
-    assert labels.tolist() == [0, 1, 2, 1]
+    assert labels == [0, 1, 2, 1]
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ class Short:
 def test_a_reader_that_gives_less_than_announced(toy, root, monkeypatch):
     contents = Contents(("ant", "bee", "cat"), [Short()])
     monkeypatch.setattr("data.formats.contract.get", lambda name: lambda dataset, files, unpacked: contents)
-    with pytest.raises(DataError, match="gave 70 images of a train shard, they announce 75"):
+    with pytest.raises(DataError, match="gave 70 images of the train part, they announce 75"):
         prepare(toy.dataset, root)
     assert not (root / "processed" / "toy").exists()
 
@@ -121,7 +121,7 @@ def test_missing_or_damaged_official_files(toy, root, tmp_path):
         prepare(toy.dataset, tmp_path / "nothing")
     victim = root / "raw" / "toy" / toy.dataset.files[0].name
     victim.write_bytes(victim.read_bytes()[:-1] + b"!")
-    with pytest.raises(DataError, match=f"{victim.name}, or what is there is damaged"):
+    with pytest.raises(DataError, match=f"holds {victim.name} damaged: run `python -m data download toy"):
         prepare(toy.dataset, root)
     assert not (root / "processed").exists()
 
@@ -135,5 +135,5 @@ def test_labels_out_of_range_are_named_and_nothing_is_left(toy, root):
 
 
 def test_another_number_of_images_than_the_catalog_says(toy, root):
-    with pytest.raises(DataError, match="toy should have 76 images, its official files hold 75"):
+    with pytest.raises(DataError, match="raw/toy has 75 images, toy has 76"):
         prepare(replace(toy.dataset, images=76), root)

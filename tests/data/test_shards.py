@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from data.archives import OnDisk
 from PIL import Image
 
 from data import parallel, shards
+from data.archives import OnDisk
 from data.dataset import Dataset, Official
 from data.errors import DataError
 from data.formats.contract import Picture, Pictures, shards_of
@@ -62,7 +62,7 @@ def test_what_a_shard_holds(tmp_path):
     assert (made.labels, made.names) == ([0, 1, 0, 0], ["000.png", "001.png", "002.png", "004.png"])
     ((name, reason),) = made.skipped
     assert name == "003.png"
-    assert "truncated" in reason or "broken" in reason
+    assert reason == "not a picture"
     labels = b"".join(label.to_bytes(8, "little") for label in made.labels)
     assert made.digest == hashlib.sha256(images.tobytes() + labels).hexdigest()
     assert sum(seen) == 5
