@@ -12,7 +12,7 @@ import re
 import struct
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -189,26 +189,36 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def mirrors(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirrors]:
-    """Serves the toy's official files under /a/ and /b/, which its row names as mirrors, well unless told not to.
-
-    Nobody pauses between two tries.
-    """
+def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Dataset, Path], Mirrors]]:
+    """Serves a row's official files, which lie in a folder, under /a/ and /b/ of one server, well unless told not to,
+    and makes these the mirrors of its row in the catalog. Nobody pauses between two tries."""
     from data import transfer
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     server.block_on_close = False
     address = f"http://127.0.0.1:{server.server_port}/"
-    content = {file.name: (toy.folder / file.name).read_bytes() for file in toy.dataset.files}
-    _Handler.mirrors = told = Mirrors(address, content, {"a": ["right"], "b": ["right"]})
-    row = replace(toy.dataset, mirrors=(address + "a/", address + "b/"))
-    monkeypatch.setitem(catalog.CATALOG, "toy", row)
     monkeypatch.setattr(transfer, "_pause", lambda failures: 0.0)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield told
-    told.release.set()
+
+    def go(row: Dataset, folder: Path) -> Mirrors:
+        content = {file.name: (folder / file.name).read_bytes() for file in row.files}
+        _Handler.mirrors = Mirrors(address, content, {"a": ["right"], "b": ["right"]})
+        files = tuple(replace(file, mirrors=()) for file in row.files)
+        served = replace(row, files=files, mirrors=(address + "a/", address + "b/"))
+        monkeypatch.setitem(catalog.CATALOG, row.name, served)
+        return _Handler.mirrors
+
+    yield go
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def mirrors(toy: Toy, serve: Callable[[Dataset, Path], Mirrors]) -> Iterator[Mirrors]:
+    """The toy's official files, served."""
+    told = serve(toy.dataset, toy.folder)
+    yield told
+    told.release.set()

@@ -1,0 +1,111 @@
+"""Every dataset of the catalog, the whole way: official files from a server that breaks off, or a folder of the
+user's, to arrays, to labelled or captioned splits, and to one step of training its architecture of Table 2."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from data import catalog
+from data.download import download
+from data.prepare import prepare
+from data.splits import Splits, split
+from data.store import ImageStore
+from data.text import words
+from tests.data import official
+from vae.architecture import architecture_for
+from vae.decoder import Decoder
+from vae.encoder import Encoder
+from vae.estimators.contract import estimator_named
+from vae.labels import Softmax
+from vae.model import Batch, Labelled, VariationalAutoencoder
+from vae.training import Trainer
+
+HERE = ("mnist-5k", "mnist", "fashion-mnist")  # carried by a package; of the toy's format
+
+
+def test_no_dataset_is_left_out():
+    assert {
+        name.removesuffix("-tree").removesuffix("-kaggle").removesuffix("-captions") for name in official.NAMES
+    } == (set(catalog.CATALOG) - set(HERE))
+
+
+def whole_way(row, folder, root, serve, tree):
+    """Official files to splits; the store and the splits."""
+    if tree:
+        download(row, root, folder)
+    else:
+        told = serve(row, folder)
+        told.answers["a"] = ["cut", "503", "right"]
+        download(catalog.get(row.name), root)
+        assert any(byte for _, byte, _ in told.asked), "the transfer that broke off went on where it was"
+    assert prepare(row, root)
+    assert split(row, 2, root, minimum=1)
+    return ImageStore.open(root / "processed" / row.name), Splits.open(root / "splits" / row.name)
+
+
+@pytest.mark.parametrize("name", official.NAMES)
+def test_from_official_files_to_splits(name, tmp_path, serve):
+    row = official.make(name, tmp_path / "official")
+    root = tmp_path / "d"
+    store, splits = whole_way(row, tmp_path / "official", root, serve, name in official.TREES)
+    written = official.truth(name)
+    assert len(store.labels) == len(written)
+    assert store.skipped == 0
+    assert store.shape == (row.shape[2], *row.shape[:2])
+    # Parts: disjoint, together everything, the official ones as the files have them.
+    parts = {part: getattr(splits, part) for part in ("train", "validation", "test")}
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(len(written)))
+    for part in row.official:
+        assert {i for i, one in enumerate(written) if one.part == part} == set(parts[part])
+    # Labelled subsets: nested, of the training part; every class among them.
+    few, many = splits.labelled(1, 0.25), splits.labelled(1, 0.75)
+    assert set(few) < set(many) < set(parts["train"])
+    assert set(store.labels[few]) == set(store.labels)
+    if store.captioned:
+        assert_captions(store, splits, written)
+    assert not prepare(row, root)
+    assert not split(row, 2, root, minimum=1)
+
+
+def assert_captions(store, splits, written):
+    assert store.captions == [one.captions for one in written]
+    known = {word for i in splits.train for caption in written[i].captions for word in words(caption)}
+    assert set(splits.vocabulary.words[2:]) == known
+    for image in (0, len(written) - 1):
+        said = [splits.vocabulary.decode(caption) for caption in splits.texts.of_image(image)]
+        expected = [" ".join(w if w in known else "<unknown>" for w in words(c)) for c in written[image].captions]
+        assert said == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", official.NAMES)
+def test_to_one_step_of_training(name, tmp_path, serve):
+    row = official.make(name, tmp_path / "official")
+    store, splits = whole_way(row, tmp_path / "official", tmp_path / "d", serve, name in official.TREES)
+    architecture = architecture_for(row.name)
+    torch.manual_seed(0)
+    pooling = [index for index, layer in enumerate(architecture.layers) if layer.pooling > 1]
+    model = VariationalAutoencoder(
+        architecture,
+        Encoder(architecture, "relu", 4, 4),
+        Decoder(architecture, log_alpha=2.3),
+        Softmax(math.prod(architecture.code_shape), max(2, len(store.classes)), precision=1.0),
+        estimator_named("exact")(architecture.values, pooling),
+        "factorised",
+    )
+    rates = {"learning_rate": 1e-3, "noise_learning_rate": 1e-3}
+    trainer = Trainer(model, total_steps=10, **rates, warmup=0.0, switch_warmup=0.0, weight_decay=0.0)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    labelled = splits.labelled(0, 0.5)[:2]
+    labels = torch.from_numpy(store.labels[labelled])
+    told = None if store.captioned else Labelled(store.batch(labelled), labels, len(labelled), 1.0)
+    parts = trainer.step(Batch(store.batch(splits.train[:2]), told))
+    assert torch.isfinite(parts["loss"])
+    moved = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
+    assert {key.split(".")[0] for key in moved} >= {"encoder", "decoder"}
+    assert json.loads((tmp_path / "d" / "splits" / row.name / "meta.json").read_text())["data"] == store.fingerprint
