@@ -107,3 +107,33 @@ def whole_folder(path: Path) -> Iterator[Path]:
         if path.exists():
             shutil.rmtree(path)
         os.replace(partial, path)
+
+
+@contextmanager
+def resumable(path: Path, key: str) -> Iterator[Path]:
+    """A folder that takes the place of `path` when the block ends; when it raises, what is in it is kept.
+
+    An earlier attempt's folder is given again if it was made with the same `key`, a text that says what goes into
+    it; otherwise it is cleared away. Call it inside `alone`. Hidden files and sub-folders in it are for working
+    with and are gone at the end. Raises DataError where the disk is full or not writable.
+    """
+    partial = path.parent / f".{path.name}.partial"
+    with _told(path):
+        noted = partial / ".key"
+        if not (noted.is_file() and noted.read_text(encoding="utf-8") == key):
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            with whole_file(noted) as out:
+                out.write(key.encode())
+        yield partial
+        for entry in partial.iterdir():
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name.startswith("."):
+                entry.unlink()
+            else:
+                with entry.open("rb") as stream:
+                    os.fsync(stream.fileno())
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(partial, path)

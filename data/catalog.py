@@ -1,7 +1,7 @@
 """Every dataset this project knows, as one table. A new dataset is one more row.
 
-MNIST and Fashion-MNIST are published with MD5 sums (torchvision's `MNIST` and `FashionMNIST` list them); here
-are the SHA-256 sums of the same files.
+Sizes and checksums are those that torchvision and TensorFlow Datasets list for the same files; MNIST and
+Fashion-MNIST, which are published with MD5 sums, have the SHA-256 sums of those files.
 """
 
 from __future__ import annotations
@@ -16,6 +16,18 @@ CLOTHES = (
 LECUN = (
     "Y. LeCun, L. Bottou, Y. Bengio, P. Haffner. Gradient-based learning applied to document recognition. "
     "Proceedings of the IEEE 86(11), 1998."
+)
+
+KRIZHEVSKY = "A. Krizhevsky. Learning multiple layers of features from tiny images. Technical report, 2009."
+KARPATHY = "A. Karpathy, L. Fei-Fei. Deep visual-semantic alignments for generating image descriptions. CVPR 2015."
+FLICKR = "Flickr's terms of use; for non-commercial research and education"
+SPLITS = File(
+    role="captions",
+    name="caption_datasets.zip",
+    size=36_745_453,
+    checksum="sha256:4cfd70132527b80933105e5829dc9034eaab9573482e2e680abbab6130244817",
+    unpacked=191_540_365,
+    mirrors=("https://cs.stanford.edu/people/karpathy/deepimagesent/",),
 )
 
 _ROWS = (
@@ -135,6 +147,249 @@ _ROWS = (
             "H. Xiao, K. Rasul, R. Vollgraf. Fashion-MNIST: a novel image dataset for benchmarking machine "
             "learning algorithms. arXiv:1708.07747, 2017."
         ),
+    ),
+    Dataset(
+        name="cifar-10",
+        shape=(32, 32, 3),
+        classes=10,
+        images=60_000,
+        validation=5_000,
+        test=10_000,
+        official=("test",),
+        format="cifar-10",
+        files=(
+            File(
+                role="archive",
+                name="cifar-10-binary.tar.gz",
+                size=170_052_171,
+                checksum="sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+                unpacked=190_000_000,
+            ),
+        ),
+        mirrors=("https://www.cs.toronto.edu/~kriz/",),
+        licence="none stated; its author asks to be cited",
+        citation=KRIZHEVSKY,
+    ),
+    Dataset(
+        name="cifar-100",
+        shape=(32, 32, 3),
+        classes=100,
+        images=60_000,
+        validation=5_000,
+        test=10_000,
+        official=("test",),
+        format="cifar-100",
+        files=(
+            File(
+                role="archive",
+                name="cifar-100-binary.tar.gz",
+                size=168_513_733,
+                checksum="sha256:58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+                unpacked=190_000_000,
+            ),
+        ),
+        mirrors=("https://www.cs.toronto.edu/~kriz/",),
+        licence="none stated; its author asks to be cited",
+        citation=KRIZHEVSKY,
+    ),
+    Dataset(
+        name="caltech-101",
+        shape=(128, 128, 3),
+        classes=101,  # without BACKGROUND_Google
+        images=8_677,
+        validation=0.1,
+        test=0.2,
+        official=(),
+        format="class-folders",
+        files=(
+            File(
+                role="archive",
+                name="caltech-101.zip",
+                size=137_414_764,
+                checksum="sha256:331234750fc7f77520e50d9565e8b6907b03565e30320da1401130db08c61f91",
+                unpacked=400_000_000,
+            ),
+        ),
+        mirrors=("https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip?download=1",),
+        licence="CC BY 4.0",
+        citation=(
+            "L. Fei-Fei, R. Fergus, P. Perona. Learning generative visual models from few training examples. CVPR "
+            "workshop, 2004. Data: doi.org/10.22002/D1.20086."
+        ),
+    ),
+    Dataset(
+        name="caltech-256",
+        shape=(128, 128, 3),
+        classes=256,  # without 257.clutter
+        images=29_780,
+        validation=0.1,
+        test=0.2,
+        official=(),
+        format="class-folders",
+        files=(
+            File(
+                role="archive",
+                name="256_ObjectCategories.tar",
+                size=1_183_006_720,
+                checksum="sha256:08ff01b03c65566014ae88eb0490dbe4419fc7ac4de726ee1163e39fd809543e",
+                unpacked=1_183_006_720,
+            ),
+        ),
+        mirrors=("https://data.caltech.edu/records/nyy15-4j048/files/256_ObjectCategories.tar?download=1",),
+        licence="CC BY 4.0",
+        citation=(
+            "G. Griffin, A. Holub, P. Perona. Caltech-256 object category dataset. Technical report CNS-TR-2007-001, "
+            "2007. Data: doi.org/10.22002/D1.20087."
+        ),
+    ),
+    Dataset(
+        name="imagenet-2012",
+        shape=(256, 256, 3),
+        classes=1_000,
+        images=1_331_167,
+        validation=10_000,
+        test=50_000,  # the official validation part: the labels of the official test part are not published
+        official=("test",),
+        format="imagenet",
+        files=(
+            File(
+                role="train",
+                name="ILSVRC2012_img_train.tar",
+                size=147_897_477_120,
+                checksum="sha256:b08200a27a8e34218a0e58fde36b0fe8f73bc377f4acea2d91602057c3ca45bb",
+                unpacked=147_897_477_120,
+            ),
+            File(
+                role="validation",
+                name="ILSVRC2012_img_val.tar",
+                size=6_744_924_160,
+                checksum="sha256:c7e06a6c0baccf06d8dbeb6577d71efff84673a5dbdd50633ab44f8ea0456ae0",
+                unpacked=6_744_924_160,
+            ),
+            File(
+                role="devkit",
+                name="ILSVRC2012_devkit_t12.tar.gz",
+                size=None,
+                checksum="sha256:b59243268c0d266621fd587d2018f69e906fb22875aca0e295b48cafaa927953",
+                unpacked=50_000_000,
+            ),
+        ),
+        mirrors=(),
+        licence="ImageNet's terms of access: non-commercial research and education, after registering",
+        citation="O. Russakovsky et al. ImageNet large scale visual recognition challenge. IJCV, 2015.",
+        manual=(
+            "ImageNet's terms do not let a program download it. Register at https://image-net.org/download.php, get "
+            "the three files of ILSVRC 2012 (task 1 & 2) and put them in one folder; or name a folder that holds "
+            "train/WNID/*.JPEG and val/WNID/*.JPEG."
+        ),
+        tree="imagenet-tree",
+    ),
+    Dataset(
+        name="flickr8k",
+        shape=(256, 256, 3),
+        classes=(),
+        images=8_000,
+        validation=1_000,
+        test=1_000,
+        official=("validation", "test"),
+        format="karpathy",
+        files=(
+            File(
+                role="images",
+                name="Flickr8k_Dataset.zip",
+                size=1_115_419_746,
+                checksum="md5:f18a1e2920de5bd84dae7cf08ec78978",
+                unpacked=1_300_000_000,
+                mirrors=("https://github.com/jbrownlee/Datasets/releases/download/Flickr8k/",),
+            ),
+            SPLITS,
+        ),
+        mirrors=(),
+        licence=FLICKR,
+        citation=(
+            "M. Hodosh, P. Young, J. Hockenmaier. Framing image description as a ranking task. JAIR 47, 2013. "
+            f"Parts: {KARPATHY}"
+        ),
+    ),
+    Dataset(
+        name="flickr30k",
+        shape=(256, 256, 3),
+        classes=(),
+        images=31_014,
+        validation=1_014,
+        test=1_000,
+        official=("validation", "test"),
+        format="karpathy",
+        files=(
+            File(
+                role="images",
+                name="flickr30k-images.tar.gz",
+                size=None,
+                checksum="md5:985ac761bbb52ca49e0c474ae806c07c",
+                unpacked=6_000_000_000,
+            ),
+            SPLITS,
+        ),
+        mirrors=(),
+        licence=f"{FLICKR}, after asking for it",
+        citation=(
+            "P. Young, A. Lai, M. Hodosh, J. Hockenmaier. From image descriptions to visual denotations. TACL 2, 2014. "
+            f"Parts: {KARPATHY}"
+        ),
+        manual=(
+            "Flickr30k's images are given to those who ask for them, at "
+            "https://shannon.cs.illinois.edu/DenotationGraph/: put flickr30k-images.tar.gz in a folder. The captions "
+            "(caption_datasets.zip) may lie beside it; otherwise they are downloaded."
+        ),
+    ),
+    Dataset(
+        name="coco-2014",
+        shape=(256, 256, 3),
+        classes=(),
+        images=123_287,
+        validation=5_000,
+        test=5_000,
+        official=("validation", "test"),
+        format="karpathy",
+        files=(
+            File(
+                role="images-train",
+                name="train2014.zip",
+                size=13_510_573_713,
+                checksum="sha256:ede4087e640bddba550e090eae701092534b554b42b05ac33f0300b984b31775",
+                unpacked=15_000_000_000,
+            ),
+            File(
+                role="images-validation",
+                name="val2014.zip",
+                size=6_645_013_297,
+                checksum="sha256:fe9be816052049c34717e077d9e34aa60814a55679f804cd043e3cbee3b9fde0",
+                unpacked=7_500_000_000,
+            ),
+            SPLITS,
+        ),
+        mirrors=("http://images.cocodataset.org/zips/",),
+        licence="CC BY 4.0 (captions), Flickr's terms of use (images)",
+        citation=f"T.-Y. Lin et al. Microsoft COCO: common objects in context. ECCV 2014. Parts: {KARPATHY}",
+    ),
+    Dataset(
+        name="folder",
+        shape=(32, 32, 3),
+        classes=None,
+        images=None,
+        validation=0.1,
+        test=0.2,
+        official=(),
+        format="folder",
+        files=(),
+        mirrors=(),
+        licence="yours",
+        citation="yours",
+        manual=(
+            "Your own pictures: a folder with a sub-folder for each class, or with a table images.csv or "
+            "images.jsonl of path, label or captions."
+        ),
+        tree="folder",
     ),
 )
 

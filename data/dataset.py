@@ -28,7 +28,7 @@ class File:
 
     role: str
     name: str
-    size: int  # bytes
+    size: int | None  # bytes; None where its publisher does not say
     checksum: str  # algorithm:hexadecimal digest
     content: Content | None = None
     unpacked: int | None = None
@@ -45,8 +45,8 @@ class Dataset:
     """One row of the catalog.
 
     `classes` are the names of its classes, or their number where the official files name them; none where its
-    images have captions instead of labels, None where it is the user's files that say how many.
-    `mirrors` are tried in order; a file's address is a mirror followed by the file's name. A mirror
+    images have captions instead of labels, None where the user's files say how many, or that there are captions.
+    `mirrors` are tried in order; where one ends in a slash, the file's name follows. A mirror
     `package:NAME/FOLDER/` is a folder in an installed Python package. Where there are none, `manual` says how to
     get the files. `tree` is the format of a folder of pictures that may stand for the official files.
 
@@ -83,7 +83,8 @@ class Dataset:
 
     def addresses(self, file: File) -> list[str]:
         """Where a file is to be had, in the order in which to try."""
-        return [mirror + file.name for mirror in file.mirrors or self.mirrors]
+        mirrors = file.mirrors or self.mirrors
+        return [mirror + file.name if mirror.endswith("/") else mirror for mirror in mirrors]
 
 
 @dataclass(frozen=True)

@@ -1,113 +1,163 @@
 """Official files into uint8 arrays that are read by memory map: `ROOT/processed/DATASET`.
 
-`images.npy` uint8 [N, H, W, C], `labels.npy` int64 [N], little-endian, training images first; `meta.json`
-says what they are.
+`images-NNNNN.npy` uint8 [n, H, W, C], shard by shard, the training part first; `labels.npy` int64 [N], little-endian,
+−1 for captioned images; `names.json` and `captions.json`, a list over all images, where the files have such;
+`skipped.json`, the pictures that were broken; `meta.json` says what they are.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from data.atomic import alone, whole_folder
-from data.catalog import Dataset
+from data import shards
+from data.atomic import alone, resumable
+from data.dataset import PARTS, Dataset, Official
 from data.download import official_files
 from data.errors import DataError
 from data.folders import processed_folder
 from data.formats import contract as formats
 from data.progress import progress
-from data.store import IMAGES, LABELS, META, ImageStore
+from data.store import CAPTIONS, LABELS, META, NAMES, SKIPPED, ImageStore
 
-IMAGE_TYPE, LABEL_TYPE = np.dtype("|u1"), np.dtype("<i8")
+LAYOUT = 2  # raised whenever the files above change
+UNPACKED = "unpacked"
+MOST_BROKEN = 0.01  # share of pictures that may be skipped, and a handful of them in any case
+HANDFUL = 10
+PARALLEL_FROM = 256 * 2**20  # bytes of prepared pictures; fewer are made sooner than Ray starts
 
 
 def is_prepared(dataset: Dataset, root: Path) -> bool:
-    """Whether its arrays are there, whole (by their sizes), and as the catalog describes them."""
+    """Whether its arrays are there, whole (by their sizes), and of the shape that the catalog gives."""
     try:
         store = ImageStore.open(processed_folder(dataset.name, root))
     except DataError:
         return False
-    return (store.dataset, store.classes, store.images.shape) == (
-        dataset.name,
-        dataset.classes,
-        (dataset.images, *dataset.shape),
+    return (store.dataset, store.images.shape[1:]) == (dataset.name, dataset.shape) and (
+        not isinstance(dataset.classes, tuple) or store.classes == dataset.classes
     )
 
 
 def prepare(dataset: Dataset, root: Path) -> bool:
     """Makes `root/processed/NAME` from `root/raw/NAME`; False where it was there already.
 
-    Raises DataError where an official file is missing, truncated or malformed, or the disk is full.
+    Stopped half-way, it goes on with the shards that are not there yet. Raises DataError where an official file is
+    missing, truncated or malformed, too many pictures are broken, or the disk is full.
     """
     target = processed_folder(dataset.name, root)
-    if is_prepared(dataset, root):
+    if is_prepared(dataset, root) and not dataset.tree:
         return False
-    files = official_files(dataset, root)
+    official = official_files(dataset, root)
     with alone(target):
-        if is_prepared(dataset, root):
+        if is_prepared(dataset, root) and ImageStore.open(target).origin == official.origin:
             return False
-        contents = formats.get(dataset.format)(dataset, files)
-        if contents.count != dataset.images:
-            raise DataError(
-                f"{target.name} should have {dataset.images} images, its official files hold {contents.count}"
-            )
-        with whole_folder(target) as folder:
-            _write(dataset, contents, folder)
+        key = json.dumps([LAYOUT, official.origin, official.format, dataset.shape])
+        with resumable(target, key) as folder:
+            contents = _contents(dataset, official, folder / UNPACKED)
+            made = _made(dataset, contents, folder)
+            _put_together(dataset, contents, made, official, folder)
     return True
 
 
-def _write(dataset: Dataset, contents: formats.Contents, folder: Path) -> None:
-    """Writes the arrays chunk by chunk, then meta.json.
+def _contents(dataset: Dataset, official: Official, unpacked: Path) -> formats.Contents:
+    unpacked.mkdir(exist_ok=True)
+    contents = formats.get(official.format)(dataset, official.files, unpacked)
+    count = sum(shard.count for shard in contents.shards)
+    if dataset.images is not None and count != dataset.images:
+        raise DataError(f"{dataset.name} should have {dataset.images} images, its official files hold {count}")
+    if isinstance(dataset.classes, int) and len(contents.classes) != dataset.classes:
+        raise DataError(
+            f"{dataset.name} should have {dataset.classes} classes, its official files hold {len(contents.classes)}"
+        )
+    twice = [name for name, times in Counter(contents.classes).items() if times > 1]
+    if twice:
+        raise DataError(f"two classes of {dataset.name} have one name: {twice[0]!r}")
+    return contents
 
-    Plain writes rather than a memory map: on a full disk a write is an error that can be told, a store
-    to a mapped page kills the process.
-    """
-    digest = hashlib.sha256()
-    labels = np.empty(contents.count, dtype=LABEL_TYPE)
-    done = 0
-    with (
-        (folder / IMAGES).open("wb") as out,
-        progress(contents.count, f"preparing {dataset.name}", " images") as bar,
-    ):
-        _write_header(out, (contents.count, *dataset.shape), IMAGE_TYPE)
-        for images, some in contents.chunks:
-            _check_labels(some, done, dataset)
-            piece = np.ascontiguousarray(images, dtype=IMAGE_TYPE).data
-            out.write(piece)
-            digest.update(piece)
-            labels[done : done + len(some)] = some
-            done += len(some)
-            bar.update(len(some))
-    if done != contents.count:
-        raise DataError(f"{dataset.name}'s official files gave {done} images, they announce {contents.count}")
-    with (folder / LABELS).open("wb") as out:
-        _write_header(out, labels.shape, LABEL_TYPE)
-        out.write(labels.data)
-    digest.update(labels.data)
+
+def _made(dataset: Dataset, contents: formats.Contents, folder: Path) -> list[shards.Records]:
+    """What each shard holds, in order, once they are all there."""
+    total = sum(shard.count for shard in contents.shards)
+    allowed = max(HANDFUL, int(MOST_BROKEN * total))
+    skipped: list[list[str]] = []
+    with progress(total, f"preparing {dataset.name}", " images") as bar:
+        for made in _making(dataset, contents, folder, bar):
+            _check_labels(made, contents, dataset)
+            skipped += made.skipped
+            if len(skipped) > allowed:
+                told = "".join(f"\n  {name}: {reason}" for name, reason in skipped[:5])
+                raise DataError(
+                    f"{len(skipped)} pictures of {dataset.name} are broken, at most {allowed} may be:{told}\n"
+                    "Look at the first of them, and put the files right."
+                )
+    return [made for number in range(len(contents.shards)) if (made := shards.records(folder, number))]
+
+
+def _making(dataset: Dataset, contents: formats.Contents, folder: Path, bar: progress) -> Iterator[shards.Records]:
+    tasks = [(shard, number) for number, shard in enumerate(contents.shards)]
+    left = [(shard, number) for shard, number in tasks if shards.records(folder, number) is None]
+    work = sum(shard.count for shard, _ in left if isinstance(shard, formats.Pictures)) * dataset.image_bytes
+    for shard, number in tasks:
+        made = shards.records(folder, number)
+        if made is not None:
+            bar.update(shard.count)
+            yield made
+    if work < PARALLEL_FROM and "RAY_ADDRESS" not in os.environ:
+        for shard, number in left:
+            yield shards.make(shard, number, dataset.shape, folder, bar.update)
+    else:
+        from data import parallel
+
+        for shard, made in parallel.make(left, dataset.shape, folder):
+            bar.update(shard.count)
+            yield made
+
+
+def _check_labels(made: shards.Records, contents: formats.Contents, dataset: Dataset) -> None:
+    allowed = {shards.NO_LABEL} if dataset.captioned else range(len(contents.classes))
+    for index, label in enumerate(made.labels):
+        if label not in allowed:
+            raise DataError(
+                f"image {made.names[index] or index} of {dataset.name} has label {label}; its "
+                f"{len(contents.classes)} classes are 0 … {len(contents.classes) - 1}"
+            )
+
+
+def _put_together(
+    dataset: Dataset, contents: formats.Contents, made: list[shards.Records], official: Official, folder: Path
+) -> None:
+    """Writes what is said of all shards, meta.json last; then no shard needs its own records any more."""
+    labels = np.concatenate([np.asarray(one.labels, dtype=shards.LABEL_TYPE) for one in made])
+    empty = sorted(set(range(len(contents.classes))) - set(np.unique(labels).tolist()))
+    if empty:
+        raise DataError(f"{dataset.name} has no image of class {contents.classes[empty[0]]!r}: every class needs some")
+    np.save(folder / LABELS, labels)
+    names = list(chain.from_iterable(one.names for one in made))
+    captions = list(chain.from_iterable(one.captions for one in made))
+    skipped = list(chain.from_iterable(one.skipped for one in made))
+    for file, values in ((NAMES, names), (CAPTIONS, captions), (SKIPPED, skipped)):
+        if any(values):
+            (folder / file).write_text(json.dumps(values, ensure_ascii=False, indent=0), encoding="utf-8")
+    rows = [len(one.labels) for one in made]
+    parts = {
+        part: sum(n for n, shard in zip(rows, contents.shards, strict=True) if shard.part == part) for part in PARTS
+    }
     meta = {
+        "layout": LAYOUT,
         "dataset": dataset.name,
-        "classes": list(dataset.classes),
+        "classes": list(contents.classes),
         "shape": list(dataset.shape),
-        "count": contents.count,
-        "official_test": contents.official_test,
-        "fingerprint": digest.hexdigest(),
+        "shards": rows,
+        "parts": {part: count for part, count in parts.items() if count},
+        "skipped": len(skipped),
+        "origin": official.origin,
+        "fingerprint": shards.fingerprint([one.digest for one in made]),
     }
     (folder / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
-
-
-def _write_header(out: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(out, header)
-
-
-def _check_labels(labels: np.ndarray, first: int, dataset: Dataset) -> None:
-    wrong = np.flatnonzero((labels < 0) | (labels >= len(dataset.classes)))
-    if len(wrong):
-        raise DataError(
-            f"image {first + int(wrong[0])} of {dataset.name} has label {int(labels[wrong[0]])}; its "
-            f"{len(dataset.classes)} classes are 0 … {len(dataset.classes) - 1}"
-        )
+    shards.forget_records(folder)

@@ -1,8 +1,9 @@
 """Training, validation and test parts, and nested labelled subsets of the training part.
 
 `ROOT/splits/DATASET` holds `parts.npz` (train, validation, test: sorted indices), one `order-NNN.npy` per
-repetition (the training indices in the order in which they get labels) and `meta.json`. All of it
-depends on the labels and the dataset's name alone, so it is the same on every machine.
+repetition (the training indices in the order in which they get labels, or captions) and `meta.json`. All of it
+depends on the labels and the dataset's name alone, so it is the same on every machine. For captions there are the
+training part's vocabulary and every caption's numbers by it (`data.text`).
 """
 
 from __future__ import annotations
@@ -10,80 +11,105 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from data.atomic import alone, whole_folder
-from data.catalog import Dataset
+from data.dataset import PARTS, Dataset
 from data.errors import DataError
 from data.folders import processed_folder, splits_folder
 from data.seeds import seed_of
 from data.store import ImageStore
-from data.stratify import cut, label_order, labelled_count
+from data.stratify import cut, label_order, labelled_count, share
+from data.text import TEXTS, VOCABULARY, Texts, Vocabulary
 
-PARTS, META = "parts.npz", "meta.json"
+PARTS_FILE, META = "parts.npz", "meta.json"
+MINIMUM = 5  # of a word in the training captions, for it to be known
 INDEX_TYPE = np.dtype("<i8")
+Text = TypeVar("Text", Vocabulary, Texts)
+
+
+def _official(dataset: Dataset, store: ImageStore) -> dict[str, np.ndarray]:
+    """The parts that the official files set apart, and the training part, before anything is cut from it."""
+    lacking = set(dataset.official) - set(store.parts)
+    if lacking:
+        raise DataError(f"{dataset.name}'s official files have no image of its {min(lacking)} part")
+    ends = np.cumsum(list(store.parts.values()))
+    return dict(zip(store.parts, np.split(np.arange(len(store.labels)), ends[:-1]), strict=True))
+
+
+def _wanted(dataset: Dataset, store: ImageStore) -> dict[str, int]:
+    """How many images the validation and test parts get."""
+    sizes = {}
+    for part, size in (("validation", dataset.validation), ("test", dataset.test)):
+        cut_off = size if isinstance(size, int) else share(size, len(store.labels))
+        sizes[part] = store.parts.get(part, cut_off)
+    return sizes
 
 
 def _parts(dataset: Dataset, store: ImageStore) -> dict[str, np.ndarray]:
     """Train, validation and test, sorted int64 indices into the store; seeded by the dataset's name alone."""
-    everything = np.arange(len(store.labels))
+    parts = _official(dataset, store)
+    sizes = _wanted(dataset, store)
     try:
-        if dataset.official_test:
-            rest, test = everything[: store.official_test], everything[store.official_test :]
-        else:
-            seed = seed_of("parts", dataset=dataset.name, part="test")
-            test, rest = cut(store.labels, everything, dataset.test, seed)
-        seed = seed_of("parts", dataset=dataset.name, part="validation")
-        validation, train = cut(store.labels, rest, dataset.validation, seed)
+        for part in ("test", "validation"):
+            if part not in parts:
+                seed = seed_of("parts", dataset=dataset.name, part=part)
+                parts[part], parts["train"] = cut(store.labels, parts["train"], sizes[part], seed)
     except ValueError as error:
         raise DataError(f"{dataset.name} cannot be cut as the catalog asks: {error}") from error
-    parts = {"train": train, "validation": validation, "test": test}
-    if len(test) != dataset.test:
-        raise DataError(f"{dataset.name}'s own test part has {len(test)} images, expected {dataset.test}")
-    missing = set(range(len(dataset.classes))) - set(np.unique(store.labels[train]).tolist())
+    missing = set(range(len(store.classes))) - set(np.unique(store.labels[parts["train"]]).tolist())
     if missing:
-        raise DataError(f"{dataset.name} has no training image of class {dataset.classes[min(missing)]!r}")
-    return {name: indices.astype(INDEX_TYPE) for name, indices in parts.items()}
+        raise DataError(f"{dataset.name} has no training image of class {store.classes[min(missing)]!r}")
+    return {name: parts[name].astype(INDEX_TYPE) for name in PARTS}
 
 
-def _is_split(dataset: Dataset, store: ImageStore, repetitions: int, root: Path) -> bool:
+def _is_split(dataset: Dataset, store: ImageStore, repetitions: int, minimum: int, root: Path) -> bool:
     try:
         splits = Splits.open(splits_folder(dataset.name, root))
+        sizes = {"validation": len(splits.validation), "test": len(splits.test)}
+        return (
+            splits.data == store.fingerprint
+            and splits.repetitions >= repetitions
+            and sizes == _wanted(dataset, store)
+            and (not store.captioned or splits.vocabulary.minimum == minimum)
+        )
     except DataError:
         return False
-    sizes = (len(splits.validation), len(splits.test))
-    return (
-        splits.data == store.fingerprint
-        and splits.repetitions >= repetitions
-        and sizes == (dataset.validation, dataset.test)
-    )
 
 
-def split(dataset: Dataset, repetitions: int, root: Path) -> bool:
+def split(dataset: Dataset, repetitions: int, root: Path, minimum: int = MINIMUM) -> bool:
     """Makes `root/splits/NAME` with at least that many repetitions; False where it was there already.
 
-    More repetitions leave the parts and the earlier ones as they are, byte for byte. Raises DataError
-    where the prepared images are missing or damaged, or a class has too few of them.
+    More repetitions leave the parts and the earlier ones as they are, byte for byte. Words that come less than
+    `minimum` times in the training captions are unknown ones. Raises DataError where the prepared images are missing
+    or damaged, or a class has too few of them.
     """
     if repetitions < 1:
         raise DataError(f"--repetitions {repetitions}: at least 1 is needed")
+    if minimum < 1:
+        raise DataError(f"--minimum-count {minimum}: at least 1 is needed")
     store = ImageStore.open(processed_folder(dataset.name, root))
     target = splits_folder(dataset.name, root)
-    if _is_split(dataset, store, repetitions, root):
+    if _is_split(dataset, store, repetitions, minimum, root):
         return False
     with alone(target):
-        if _is_split(dataset, store, repetitions, root):
+        if _is_split(dataset, store, repetitions, minimum, root):
             return False
         parts = _parts(dataset, store)
         with whole_folder(target) as folder:
-            np.savez(folder / PARTS, **parts)
+            np.savez(folder / PARTS_FILE, **parts)
             for repetition in range(repetitions):
                 seed = seed_of("labelled", dataset=dataset.name, repetition=repetition)
                 order = parts["train"][label_order(store.labels[parts["train"]], seed)]
                 np.save(folder / _order_name(repetition), order)
+            if store.captioned:
+                _write_text(store, parts["train"], minimum, folder)
             meta = {
                 "dataset": dataset.name,
                 "data": store.fingerprint,
@@ -93,6 +119,14 @@ def split(dataset: Dataset, repetitions: int, root: Path) -> bool:
             }
             (folder / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
     return True
+
+
+def _write_text(store: ImageStore, train: np.ndarray, minimum: int, folder: Path) -> None:
+    """The vocabulary, of the training part alone, and all captions by it."""
+    captions = store.captions
+    vocabulary = Vocabulary.of((caption for image in train for caption in captions[image]), minimum)
+    vocabulary.save(folder)
+    Texts.of(captions, vocabulary).save(folder)
 
 
 def _order_name(repetition: int) -> str:
@@ -125,17 +159,38 @@ class Splits:
             if not (folder / META).is_file():
                 raise DataError(f"{folder} holds no splits: {command} first")
             meta = json.loads((folder / META).read_text(encoding="utf-8"))
-            with np.load(folder / PARTS, allow_pickle=False) as file:
-                parts = {name: file[name] for name in ("train", "validation", "test")}
+            with np.load(folder / PARTS_FILE, allow_pickle=False) as file:
+                parts = {name: file[name] for name in PARTS}
             for name, indices in parts.items():
                 if indices.shape != (meta[name],) or indices.dtype != np.int64:
                     raise ValueError(f"the {name} part is not as meta.json says")
             whole = [(folder / _order_name(i)).is_file() for i in range(meta["repetitions"])]
             if not all(whole):
                 raise ValueError(f"{_order_name(whole.index(False))} is missing")
+            lacking = [name for name in (VOCABULARY, TEXTS) if not meta["classes"] and not (folder / name).is_file()]
+            if lacking:
+                raise ValueError(f"{lacking[0]} is missing")
             return cls(folder, **parts, **{key: meta[key] for key in ("classes", "repetitions", "data")})
         except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"{folder} is damaged ({error}): delete it and {command} again") from error
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The words of the training captions. DataError where it is damaged."""
+        return self._read(Vocabulary.open, VOCABULARY)
+
+    @cached_property
+    def texts(self) -> Texts:
+        """Every image's captions as numbers. DataError where they are damaged."""
+        return self._read(Texts.open, TEXTS)
+
+    def _read(self, opener: Callable[[Path], Text], name: str) -> Text:
+        try:
+            return opener(self.folder)
+        except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+            raise DataError(
+                f"{self.folder / name} is damaged ({error}): delete {self.folder} and split again"
+            ) from error
 
     def labelled(self, repetition: int, proportion: float) -> np.ndarray:
         """The training images whose labels may be used, sorted int64 indices into the store.
@@ -148,7 +203,7 @@ class Splits:
                 f"repetition {repetition}: {self.folder} has {self.repetitions}, counted from 0; run "
                 f"`python -m data split {self.folder.name} --repetitions {max(repetition, 0) + 1}`"
             )
-        count = labelled_count(proportion, len(self.train), self.classes)
+        count = labelled_count(proportion, len(self.train), max(self.classes, 1))
         path = self.folder / _order_name(repetition)
         try:
             order = np.load(path, allow_pickle=False)
@@ -159,9 +214,11 @@ class Splits:
         return np.sort(order[:count])
 
     def fingerprint(self, repetition: int, proportion: float) -> str:
-        """SHA-256 over the three parts and that labelled subset, hexadecimal."""
+        """SHA-256 over the three parts, that labelled subset and the vocabulary, if any; hexadecimal."""
         digest = hashlib.sha256()
         for indices in (self.train, self.validation, self.test, self.labelled(repetition, proportion)):
             digest.update(len(indices).to_bytes(8, "little"))
             digest.update(np.ascontiguousarray(indices, dtype=INDEX_TYPE).data)
+        if not self.classes:
+            digest.update("\n".join(self.vocabulary.words).encode())
         return digest.hexdigest()

@@ -1,9 +1,11 @@
-"""Reading prepared images: memory-mapped, a batch at a time."""
+"""Reading prepared images: memory-mapped or resident on a device, a batch at a time."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,24 +17,55 @@ from data.errors import DataError
 if TYPE_CHECKING:  # importing torch takes seconds, which the commands of `data` do not have to spend
     import torch
 
-IMAGES, LABELS, META = "images.npy", "labels.npy", "meta.json"
+LABELS, NAMES, CAPTIONS, SKIPPED, META = "labels.npy", "names.json", "captions.json", "skipped.json", "meta.json"
+PIECE = 2**28  # bytes sent to a device at a time
+
+
+def images_name(number: int) -> str:
+    """The file of a shard's images."""
+    return f"images-{number:05d}.npy"
+
+
+class Sharded:
+    """Arrays one after the other, read as one: uint8 [N, H, W, C]."""
+
+    def __init__(self, shards: Sequence[np.ndarray]) -> None:
+        self._shards = shards
+        self._ends = np.cumsum([len(shard) for shard in shards])
+        self.shape = (int(self._ends[-1]), *shards[0].shape[1:])
+        self.nbytes = sum(shard.nbytes for shard in shards)
+
+    def __getitem__(self, indices: npt.ArrayLike) -> np.ndarray:
+        """A copy of those rows, in that order. IndexError for one that is not there."""
+        wanted = np.asarray(indices)
+        if wanted.size and (wanted.min() < 0 or wanted.max() >= self.shape[0]):
+            raise IndexError(f"images are 0 … {self.shape[0] - 1}, asked for {wanted.min()} … {wanted.max()}")
+        rows = np.empty((len(wanted), *self.shape[1:]), dtype=np.uint8)
+        which = np.searchsorted(self._ends, wanted, side="right")
+        for number in np.unique(which):
+            shard, places = self._shards[number], np.flatnonzero(which == number)
+            rows[places] = shard[wanted[places] - (self._ends[number] - len(shard))]
+        return rows
 
 
 @dataclass(frozen=True, eq=False)
 class ImageStore:
     """The prepared images of one dataset, N of them, each H × W × C.
 
-    `images` uint8 [N, H, W, C], memory-mapped and read-only; `labels` int64 [N]; `classes` names them;
-    `official_test` the index of the first image of an official test part, or None; `fingerprint` the
-    SHA-256 of the bytes of images and labels.
+    `images` uint8 [N, H, W, C], memory-mapped and read-only, or a tensor on a device; `labels` int64 [N], −1 for
+    captioned images; `classes` names them; `parts` gives the number of images of the training part and of the
+    official other ones, which follow it; `fingerprint` is the SHA-256 of images, labels and captions, `origin`
+    a digest of the official files that they came from.
     """
 
     dataset: str
-    images: np.ndarray
+    images: np.ndarray | Sharded | torch.Tensor
     labels: np.ndarray
     classes: tuple[str, ...]
-    official_test: int | None
     fingerprint: str
+    parts: Mapping[str, int] = field(default_factory=dict)
+    origin: str = ""
+    folder: Path | None = None
 
     @classmethod
     def open(cls, folder: Path) -> ImageStore:
@@ -45,22 +78,23 @@ class ImageStore:
             if not (folder / META).is_file():
                 raise DataError(f"{folder} holds no prepared images: {command} first")
             meta = json.loads((folder / META).read_text(encoding="utf-8"))
-            images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+            images = [_mapped(folder, number, rows, meta["shape"]) for number, rows in enumerate(meta["shards"])]
             labels = np.load(folder / LABELS, allow_pickle=False)
-            height, width, channels = meta["shape"]
-            expected = ((meta["count"], height, width, channels), np.uint8, (meta["count"],), np.int64)
-            found = (images.shape, images.dtype, labels.shape, labels.dtype)
-            if found != expected:
-                raise ValueError("the arrays' sizes are not those of meta.json")
+            if (labels.shape, labels.dtype) != ((sum(meta["shards"]),), np.int64):
+                raise ValueError("the labels are not as many as meta.json says")
+            if sum(meta["parts"].values()) != len(labels):
+                raise ValueError("the parts are not as many images as there are")
             return cls(
                 dataset=meta["dataset"],
-                images=images,
+                images=images[0] if len(images) == 1 else Sharded(images),
                 labels=labels,
                 classes=tuple(meta["classes"]),
-                official_test=meta["official_test"],
                 fingerprint=meta["fingerprint"],
+                parts=meta["parts"],
+                origin=meta["origin"],
+                folder=folder,
             )
-        except (OSError, ValueError, TypeError, KeyError, EOFError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, EOFError) as error:
             raise DataError(f"{folder} is damaged ({error}): delete it and {command} again") from error
 
     @property
@@ -69,6 +103,36 @@ class ImageStore:
         _, height, width, channels = self.images.shape
         return channels, height, width
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all images."""
+        return int(np.prod(self.images.shape))
+
+    @property
+    def captioned(self) -> bool:
+        """Whether images have captions instead of labels."""
+        return not self.classes
+
+    @cached_property
+    def captions(self) -> list[tuple[str, ...]]:
+        """Each image's captions, as they were written. DataError where the images have none."""
+        if self.folder is None or not self.captioned:
+            raise DataError(f"{self.dataset} has labels, no captions")
+        return [tuple(captions) for captions in json.loads((self.folder / CAPTIONS).read_text(encoding="utf-8"))]
+
+    def resident(self, device: str | torch.device) -> ImageStore:
+        """The same store with all its images on that device, so that no batch has to travel.
+
+        torch.OutOfMemoryError where they do not fit.
+        """
+        import torch
+
+        images = torch.empty(self.images.shape, dtype=torch.uint8, device=device)
+        for start in range(0, len(images), rows := max(1, PIECE * len(images) // self.nbytes)):
+            indices = np.arange(start, min(start + rows, len(images)))
+            images[start : start + rows] = torch.from_numpy(np.asarray(self.images[indices]))
+        return replace(self, images=images)
+
     def batch(self, indices: npt.ArrayLike, device: str | torch.device = "cpu") -> torch.Tensor:
         """The images of those indices, float32 [b, C, H, W] in [0, 1], on the device.
 
@@ -76,6 +140,16 @@ class ImageStore:
         """
         import torch
 
-        rows = np.asarray(self.images[np.asarray(indices, dtype=np.int64)])
-        images = torch.from_numpy(rows).to(device).permute(0, 3, 1, 2)
-        return images.to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+        wanted = np.asarray(indices, dtype=np.int64)
+        if isinstance(self.images, torch.Tensor):
+            rows = self.images[torch.from_numpy(wanted).to(self.images.device)].to(device)
+        else:
+            rows = torch.from_numpy(np.asarray(self.images[wanted])).to(device)
+        return rows.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+
+
+def _mapped(folder: Path, number: int, rows: int, shape: list[int]) -> np.ndarray:
+    images = np.load(folder / images_name(number), mmap_mode="r" if rows else None, allow_pickle=False)
+    if (images.shape, images.dtype) != ((rows, *shape), np.uint8):
+        raise ValueError(f"the size of {images_name(number)} is not that of meta.json")
+    return images

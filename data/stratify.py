@@ -66,12 +66,17 @@ def label_order(labels: np.ndarray, seed: int) -> np.ndarray:
     return shuffle[np.lexsort((ties, keys))]
 
 
+def share(proportion: float, images: int) -> int:
+    """A proportion of the images as a number of them: rounded half up, in the decimal digits that the user wrote."""
+    exact = Decimal(repr(float(proportion))) * images
+    return int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
 def labelled_count(proportion: float, images: int, classes: int) -> int:
     """How many of the training images have labels at a proportion; at least one per class.
 
-    Rounds half up, in the decimal digits that the user wrote. DataError for a proportion outside (0, 1].
+    DataError for a proportion outside (0, 1].
     """
     if not 0 < proportion <= 1:
         raise DataError(f"labelled proportion {proportion!r}: it must be above 0 and at most 1")
-    exact = Decimal(repr(float(proportion))) * images
-    return max(classes, int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP)))
+    return max(classes, share(proportion, images))

@@ -1,0 +1,83 @@
+"""Making shards in parallel with Ray: on the cores of this machine, or on the cluster that RAY_ADDRESS names."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from data import shards
+from data.errors import DataError
+from data.formats.contract import Shard
+
+# Asked of Ray when it starts on this machine.
+ENVIRONMENT = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # as on those systems, Ray then listens on the loopback address only
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+OBJECT_STORE_BYTES = 80 * 2**20  # images do not go through it; Ray asks for 75 MiB at least
+AHEAD = 2  # tasks at hand per core, so that none waits for its next one
+
+
+@contextmanager
+def _ray() -> Iterator[Any]:
+    """A Ray: the cluster's, where RAY_ADDRESS names one, or else one of this process's own."""
+    address = os.environ.get("RAY_ADDRESS")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address:
+        # The cluster's nodes have their own Python, which need not have this package.
+        package = {"py_modules": [str(Path(__file__).parent)], "excludes": ["raw", "processed", "splits"]}
+        try:
+            ray.init(address=address, runtime_env=package, **quiet)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise DataError(
+                f"no Ray cluster at RAY_ADDRESS={address} ({str(error).splitlines()[0]}): "
+                "start it, or unset RAY_ADDRESS to work on this machine alone"
+            ) from error
+    else:
+        ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _made(shard: Shard, number: int, shape: tuple[int, int, int], folder: Path) -> shards.Records | DataError:
+    """What a worker does. An error is given, not raised: Ray would wrap it in its own."""
+    if not folder.is_dir():
+        return DataError(f"{socket.gethostname()} does not see {folder}: on a cluster --root must be on shared storage")
+    try:
+        return shards.make(shard, number, shape, folder)
+    except DataError as error:
+        return error
+
+
+def make(
+    tasks: Sequence[tuple[Shard, int]], shape: tuple[int, int, int], folder: Path
+) -> Iterator[tuple[Shard, shards.Records]]:
+    """Makes numbered shards, one core each, giving them as they get ready. Raises DataError as `shards.make` does."""
+    with _ray() as ray:
+        worker = ray.remote(num_cpus=1, max_retries=1)(_made)
+        left, running = list(reversed(tasks)), {}
+        room = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
+        while left or running:
+            while left and len(running) < room:
+                shard, number = left.pop()
+                running[worker.remote(shard, number, shape, folder.absolute())] = shard
+            (ready,), _ = ray.wait(list(running))
+            try:
+                made = ray.get(ready)
+            except ray.exceptions.RayError as error:
+                reason = str(error).strip().splitlines()[0]
+                raise DataError(f"a worker that made a shard of {folder.name} died twice: {reason}") from error
+            if isinstance(made, DataError):
+                raise made
+            yield running.pop(ready), made
