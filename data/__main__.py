@@ -20,7 +20,8 @@ EXAMPLE = """Example:\n
 
 app = typer.Typer(
     help="Datasets, from official files to labelled splits: download, then prepare, then split.\n\n"
-    "Each command can be run again at any time: what is there and whole is not made again.",
+    "Each command can be run again at any time: what is there and whole is not made again, and what was stopped "
+    "goes on where it was.",
     epilog=EXAMPLE,
     add_completion=False,
     no_args_is_help=True,
@@ -36,13 +37,19 @@ def download(
     source: Annotated[
         Path | None,
         typer.Option(
-            help="A folder that holds the official files, for machines without internet: compressed as "
-            "published, compressed anew, or not at all."
+            help="A folder that holds the official files, for machines without internet and for datasets whose "
+            "licence asks for it: compressed as published, compressed anew, or not at all. For `folder`, your own "
+            "pictures."
         ),
     ] = None,
     root: Root = Path("data"),
 ) -> None:
-    """Puts a dataset's official files into ROOT/raw/DATASET, their checksums verified."""
+    """Puts a dataset's official files into ROOT/raw/DATASET, their checksums verified.
+
+    Several files at once; a transfer that broke off goes on where it was. A folder of pictures is read in
+    place: one sub-folder a class, or a table images.csv (or images.jsonl) with columns path and label, or path and
+    captions (several of them between bars).
+    """
     from data import catalog
     from data.download import download as fetch
     from data.folders import raw_folder
@@ -53,14 +60,34 @@ def download(
 
 
 @app.command()
-def prepare(name: Name, root: Root = Path("data")) -> None:
-    """Turns the official files into arrays that trials memory-map: ROOT/processed/DATASET."""
+def prepare(
+    name: Name,
+    root: Root = Path("data"),
+    side: Annotated[int | None, typer.Option(help="Of the images, in pixels; only for `folder`.", min=8)] = None,
+    channels: Annotated[int | None, typer.Option(help="3 or, for grey ones, 1; only for `folder`.")] = None,
+) -> None:
+    """Turns the official files into arrays that trials memory-map: ROOT/processed/DATASET.
+
+    Large sets are made on all cores with Ray, or on the cluster that RAY_ADDRESS names (ROOT must then be on
+    shared storage).
+    """
     from data import catalog
     from data.folders import processed_folder
     from data.prepare import prepare as make
 
-    dataset = catalog.get(name)
-    _say(name, "images", processed_folder(name, root), made=make(dataset, root))
+    dataset = catalog.sized(catalog.get(name), side, channels)
+    made = make(dataset, root)
+    _say(name, "images", processed_folder(name, root), made=made)
+    if made:
+        _say_skipped(processed_folder(name, root))
+
+
+def _say_skipped(folder: Path) -> None:
+    from data.store import SKIPPED, ImageStore
+
+    skipped = ImageStore.open(folder).skipped
+    if skipped:
+        typer.echo(f"{skipped} broken pictures were left out: see {folder / SKIPPED}")
 
 
 @app.command()
@@ -70,26 +97,58 @@ def split(
         int, typer.Option(help="How many independent draws of the labelled images to make; at least 1.")
     ],
     root: Root = Path("data"),
+    minimum_count: Annotated[
+        int, typer.Option(help="How often a word must come in the training captions to be known.")
+    ] = 5,
 ) -> None:
     """Cuts training, validation and test parts and draws the labelled images: ROOT/splits/DATASET.
 
     A draw orders the training images once; the labelled 1 % are the first of the labelled 5 %, and so on.
-    More repetitions change nothing in those that are there.
+    More repetitions change nothing in those that are there. For captions, the vocabulary is made here too.
     """
     from data import catalog
     from data.folders import splits_folder
     from data.splits import split as make
 
     dataset = catalog.get(name)
-    _say(name, "splits", splits_folder(name, root), made=make(dataset, repetitions, root))
+    made = make(dataset, repetitions, root, minimum_count)
+    _say(name, "splits", splits_folder(name, root), made=made)
+
+
+@app.command()
+def push(
+    name: Name,
+    uri: Annotated[str, typer.Argument(help="Where to, such as s3://bucket/data or /mnt/shared/data.")],
+    root: Root = Path("data"),
+) -> None:
+    """Copies prepared images and splits to where other machines can read them; what is there is not sent again."""
+    from data.remote import push_dataset
+
+    typer.echo(f"{name}: {push_dataset(name, root, uri)} files sent to {uri}")
+
+
+@app.command()
+def pull(
+    name: Name,
+    uri: Annotated[str, typer.Argument(help="Where from: what `push` was given.")],
+    root: Root = Path("data"),
+) -> None:
+    """Brings prepared images and splits here from where `push` put them."""
+    from data.remote import pull_dataset
+
+    typer.echo(f"{name}: {pull_dataset(name, uri, root)} files fetched from {uri}")
 
 
 @app.command("list")
-def show(root: Root = Path("data")) -> None:
+def show(
+    name: Annotated[str | None, typer.Argument(metavar="[DATASET]", help="All about one of them.")] = None,
+    root: Root = Path("data"),
+) -> None:
     """Shows every known dataset, its size and licence, and what of it is under ROOT."""
-    from data.listing import table
+    from data import catalog
+    from data.listing import about, table
 
-    typer.echo(table(root))
+    typer.echo(table(root) if name is None else about(catalog.get(name), root))
 
 
 def _say(name: str, what: str, folder: Path, made: bool) -> None:

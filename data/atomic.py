@@ -28,7 +28,7 @@ _REMEDIES = {
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def told(path: Path) -> Iterator[None]:
     """Turns what the operating system refuses while `path` is written into a DataError that says so."""
     try:
         yield
@@ -43,7 +43,7 @@ def alone(path: Path) -> Iterator[None]:
 
     The lock is a file beside `path`; the system lets go of it when its holder dies.
     """
-    with _told(path):
+    with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.parent / f".{path.name}.lock")
         try:
@@ -64,7 +64,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Call it inside `alone`. Makes the parent folder. Raises DataError where the disk is full or not writable.
     """
     partial = path.parent / f".{path.name}.partial"
-    with _told(path):
+    with told(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with partial.open("wb") as stream:
@@ -84,7 +84,7 @@ def scratch(path: Path) -> Iterator[Path]:
     Raises DataError where the disk is full or not writable.
     """
     partial = path.parent / f".{path.name}.partial"
-    with _told(path):
+    with told(path):
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()

@@ -6,6 +6,8 @@ Fashion-MNIST, which are published with MD5 sums, have the SHA-256 sums of those
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from data.dataset import Content, Dataset, File
 from data.errors import DataError
 
@@ -412,3 +414,16 @@ def get(name: str) -> Dataset:
     if name not in CATALOG:
         raise DataError(f"unknown dataset {name!r}: known are {', '.join(sorted(CATALOG))}")
     return CATALOG[name]
+
+
+def sized(dataset: Dataset, side: int | None, channels: int | None) -> Dataset:
+    """The user's own pictures at another size than the catalog's; None leaves it. DataError for official datasets."""
+    height, width, depth = dataset.shape
+    shape = (side or height, side or width, channels or depth)
+    if shape != dataset.shape and dataset.images is not None:
+        raise DataError(
+            f"{dataset.name} is prepared as {height}×{width}×{depth}: only a folder of one's own has another size"
+        )
+    if shape[2] not in (1, 3):
+        raise DataError(f"--channels {shape[2]}: pictures are grey (1) or coloured (3)")
+    return replace(dataset, shape=shape)

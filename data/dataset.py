@@ -71,9 +71,12 @@ class Dataset:
     tree: str | None = None
 
     @property
-    def captioned(self) -> bool:
-        """Whether its images have captions instead of labels."""
-        return self.classes == ()
+    def learns(self) -> str:
+        """What its images have: "10 classes", "captions", or either."""
+        if self.classes is None:
+            return "yours"
+        count = self.classes if isinstance(self.classes, int) else len(self.classes)
+        return f"{count:,} classes" if count else "captions"
 
     @property
     def image_bytes(self) -> int:

@@ -120,7 +120,7 @@ def _making(dataset: Dataset, contents: formats.Contents, folder: Path, bar: pro
 
 
 def _check_labels(made: shards.Records, contents: formats.Contents, dataset: Dataset) -> None:
-    allowed = {shards.NO_LABEL} if dataset.captioned else range(len(contents.classes))
+    allowed = range(len(contents.classes)) if contents.classes else {shards.NO_LABEL}
     for index, label in enumerate(made.labels):
         if label not in allowed:
             raise DataError(

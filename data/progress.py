@@ -7,10 +7,23 @@ import sys
 from tqdm import tqdm
 
 
-def progress(total: int, what: str, unit: str) -> tqdm:
-    """A bar of `total` units with the time left, on stderr; silent when done within two seconds.
+def progress(total: int | None, what: str, unit: str, slot: int | None = None, done: int = 0) -> tqdm:
+    """A bar of `total` units with the rate and the time left, on stderr; silent when done within two seconds.
 
-    Where stderr is not a terminal (a log file), it writes a line every ten seconds at most.
+    None is a total that nobody knows. `slot` is its line, from 0, where there are several bars at once: they go when
+    they are done. `done` are the units that were there before. Where stderr is not a terminal (a log file), it writes
+    a line every ten seconds at most, wherever its slot.
     """
-    pause = 0.2 if sys.stderr.isatty() else 10.0
-    return tqdm(total=total, desc=what, unit=unit, unit_scale=True, delay=2.0, mininterval=pause, dynamic_ncols=True)
+    terminal = sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        desc=what,
+        unit=unit,
+        unit_scale=True,
+        initial=done,
+        position=slot if terminal else 0,
+        leave=slot is None or not terminal,
+        delay=2.0,
+        mininterval=0.2 if terminal else 10.0,
+        dynamic_ncols=True,
+    )

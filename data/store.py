@@ -55,7 +55,7 @@ class ImageStore:
     `images` uint8 [N, H, W, C], memory-mapped and read-only, or a tensor on a device; `labels` int64 [N], −1 for
     captioned images; `classes` names them; `parts` gives the number of images of the training part and of the
     official other ones, which follow it; `fingerprint` is the SHA-256 of images, labels and captions, `origin`
-    a digest of the official files that they came from.
+    a digest of the official files that they came from, of which `skipped` pictures were broken.
     """
 
     dataset: str
@@ -65,6 +65,7 @@ class ImageStore:
     fingerprint: str
     parts: Mapping[str, int] = field(default_factory=dict)
     origin: str = ""
+    skipped: int = 0
     folder: Path | None = None
 
     @classmethod
@@ -92,6 +93,7 @@ class ImageStore:
                 fingerprint=meta["fingerprint"],
                 parts=meta["parts"],
                 origin=meta["origin"],
+                skipped=meta["skipped"],
                 folder=folder,
             )
         except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, EOFError) as error:

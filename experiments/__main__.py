@@ -183,10 +183,13 @@ def data(
 
     config = load(params)
     source = config.params.data.source
+    side, channels = config.picture
     stages = {
         "download": lambda: commands.download(config.dataset, Path(source) if source else None),
-        "prepare": lambda: commands.prepare(config.dataset),
-        "split": lambda: commands.split(config.dataset, config.repetitions),
+        "prepare": lambda: commands.prepare(config.dataset, side=side, channels=channels),
+        "split": lambda: commands.split(
+            config.dataset, config.repetitions, minimum_count=config.params.data.minimum_count
+        ),
     }
     stages[stage]()
 

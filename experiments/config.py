@@ -16,6 +16,7 @@ from data import catalog
 from experiments.errors import UserError
 from experiments.search import space
 from experiments.systems import contract
+from vae.architecture import TABLE2
 
 Path_ = tuple[str | int, ...]
 
@@ -88,9 +89,10 @@ class Profile(_Section):
 
 
 class Data(_Section):
-    """Where the data stages take official files from."""
+    """Where the data stages take official files from, and how often a word must come to be in the vocabulary."""
 
     source: str | None = None
+    minimum_count: Count = 5
 
 
 class Compute(_Section):
@@ -158,6 +160,16 @@ class Config:
     def profile(self) -> Profile:
         """The active profile."""
         return self.params.profiles[self.params.profile]
+
+    @property
+    def picture(self) -> tuple[int, int] | tuple[None, None]:
+        """Side and channels that a folder of one's own is prepared for: the named architecture's; None where the
+        catalog says, or the folder's usual ones will do."""
+        named = self.params.vae.get("architecture")
+        if named is None or catalog.get(self.dataset).images is not None:
+            return None, None
+        architecture = TABLE2[named]
+        return architecture.side, architecture.channels
 
     @property
     def repetitions(self) -> int:

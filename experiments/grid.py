@@ -141,6 +141,10 @@ def _identified(
     config: Config, layout: Layout, wanted: Sequence[Cell], changes: Mapping[str, Any] = MappingProxyType({})
 ) -> Iterator[Trial]:
     store = ImageStore.open(layout.processed(config.dataset))
+    if store.captioned:
+        raise UserError(
+            f"dataset {config.dataset!r} has captions and no labels: the systems of {config.origin} learn labels"
+        )
     splits = Splits.open(layout.splits(config.dataset))
     if splits.data != store.fingerprint:
         raise UserError(

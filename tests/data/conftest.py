@@ -1,18 +1,25 @@
-"""A little dataset in the official IDX format, written with `struct` alone, and the catalog row for it."""
+"""A little dataset in the official IDX format, written with `struct` alone, the catalog row for it, and a real HTTP
+server on this machine that can be told to misbehave."""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
+import http.server
 import random
+import re
 import struct
-from dataclasses import dataclass
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from data import catalog
-from data.catalog import Dataset, File
+from data.dataset import Content, Dataset, File
 
 SIZE = 4
 CLASSES = ("ant", "bee", "cat")
@@ -65,8 +72,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
                 name=name,
                 size=len(published),
                 checksum="md5:" + hashlib.md5(published).hexdigest(),
-                content_size=len(content),
-                content_checksum="sha256:" + hashlib.sha256(content).hexdigest(),
+                content=Content(len(content), "sha256:" + hashlib.sha256(content).hexdigest()),
             )
         )
     row = Dataset(
@@ -76,7 +82,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
         images=sum(COUNTS.values()),
         validation=12,
         test=COUNTS["test"],
-        official_test=True,
+        official=("test",),
         format="idx",
         files=tuple(files),
         mirrors=(),
@@ -85,3 +91,124 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
     )
     monkeypatch.setitem(catalog.CATALOG, "toy", row)
     return Toy(row, folder, pixels, labels)
+
+
+@dataclass
+class Mirrors:
+    """One server; `answers[mirror]` are the answers that each file gets in turn, the last one for ever.
+
+    `right` obeys Range and If-Range; `cut`, or `cut N`, is right up to half of the bytes asked for, or N of them;
+    `hold N` waits for `release` after N; `meet` waits until as many requests are there as `meeting` wants;
+    `no range`, `other range` and `other version` do not obey Range as they should; `wrong`, `long`, `endless`,
+    `short` send other bytes; `stall` none; a number is a status, `503 7` with Retry-After.
+    `asked` is what came: path, Range, If-Range. `sent` counts body bytes by path.
+    """
+
+    address: str
+    content: dict[str, bytes]
+    answers: dict[str, list[str]]
+    etag: str | None = '"1"'
+    meeting: threading.Barrier = field(default_factory=lambda: threading.Barrier(2))
+    release: threading.Event = field(default_factory=threading.Event)
+    asked: list[tuple[str, str | None, str | None]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    sent: Counter[str] = field(default_factory=Counter)
+    turns: Counter[str] = field(default_factory=Counter)
+
+    def paths(self) -> list[str]:
+        return [path for path, _, _ in self.asked]
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    mirrors: Mirrors
+
+    def do_GET(self) -> None:
+        told, (_, mirror, name) = self.mirrors, self.path.split("/")
+        answers = told.answers[mirror]
+        answer, _, number = answers[min(told.turns[self.path], len(answers) - 1)].partition(" ")
+        told.turns[self.path] += 1
+        told.asked.append((self.path, self.headers["Range"], self.headers["If-Range"]))
+        told.headers.append(dict(self.headers))
+        if answer.isdecimal():
+            self.send_response(int(answer))
+            if number:
+                self.send_header("Retry-After", number)
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
+        if answer == "stall":
+            told.release.wait(1.0)
+            return None
+        if answer == "meet":
+            told.meeting.wait(2.0)
+        return self._send(answer, number, told.content[name])
+
+    def _send(self, answer: str, number: str, content: bytes) -> None:
+        told = self.mirrors
+        start = self._start(answer, number, len(content))
+        if start is None:
+            return
+        if answer == "wrong":
+            content = content[:-1] + bytes([content[-1] ^ 1])
+        elif answer in ("long", "endless"):
+            content += b"!"
+        elif answer == "short":
+            content = content[:-1]
+        body = content[start:]
+        if answer != "endless":
+            self.send_header("Content-Length", str(len(body)))
+        if told.etag:
+            self.send_header("ETag", '"2"' if (answer, number) == ("other", "version") else told.etag)
+        self.end_headers()
+        most = (int(number) if number else len(body) // 2) if answer in ("cut", "hold") else len(body)
+        told.sent[self.path] += most
+        with contextlib.suppress(ConnectionError):  # from a client that had enough
+            self.wfile.write(body[:most])
+        if answer == "hold":
+            told.release.wait(5.0)
+
+    def _start(self, answer: str, number: str, size: int) -> int | None:
+        """Sends the status; the byte at which the body starts, None where that was all."""
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers["Range"] or "")
+        fresh = self.headers["If-Range"] in (None, self.mirrors.etag) or (answer, number) == ("other", "version")
+        if asked is None or not fresh or (answer, number) == ("no", "range"):
+            self.send_response(200)
+            return 0
+        start = int(asked[1])
+        if start >= size:
+            self.send_response(416)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return None
+        said = start + ((answer, number) == ("other", "range"))
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {said}-{size - 1}/{size}")
+        return start
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def mirrors(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mirrors]:
+    """Serves the toy's official files under /a/ and /b/, which its row names as mirrors, well unless told not to.
+
+    Nobody pauses between two tries.
+    """
+    from data import transfer
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    server.block_on_close = False
+    address = f"http://127.0.0.1:{server.server_port}/"
+    content = {file.name: (toy.folder / file.name).read_bytes() for file in toy.dataset.files}
+    _Handler.mirrors = told = Mirrors(address, content, {"a": ["right"], "b": ["right"]})
+    row = replace(toy.dataset, mirrors=(address + "a/", address + "b/"))
+    monkeypatch.setitem(catalog.CATALOG, "toy", row)
+    monkeypatch.setattr(transfer, "_pause", lambda failures: 0.0)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield told
+    told.release.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()

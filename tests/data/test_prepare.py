@@ -3,14 +3,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from data.download import download
 from data.errors import DataError
-from data.formats.contract import Contents
+from data.formats.contract import Contents, Example
 from data.prepare import prepare
 from data.store import ImageStore
 
@@ -28,21 +28,35 @@ def _stamps(folder):
 def test_arrays_and_their_description(toy, root):
     assert prepare(toy.dataset, root)
     folder = root / "processed" / "toy"
-    assert sorted(path.name for path in folder.iterdir()) == ["images.npy", "labels.npy", "meta.json"]
-    images, labels = np.load(folder / "images.npy"), np.load(folder / "labels.npy")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "images-00000.npy",
+        "images-00001.npy",
+        "labels.npy",
+        "meta.json",
+    ]
+    images = np.concatenate([np.load(folder / f"images-0000{i}.npy") for i in range(2)])
+    labels = np.load(folder / "labels.npy")
     pixels = toy.pixels["train"] + toy.pixels["test"]
     assert images.shape == (75, 4, 4, 1)
     assert images.dtype == np.uint8
     assert images.tobytes() == pixels
     assert labels.tolist() == list(toy.labels["train"] + toy.labels["test"])
-    as_bytes = b"".join(int(label).to_bytes(8, "little") for label in labels)
-    assert json.loads((folder / "meta.json").read_text()) == {
+    digests = [
+        hashlib.sha256(toy.pixels[part] + b"".join(label.to_bytes(8, "little") for label in toy.labels[part]))
+        for part in ("train", "test")
+    ]
+    joined = "\n".join(digest.hexdigest() for digest in digests)
+    meta = json.loads((folder / "meta.json").read_text())
+    assert meta.pop("origin")
+    assert meta == {
+        "layout": 2,
         "dataset": "toy",
         "classes": ["ant", "bee", "cat"],
         "shape": [4, 4, 1],
-        "count": 75,
-        "official_test": 60,
-        "fingerprint": hashlib.sha256(pixels + as_bytes).hexdigest(),
+        "shards": [60, 15],
+        "parts": {"train": 60, "test": 15},
+        "skipped": 0,
+        "fingerprint": hashlib.sha256(joined.encode()).hexdigest(),
     }
 
 
@@ -66,7 +80,7 @@ def test_decompressed_official_files_do_as_well(toy, root, tmp_path):
     assert one == other
 
 
-@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "meta.json"])
+@pytest.mark.parametrize("name", ["images-00001.npy", "labels.npy", "meta.json"])
 def test_a_damaged_result_is_made_again(toy, root, name):
     prepare(toy.dataset, root)
     path = root / "processed" / "toy" / name
@@ -83,10 +97,21 @@ def test_a_changed_catalog_makes_it_again(toy, root):
     assert ImageStore.open(root / "processed" / "toy").classes == ("ant", "bee", "dog")
 
 
+@dataclass(frozen=True)
+class Short:
+    """A shard that announces more images than it has."""
+
+    part: str = "train"
+    count: int = 75
+
+    def examples(self):
+        return (Example("", np.zeros((4, 4, 1), np.uint8), 0) for _ in range(70))
+
+
 def test_a_reader_that_gives_less_than_announced(toy, root, monkeypatch):
-    short = Contents(75, 60, iter([(np.zeros((70, 4, 4, 1), np.uint8), np.zeros(70, np.int64))]))
-    monkeypatch.setattr("data.formats.contract.get", lambda name: lambda dataset, files: short)
-    with pytest.raises(DataError, match="toy's official files gave 70 images, they announce 75"):
+    contents = Contents(("ant", "bee", "cat"), [Short()])
+    monkeypatch.setattr("data.formats.contract.get", lambda name: lambda dataset, files, unpacked: contents)
+    with pytest.raises(DataError, match="gave 70 images of a train shard, they announce 75"):
         prepare(toy.dataset, root)
     assert not (root / "processed" / "toy").exists()
 
@@ -106,7 +131,7 @@ def test_labels_out_of_range_are_named_and_nothing_is_left(toy, root):
     first = toy.labels["train"].index(2)
     with pytest.raises(DataError, match=f"image {first} of toy has label 2; its 2 classes are 0 … 1"):
         prepare(narrow, root)
-    assert [path.name for path in (root / "processed").iterdir() if path.suffix != ".lock"] == []
+    assert [path.name for path in (root / "processed").iterdir() if not path.name.startswith(".")] == []
 
 
 def test_another_number_of_images_than_the_catalog_says(toy, root):

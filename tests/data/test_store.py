@@ -11,7 +11,7 @@ import torch
 from data.download import download
 from data.errors import DataError
 from data.prepare import prepare
-from data.store import ImageStore
+from data.store import ImageStore, Sharded
 
 
 @pytest.fixture
@@ -23,12 +23,11 @@ def folder(toy, tmp_path):
 
 def test_what_it_holds(toy, folder):
     store = ImageStore.open(folder)
-    assert isinstance(store.images, np.memmap)
-    assert not store.images.flags.writeable
+    assert isinstance(store.images, Sharded)
     assert store.shape == (1, 4, 4)
     assert store.labels.dtype == np.int64
     assert store.classes == ("ant", "bee", "cat")
-    assert (store.dataset, store.official_test) == ("toy", 60)
+    assert (store.dataset, store.parts) == ("toy", {"train": 60, "test": 15})
 
 
 def test_a_batch_is_those_rows_scaled(toy, folder):
@@ -48,19 +47,44 @@ def test_a_batch_is_those_rows_scaled(toy, folder):
         store.batch([75])
 
 
+def test_shards_read_as_one_array():
+    chance = np.random.default_rng(3)
+    pieces = [chance.integers(0, 256, (rows, 2, 3, 1), dtype=np.uint8) for rows in (4, 0, 1, 7)]
+    together, whole = Sharded(pieces), np.concatenate(pieces)
+    assert together.shape == whole.shape
+    assert together.nbytes == whole.nbytes
+    for indices in ([], [11, 0, 4, 3, 5, 5], np.arange(12)[::-1]):
+        wanted = np.asarray(indices, dtype=np.int64)
+        assert np.array_equal(together[wanted], whole[wanted])
+    for wrong in ([12], [-1]):
+        with pytest.raises(IndexError, match=r"images are 0 … 11"):
+            together[wrong]
+
+
+def test_resident_images_give_the_same_batches(toy, folder, monkeypatch):
+    monkeypatch.setattr("data.store.PIECE", 100)  # a few images at a time
+    store = ImageStore.open(folder)
+    resident = store.resident("cpu")
+    assert isinstance(resident.images, torch.Tensor)
+    assert resident.images.dtype == torch.uint8
+    assert resident.shape == store.shape
+    for indices in ([74, 0, 13, 13], [], np.arange(75)):
+        assert torch.equal(resident.batch(indices), store.batch(indices))
+
+
 def test_a_batch_is_a_copy(folder):
     store = ImageStore.open(folder)
-    before = store.images[5].copy()
+    before = store.images[[5]].copy()
     store.batch([5]).zero_()
-    assert np.array_equal(store.images[5], before)
+    assert np.array_equal(store.images[[5]], before)
 
 
 def test_colours_become_the_first_axis(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 2, 5, 3), dtype=np.uint8)
-    np.save(tmp_path / "images.npy", pixels)
+    np.save(tmp_path / "images-00000.npy", pixels)
     np.save(tmp_path / "labels.npy", np.zeros(3, dtype=np.int64))
-    meta = {"dataset": "x", "classes": ["a"], "shape": [2, 5, 3], "count": 3}
-    (tmp_path / "meta.json").write_text(json.dumps(meta | {"official_test": None, "fingerprint": "0"}))
+    meta = {"dataset": "x", "classes": ["a"], "shape": [2, 5, 3], "shards": [3], "parts": {"train": 3}}
+    (tmp_path / "meta.json").write_text(json.dumps(meta | {"fingerprint": "0", "origin": "", "skipped": 0}))
     store = ImageStore.open(tmp_path)
     assert store.shape == (3, 2, 5)
     batch = store.batch([2, 1])
@@ -79,11 +103,11 @@ def test_missing(tmp_path):
         ("meta.json", lambda b: b[:-10]),
         ("meta.json", lambda b: b"[]"),
         ("meta.json", lambda b: b"{}"),
-        ("meta.json", lambda b: b.replace(b"75", b"76")),
+        ("meta.json", lambda b: b.replace(b"60,", b"61,")),
         ("meta.json", lambda b: b"\xff\xfe"),
-        ("images.npy", lambda b: b[:-1]),
-        ("images.npy", lambda b: b[:20]),
-        ("images.npy", lambda b: b""),
+        ("images-00000.npy", lambda b: b[:-1]),
+        ("images-00000.npy", lambda b: b[:20]),
+        ("images-00000.npy", lambda b: b""),
         ("labels.npy", lambda b: b[:-8]),
         ("labels.npy", lambda b: b""),
         ("labels.npy", lambda b: b"hello"),
@@ -96,7 +120,7 @@ def test_damaged(folder, name, damage):
         ImageStore.open(folder)
 
 
-@pytest.mark.parametrize("name", ["images.npy", "labels.npy"])
+@pytest.mark.parametrize("name", ["images-00001.npy", "labels.npy"])
 def test_half_there(folder, name):
     (folder / name).unlink()
     with pytest.raises(DataError, match="damaged"):

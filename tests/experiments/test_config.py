@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
     ("changes", "told"),
     [
         ({"colour": "red"}, ["colour: unknown key", "dataset", "profiles"]),
-        ({"dataset": "mnits"}, ["dataset = 'mnits'", "unknown dataset", "fashion-mnist, mnist, mnist-5k"]),
+        ({"dataset": "mnits"}, ["dataset = 'mnits'", "unknown dataset", "mnist, mnist-5k"]),
         ({"profile": "papers"}, ["profile = 'papers'", "known are default"]),
         ({"default": {"sytems": ["toy"]}}, ["profiles.default.sytems: unknown key", "did you mean systems?"]),
         ({"default": {"systems": ["toy", "bsvn"]}}, ["profiles.default.systems[1] = 'bsvn'", "alexnet, bsvm"]),

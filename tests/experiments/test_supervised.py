@@ -46,7 +46,7 @@ def make_task(shape=(28, 28, 1), count=60, labelled=20, seed=0, system="alexnet"
     for image, label in zip(images, labels, strict=True):
         start = 2 + 6 * label
         image[start : start + 4] = 220
-    store = ImageStore("bars", images, labels, ("a", "b", "c", "d"), None, "none")
+    store = ImageStore("bars", images, labels, ("a", "b", "c", "d"), "none")
     return contract.Task(
         store=store,
         train=np.arange(count - 20),

@@ -181,7 +181,7 @@ def test_a_result_says_what_the_table_needs(start):
     rows, folder = start()
     list(rows)
     result = folder.result()
-    images = np.load("data/processed/mnist-5k/images.npy").astype(np.float64) / 255
+    images = np.load("data/processed/mnist-5k/images-00000.npy").astype(np.float64) / 255
     with np.load("data/splits/mnist-5k/parts.npz") as parts:
         elbo = -images[parts["test"]].sum(axis=(1, 2, 3)).mean()
     assert result["elbo"] == pytest.approx(elbo, rel=1e-6)
@@ -200,7 +200,7 @@ def test_pictures_are_kept(start):
     pictures = folder.pictures()
     assert list(pictures) == ["reconstructions", "samples"]
     first = np.asarray(Image.open(pictures["reconstructions"]))
-    images = np.load("data/processed/mnist-5k/images.npy")
+    images = np.load("data/processed/mnist-5k/images-00000.npy")
     labels = np.load("data/processed/mnist-5k/labels.npy")
     with np.load("data/splits/mnist-5k/parts.npz") as parts:
         validation = parts["validation"]

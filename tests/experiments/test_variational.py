@@ -33,7 +33,7 @@ def store_of(side=28):
     images = rng.integers(0, 60, (48, side, side, 1), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
         image[side // 2 * label : side // 2 * (label + 1)] += 150
-    return ImageStore("mnist", images, labels, ("upper", "lower"), None, "toy")
+    return ImageStore("mnist", images, labels, ("upper", "lower"), "toy")
 
 
 def task_of(store=None, xi="auto", labelled=8, seed=0):

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from data import catalog, splits
-from data.store import IMAGES, LABELS, META
+from data.store import LABELS, META, images_name
 
 NAME = "mnist-5k"
 
@@ -26,14 +26,16 @@ def make(root: Path, repetitions: int) -> None:
     images = (patterns[labels] + noise).astype(np.uint8)
     folder = root / "processed" / NAME
     folder.mkdir(parents=True)
-    np.save(folder / IMAGES, images)
+    np.save(folder / images_name(0), images)
     np.save(folder / LABELS, labels)
     meta = {
         "dataset": NAME,
         "classes": list(dataset.classes),
         "shape": list(dataset.shape),
-        "count": dataset.images,
-        "official_test": None,
+        "shards": [dataset.images],
+        "parts": {"train": dataset.images},
+        "skipped": 0,
+        "origin": "",
         "fingerprint": hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest(),
     }
     (folder / META).write_text(json.dumps(meta))

@@ -1,0 +1,144 @@
+"""Preparing and reading images, against the least that either could take.
+
+    python benchmarks/data_path.py                      # both
+    python benchmarks/data_path.py --pictures 5000      # a larger shard
+
+Preparing: a shard of JPEGs of 256×256 and one of ImageNet's usual 500×375, in a process of its own on one core; the
+ratio is to decoding the same files with Pillow alone, and the peak memory is that process's. Reading: batches of
+random images of a prepared set, as float32 in [0, 1], against copying as many random rows' bytes, and against a
+sequential copy of them; from memory-mapped shards and from images resident in memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from data import shards
+from data.archives import OnDisk
+from data.formats.contract import Picture, Pictures
+from data.store import ImageStore, Sharded
+
+SIZES = ((256, 256), (500, 375))
+SHAPE = (256, 256, 3)
+BATCH = 64
+
+
+def write_pictures(folder: Path, count: int, size: tuple[int, int]) -> list[str]:
+    """So many JPEGs of smooth shapes under a little noise, which compress about as photographs do (quality 90)."""
+    chance = np.random.default_rng(0)
+    names = []
+    for number in range(count):
+        coarse = Image.fromarray(chance.integers(0, 256, (9, 12, 3), dtype=np.uint8)).resize(
+            size, Image.Resampling.BICUBIC
+        )
+        grain = chance.normal(0, 6, (size[1], size[0], 3))
+        pixels = np.clip(np.asarray(coarse) + grain, 0, 255).astype(np.uint8)
+        names.append(f"{number}.jpg")
+        Image.fromarray(pixels).save(folder / names[-1], quality=90)
+    return names
+
+
+def work(folder: Path, count: int) -> None:
+    """What the process that is measured does: decodes, prepares, and prints seconds and peak memory as JSON."""
+    names = [f"{number % 200}.jpg" for number in range(count)]
+    start = time.perf_counter()
+    for name in names:
+        np.asarray(Image.open(io.BytesIO((folder / name).read_bytes())).convert("RGB"))
+    decoded = time.perf_counter() - start
+    shard = Pictures("train", tuple(Picture(OnDisk(folder, name), 0) for name in names))
+    start = time.perf_counter()
+    shards.make(shard, 0, SHAPE, folder)
+    prepared = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(json.dumps({"decode": decoded, "prepare": prepared, "peak": peak / 1024}))
+
+
+def measure_preparing(count: int) -> None:
+    """One shard of each size of picture."""
+    for size in SIZES:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            write_pictures(folder, 200, size)
+            command = [sys.executable, __file__, "--worker", name, "--pictures", str(count)]
+            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        print(
+            f"preparing {size[0]}×{size[1]} JPEGs as 256×256×3, one core: {count / found['prepare']:,.0f} images/s, "
+            f"{found['decode'] / found['prepare']:.2f} of decoding alone; peak memory {found['peak']:,.0f} MiB for a "
+            f"shard of {count * np.prod(SHAPE) / 2**20:,.0f} MiB"
+        )
+
+
+def seconds(run: Callable[[np.ndarray], object], batches: list[np.ndarray]) -> float:
+    """Wall time of all batches, on one thread."""
+    start = time.perf_counter()
+    for batch in batches:
+        run(batch)
+    return time.perf_counter() - start
+
+
+def measure_reading(side: int, channels: int, count: int) -> None:
+    """Random batches of a set in four shards, each way in turn, seven times."""
+    chance = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as name:
+        pieces = []
+        for number in range(4):
+            path = Path(name) / f"{number}.npy"
+            np.save(path, chance.integers(0, 256, (count // 4, side, side, channels), dtype=np.uint8))
+            pieces.append(np.load(path, mmap_mode="r"))
+        labels = np.zeros(count, np.int64)
+        store = ImageStore("random", Sharded(pieces), labels, ("one",), "none")
+        resident = store.resident("cpu")
+        whole = np.concatenate(pieces)
+        batches = np.array_split(chance.permutation(count), count // BATCH)
+        ways: dict[str, Callable[[np.ndarray], object]] = {
+            "mapped": store.batch,
+            "resident": resident.batch,
+            "rows": lambda batch: whole[batch],
+            "bytes": lambda batch: whole[: len(batch)].copy(),
+        }
+        times: dict[str, list[float]] = {way: [] for way in ways}
+        for way, run in ways.items():
+            seconds(run, batches)
+        for _ in range(7):
+            for way, run in ways.items():
+                times[way].append(seconds(run, batches))
+    rates = {way: count / statistics.median(found) for way, found in times.items()}
+    for way in ("mapped", "resident"):
+        print(
+            f"reading {side}×{side}×{channels}, {way}: {rates[way]:,.0f} images/s as float32, "
+            f"{rates[way] / rates['rows']:.2f} of copying those rows' bytes, {rates[way] / rates['bytes']:.2f} of a "
+            f"sequential copy"
+        )
+
+
+def main() -> None:
+    """Measures preparing, then reading."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=2_730, help="in a shard; 2,730 is ImageNet's")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        work(Path(arguments.worker), arguments.pictures)
+        return
+    torch.set_num_threads(1)
+    measure_preparing(arguments.pictures)
+    for side, channels, count in ((28, 1, 50_000), (32, 3, 20_000), (256, 3, 2_000)):
+        measure_reading(side, channels, count)
+
+
+if __name__ == "__main__":
+    main()

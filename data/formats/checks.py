@@ -1,0 +1,72 @@
+"""What every format makes sure of: the archives that the catalog allows, its classes, its number of images."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from data import archives
+from data.archives import Member
+from data.dataset import Dataset
+from data.errors import DataError
+from data.formats.contract import Contents, Shard
+
+# What pictures are called in official archives; what they are is found out when they are decoded.
+PICTURES = (".jpg", ".jpeg", ".png")
+
+
+def limit(dataset: Dataset, role: str) -> int:
+    """Bytes that an archive, and an archive in it, may hold; ValueError where the catalog does not say."""
+    (file,) = (file for file in dataset.files if file.role == role)
+    if file.unpacked is None:
+        raise ValueError(f"the catalog does not say how much {file.name} of {dataset.name} holds")
+    return file.unpacked
+
+
+def members(dataset: Dataset, files: Mapping[str, Path], role: str, unpacked: Path) -> list[Member]:
+    """The files in the archive of that role."""
+    return archives.members(files[role], limit(dataset, role), unpacked)
+
+
+def named(found: Iterable[Member], name: str, archive: Path) -> Member:
+    """The one file of that name, in whatever folder of the archive it lies; DataError where there is none."""
+    for member in found:
+        if member.name.rpartition("/")[2] == name:
+            return member
+    raise archives.faulty(archive, f"there is no {name} in it")
+
+
+def by_last_name(found: Iterable[Member]) -> Iterator[tuple[str, Member]]:
+    """Pictures by their names without folders."""
+    for member in found:
+        last = member.name.rpartition("/")[2]
+        if last.lower().endswith(PICTURES):
+            yield last, member
+
+
+def _alike(name: str) -> str:
+    """What two names have in common that a reader would take for one: neither case nor Unicode's forms count."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
+
+
+def distinct(names: Sequence[str], where: str | Path) -> tuple[str, ...]:
+    """Names of classes, as they are; DataError where two of them are one to a reader."""
+    seen: dict[str, str] = {}
+    for name in names:
+        if (key := _alike(name)) in seen:
+            raise DataError(f"{where}: the classes {seen[key]!r} and {name!r} have one name. Rename or join them.")
+        seen[key] = name
+    return tuple(names)
+
+
+def as_catalogued(dataset: Dataset, classes: tuple[str, ...], shards: Sequence[Shard], where: str | Path) -> Contents:
+    """Contents, where they agree with the catalog in classes and number of images; DataError otherwise."""
+    if isinstance(dataset.classes, tuple) and classes != dataset.classes:
+        raise DataError(f"{where} has the classes {', '.join(classes)}; {dataset.name}'s are {dataset.classes}")
+    if isinstance(dataset.classes, int) and len(classes) != dataset.classes:
+        raise DataError(f"{where} has {len(classes)} classes, {dataset.name} has {dataset.classes}")
+    count = sum(shard.count for shard in shards)
+    if dataset.images is not None and count != dataset.images:
+        raise DataError(f"{where} has {count:,} images, {dataset.name} has {dataset.images:,}")
+    return Contents(classes, shards)

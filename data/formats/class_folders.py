@@ -1,0 +1,48 @@
+"""An archive with a folder of JPEGs for each class: Caltech 101 and Caltech 256.
+
+Caltech 101 is a zip that holds `101_ObjectCategories.tar.gz` beside the outlines of its objects; Caltech 256 is a tar
+whose folders are numbered ('001.ak47'). Both have a class of clutter that is none of the 101 or 256. Whatever
+else lies there (`BACKGROUND_Google/tmp`, `198.spider/RENAME2`, the empty `056.dog/greg`) is not a picture.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from data.archives import Member, faulty, inner
+from data.dataset import Dataset
+from data.formats.checks import PICTURES, as_catalogued, distinct, limit, members
+from data.formats.contract import Contents, Picture, register, shards_of
+
+CLUTTER = ("BACKGROUND_Google", "clutter")
+INNER = re.compile(r"(^|/)\d+_ObjectCategories\.tar(\.gz)?$")
+NUMBER = re.compile(r"^\d{3}\.")
+
+
+def _pictures(found: Iterable[Member]) -> dict[str, list[Member]]:
+    """Pictures that lie right in the folder of a class, by that folder, in order of folders and names."""
+    folders: dict[str, list[Member]] = {}
+    for member in sorted(found, key=lambda member: member.name):
+        match member.name.split("/"):
+            case [_, folder, name] if name.lower().endswith(PICTURES) and NUMBER.sub("", folder) not in CLUTTER:
+                folders.setdefault(folder, []).append(member)
+    return {folder: folders[folder] for folder in sorted(folders)}
+
+
+@register("class-folders")
+def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
+    """One file, by role: archive."""
+    archive = files["archive"]
+    found = members(dataset, files, "archive", unpacked)
+    for place in found:
+        if INNER.search(place.name):
+            found = inner(place, limit(dataset, "archive"), unpacked)
+            break
+    folders = _pictures(found)
+    if not folders:
+        raise faulty(archive, "there are no pictures in folders of classes in it")
+    classes = distinct([NUMBER.sub("", folder) for folder in folders], archive)
+    pictures = [Picture(place, label) for label, places in enumerate(folders.values()) for place in places]
+    return as_catalogued(dataset, classes, shards_of("train", pictures, dataset), archive)

