@@ -118,7 +118,7 @@ def resumable(path: Path, key: str) -> Iterator[Path]:
     with and are gone at the end. Raises DataError where the disk is full or not writable.
     """
     partial = path.parent / f".{path.name}.partial"
-    with _told(path):
+    with told(path):
         noted = partial / ".key"
         if not (noted.is_file() and noted.read_text(encoding="utf-8") == key):
             shutil.rmtree(partial, ignore_errors=True)
