@@ -171,10 +171,10 @@ def _send_file(place: _Place, path: Path) -> None:
 
 
 def _cleared(place: _Place, sums: Sums) -> dict[str, int]:
-    """Sizes of the files at the place that may stay, once its `sums.json` is this one."""
+    """Sizes of the files at the place that may stay, once its `sums.json` is this one; what nobody pushed stays too."""
     there, before = _there(place), _parsed(_read(place, SUMS))
     if before != sums:
-        stale = [name for name in there if name != SUMS and before.get(name) != sums.get(name, ())]
+        stale = [name for name in there if before.get(name) != sums.get(name)]
         stale += [META] if META in there and META not in stale else []
         with _told(place.uri):
             for name in sorted(stale, key=lambda name: name != META):

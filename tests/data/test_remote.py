@@ -177,6 +177,19 @@ def test_one_changed_file_is_sent_alone_with_meta_json(folder, sends, tmp_path):
     assert set(content(tmp_path / "there/toy")) == {*content(folder), "sums.json"}
 
 
+def test_what_nobody_pushed_there_is_left_alone(folder, tmp_path):
+    there = tmp_path / "there/toy"
+    there.mkdir(parents=True)
+    (there / "thesis.txt").write_text("ten years' work")
+    (there / "images-00001.npy").write_bytes(b"x" * (folder / "images-00001.npy").stat().st_size)
+    push(folder, f"file://{there}")
+    make(folder, "other")
+    push(folder, f"file://{there}")
+    assert (there / "thesis.txt").read_text() == "ten years' work"
+    assert content(there).items() >= content(folder).items()
+    assert content(local(f"file://{there}", tmp_path / "cache")) == content(folder)
+
+
 def test_a_fetch_that_broke_off_fetches_only_what_is_missing(folder, uri, tmp_path, monkeypatch):
     push(folder, uri)
     fetch, fetched, broken = remote._fetch_file, [], {"images-00003.npy"}
