@@ -19,9 +19,9 @@ BATCH = 500  # images, at most
 VALUES = 4_000_000  # in a batch of images, at most: 20 images of 256 × 256 × 3
 
 
-def batches(store: ImageStore, indices: np.ndarray) -> Iterator[np.ndarray]:
-    """`indices` in runs that fit the memory; always the same runs for the same images."""
-    size = max(1, min(BATCH, VALUES // math.prod(store.shape)))
+def batches(store: ImageStore, indices: np.ndarray, most: int = BATCH) -> Iterator[np.ndarray]:
+    """`indices` in runs of at most so many that fit the memory; always the same runs for the same images."""
+    size = max(1, min(most, VALUES // math.prod(store.shape)))
     return (indices[start : start + size] for start in range(0, len(indices), size))
 
 

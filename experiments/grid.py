@@ -12,7 +12,7 @@ from data.splits import Splits
 from data.store import ImageStore
 from experiments.config import Config
 from experiments.errors import UserError
-from experiments.identity import identity
+from experiments.identity import hashed_settings, identity
 from experiments.systems import contract
 
 Cell = tuple[str, float, float | str | None, int]  # system, proportion, ξ, repetition
@@ -60,9 +60,15 @@ class Trial:
 
     @property
     def mapping(self) -> dict[str, Any]:
-        """The plain mapping that is hashed."""
+        """What it is, as plain values, its settings whole."""
         names = ("dataset", "system", "proportion", "xi", "seed", "settings")
         return {name: getattr(self, name) for name in names}
+
+    def identified(self, data: str, split: str) -> Trial:
+        """The same trial with the identity that it has on the data and split of those fingerprints."""
+        system = contract.get(self.system)
+        hashed = {**self.mapping, "settings": hashed_settings(system.Settings, self.settings)}
+        return replace(self, identity=identity(hashed, data=data, split=split, version=system.version))
 
     @property
     def order(self) -> tuple[Any, ...]:
@@ -153,5 +159,4 @@ def _identified(
         split, labelled = parts[seed, proportion]
         settings = {**config.settings[system].model_dump(mode="json"), **changes}
         trial = Trial("", config.dataset, system, proportion, xi, seed, settings, labelled)
-        name = identity(trial.mapping, data=store.fingerprint, split=split, version=contract.get(system).version)
-        yield replace(trial, identity=name)
+        yield trial.identified(store.fingerprint, split)

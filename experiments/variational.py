@@ -15,6 +15,7 @@ from torch import Tensor
 from data.seeds import seed_of
 from experiments.augmentation import Augmentation
 from experiments.errors import UserError
+from experiments.evaluation import batches
 from experiments.randomness import seeded
 from experiments.systems.contract import Learner, Task
 from vae.architecture import Architecture, architecture_for, architecture_named
@@ -26,6 +27,8 @@ from vae.model import Batch, Labelled, VariationalAutoencoder
 from vae.objective import xi_as_number
 from vae.prediction import class_probabilities
 from vae.training import Trainer, fit_label_model
+
+CODED = 256  # images, at most, that are turned into codes at a time to fit the label model to
 
 
 class VariationalSettings(Augmentation):
@@ -189,9 +192,10 @@ class VariationalLearner(Learner):
     def finish(self) -> None:
         """Where ξ = 0 kept the labels out of training, fits the label model on the frozen codes."""
         if not self.label_weight:
-            indices = self.task.labelled
+            store, indices = self.task.store, self.task.labelled
+            images = (store.batch(part, self.task.device) for part in batches(store, indices, CODED))
             with self._stream("labels"):
-                fit_label_model(self.model, self.task.store.batch(indices, self.task.device), self._labels(indices))
+                fit_label_model(self.model, images, self._labels(indices))
 
     def pictures(self, images: Tensor) -> Mapping[str, Tensor]:
         """Images above their reconstructions, and samples from the prior."""

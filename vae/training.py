@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -90,15 +90,16 @@ class Trainer:
 
 
 def fit_label_model(
-    model: VariationalAutoencoder, images: Tensor, labels: Tensor, *, steps: int = 400, rate: float = 0.02
+    model: VariationalAutoencoder, batches: Iterable[Tensor], labels: Tensor, *, steps: int = 400, rate: float = 0.02
 ) -> None:
-    """Fits p(y | s) alone on the frozen codes of labelled images [B, N_c, H, W], the ξ = 0 way to a classifier.
+    """Fits p(y | s) alone on the frozen codes of labelled images, the ξ = 0 way to a classifier; the images come in
+    batches [B, N_c, H, W], of which only the codes are kept.
 
     Maximises E_q(s|X)[log p(y|s)] + log p(β), a fresh draw of every code at each step.
     """
     model.eval()
     with torch.no_grad():
-        encodings = [model.encode(part) for part in images.split(256)]
+        encodings = [model.encode(images) for images in batches]
         mean = torch.cat([e.mean for e in encodings], dim=2)
         sigma = torch.cat([e.log_sigma for e in encodings], dim=2).exp()
     optimizer = torch.optim.Adam(model.label_model.parameters(), lr=rate)

@@ -3,12 +3,17 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.config import load
+from experiments.grid import Trial
 from experiments.identity import canonical, identity
+from experiments.systems import contract
 
 TRIAL = {
     "dataset": "mnist-5k",
@@ -56,6 +61,60 @@ def test_another_process_finds_the_same_name():
     code = f"from experiments.identity import identity; print(identity({TRIAL!r}, **{REST!r}))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == identity(TRIAL, **REST)
+
+
+# By the settings that ship: they change when those do, or a system's version, and for no other reason.
+SHIPPED = {
+    "alexnet": "af29a5edef901071",
+    "bsvm": "d24a12b5688d90e0",
+    "googlenet": "f029cdb74d806cbc",
+    "m2": "977499266ac4f333",
+    "pseudo": "59730ae18207c4a9",
+    "softmax": "2b96178735f3c543",
+    "tbsvm": "5e7ed1a06bbe2902",
+}
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return load(Path(__file__).parents[2] / "params.yaml")
+
+
+def trial_of(shipped, system, **changes):
+    settings = {**shipped.settings[system].model_dump(mode="json"), **changes}
+    xi = "auto" if contract.get(system).uses_xi else None
+    return Trial("", "mnist-5k", system, 0.01, xi, 0, settings, labelled=35)
+
+
+def found(trial):
+    return trial.identified(REST["data"], REST["split"]).identity
+
+
+@pytest.mark.parametrize("system", SHIPPED)
+def test_recorded_identities_of_the_settings_that_ship(shipped, system):
+    assert found(trial_of(shipped, system)) == SHIPPED[system]
+
+
+@pytest.mark.parametrize("system", SHIPPED)
+def test_a_setting_at_its_default_is_shown_but_not_hashed(shipped, system):
+    optional = {
+        name: field.default
+        for name, field in contract.get(system).Settings.model_fields.items()
+        if not field.is_required()
+    }
+    assert optional == {"flip": False, "crop": 0.0}  # every other one is hashed whatever its value
+    trial = trial_of(shipped, system)
+    assert trial.mapping["settings"].items() >= optional.items()
+    assert trial.mapping["settings"].keys() == contract.get(system).Settings.model_fields.keys()
+    older = replace(trial, settings={name: value for name, value in trial.settings.items() if name not in optional})
+    assert found(older) == found(trial)
+    changed = [trial_of(shipped, system, **change) for change in ({}, {"flip": True}, {"crop": 0.1})]
+    assert len({found(trial) for trial in changed}) == 3
+
+
+def test_a_sweeps_own_record_shows_settings_at_their_default(shipped):
+    for settings in shipped.resolved()["settings"].values():
+        assert (settings["flip"], settings["crop"]) == (False, 0.0)
 
 
 plain = st.recursive(

@@ -1,0 +1,291 @@
+"""Prepared images and splits on other machines: whole folders to and from any filesystem that fsspec knows.
+
+A folder of ours lies at `URI` as its files and `sums.json`, the size and SHA-256 of each, which goes there first;
+`meta.json` goes last, so a folder that is half there is never taken for whole. A file of the right size under a
+`sums.json` is what that says, since whatever was there under another one is taken away before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import fsspec
+
+from data.atomic import alone, resumable, whole_file
+from data.errors import DataError
+from data.folders import processed_folder, splits_folder
+from data.progress import progress
+from data.splits import Splits
+from data.store import META, ImageStore
+
+SUMS = "sums.json"
+PIECE = 2**23  # bytes read at a time
+THREADS = 4  # files on their way at a time
+NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "TokenRetrievalError"}
+NO_CONNECTION = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "FSTimeoutError"}
+Sums = dict[str, tuple[int, str]]  # by a file's name: bytes, SHA-256
+
+
+class _Unreachable(DataError):
+    """Nobody answers there, now."""
+
+
+class _Place(NamedTuple):
+    """Where a URI leads."""
+
+    uri: str
+    filesystem: fsspec.AbstractFileSystem
+    path: str
+
+    def file(self, name: str) -> str:
+        return f"{self.path}/{name}"
+
+
+@contextmanager
+def _told(uri: str) -> Iterator[None]:
+    """Turns what a filesystem may raise, and each has its own exceptions, into a DataError that says what to do."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        name, text = type(error).__name__, " ".join(str(error).split()) or type(error).__name__
+        if name in NO_CREDENTIALS or "credentials" in text.lower():
+            remedy = "set its credentials, for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE"
+            raise DataError(f"{uri}: there are no credentials for it ({text}): {remedy}") from error
+        if name in NO_CONNECTION or isinstance(error, ConnectionError | TimeoutError):
+            remedy = "look at the network, and for S3 at AWS_ENDPOINT_URL"
+            raise _Unreachable(f"{uri}: no connection ({text}): {remedy}") from error
+        if isinstance(error, PermissionError):
+            raise DataError(f"{uri}: access is refused ({text}): ask its owner for leave to it") from error
+        if isinstance(error, FileNotFoundError):
+            raise DataError(f"{uri}: does not exist ({text}): make the bucket or folder, or name another") from error
+        raise DataError(f"{uri}: {text}: look at that place, or name another") from error
+
+
+def _place(uri: str) -> _Place:
+    protocol = uri.partition("://")[0]
+    if protocol == uri:
+        raise DataError(f"{uri} is not a URI: write it as PROTOCOL://PLACE, for example s3://BUCKET/FOLDER")
+    options = {"auto_mkdir": True} if protocol in ("file", "local") else {}
+    try:
+        filesystem, path = fsspec.core.url_to_fs(uri, **options)
+    except ImportError as error:
+        package = getattr(error.__cause__, "name", None) or error.name
+        raise DataError(f"{uri}: {protocol}:// needs the Python package {package}: pip install {package}") from error
+    except ValueError as error:
+        raise DataError(f"{uri}: unknown protocol {protocol}://: known are s3, gs, file, … ({error})") from error
+    except Exception as error:
+        raise DataError(f"{uri}: {error}: name another place") from error
+    filesystem.invalidate_cache()  # it may remember what others have changed since
+    return _Place(uri, filesystem, path.rstrip("/"))
+
+
+def _read(place: _Place, name: str) -> bytes | None:
+    """A small file's content; None where there is none."""
+    with _told(place.uri):
+        try:
+            return place.filesystem.cat_file(place.file(name))
+        except FileNotFoundError:
+            return None
+
+
+def _there(place: _Place) -> dict[str, int]:
+    """Sizes of the files at the place, by name."""
+    with _told(place.uri):
+        try:
+            found = place.filesystem.ls(place.path, detail=True)
+        except FileNotFoundError:
+            return {}
+        return {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in found if entry["type"] == "file"}
+
+
+def _sum(path: Path) -> tuple[int, str]:
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while piece := stream.read(PIECE):
+            digest.update(piece)
+    return path.stat().st_size, digest.hexdigest()
+
+
+def _parsed(text: bytes | None) -> Sums:
+    """What a `sums.json` says; nothing where there is none, or it is not one that `push` writes."""
+    try:
+        sums = {name: (int(size), str(sum_)) for name, (size, sum_) in json.loads(text or b"{}").items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+    return sums if all(Path(name).name == name and name[0] != "." for name in sums) else {}
+
+
+def _each(names: Iterable[str], do: Callable[[str], Any], done: Callable[[str, Any], None]) -> None:
+    """Does it for every name, some at a time, and tells of each; after the first that fails no other is begun."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        futures = {pool.submit(do, name): name for name in names}
+        try:
+            for future in as_completed(futures):
+                done(futures[future], future.result())
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+
+
+def push(folder: Path, uri: str) -> int:
+    """Makes what lies at `uri` the same as the folder, and returns how many files had to be sent for it.
+
+    Files that are there already are not sent again, by an earlier push that was stopped half-way either. Raises
+    DataError where the folder has no meta.json, or that place cannot be reached or written.
+    """
+    if not (folder / META).is_file():
+        raise DataError(f"{folder} has no {META}, so it is not whole: make it again")
+    place = _place(uri)
+    files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "."}
+    total = sum(path.stat().st_size for path in files.values())
+    found: Sums = {}
+    with progress(total, f"checking {folder}", "B") as bar:
+
+        def note(name: str, sum_: tuple[int, str]) -> None:
+            found[name] = sum_
+            bar.update(sum_[0])
+
+        _each(files, lambda name: _sum(files[name]), note)
+    sums = {name: found[name] for name in files}
+    there = _cleared(place, sums)
+    left = [name for name in files if there.get(name) != sums[name][0]]
+    with progress(sum(sums[name][0] for name in left), f"sending {folder}", "B") as bar:
+        for some in ([name for name in left if name != META], [name for name in left if name == META]):
+            _each(some, lambda name: _send_file(place, files[name]), lambda name, _: bar.update(sums[name][0]))
+    return len(left)
+
+
+def _send_file(place: _Place, path: Path) -> None:
+    with _told(place.uri):
+        place.filesystem.put_file(str(path), place.file(path.name))
+
+
+def _cleared(place: _Place, sums: Sums) -> dict[str, int]:
+    """Sizes of the files at the place that may stay, once its `sums.json` is this one; what nobody pushed stays too."""
+    there, before = _there(place), _parsed(_read(place, SUMS))
+    if before != sums:
+        stale = [name for name in there if before.get(name) != sums.get(name)]
+        stale += [META] if META in there and META not in stale else []
+        with _told(place.uri):
+            for name in sorted(stale, key=lambda name: name != META):
+                place.filesystem.rm_file(place.file(name))
+            place.filesystem.pipe_file(place.file(SUMS), json.dumps(sums, indent=0).encode())
+        there = {name: size for name, size in there.items() if name not in stale}
+    return there
+
+
+def _whole(place: _Place) -> Sums:
+    """What lies at the place. DataError where that is nothing, or not whole."""
+    text = _read(place, META)
+    sums = _parsed(_read(place, SUMS))
+    if text is None or sums.get(META) != (len(text), hashlib.sha256(text).hexdigest()):
+        raise DataError(
+            f"{place.uri} does not exist, or does not hold all that belongs there: look at its name, or run "
+            "`python -m data push` where the images were prepared"
+        )
+    return sums
+
+
+def _fetch(place: _Place, sums: Sums, target: Path) -> bool:
+    """Makes the folder `target` what the place holds; False where it was that already."""
+
+    def is_there() -> bool:
+        sizes = all((target / n).is_file() and (target / n).stat().st_size == size for n, (size, _) in sums.items())
+        return sizes and _sum(target / META) == sums[META]
+
+    if is_there():
+        return False
+    with alone(target):
+        if is_there():
+            return False
+        with resumable(target, json.dumps([place.uri, sums])) as folder:
+            left = [name for name, (size, _) in sums.items() if not (folder / name).is_file()]
+            with progress(sum(sums[name][0] for name in left), f"fetching {place.uri}", "B") as bar:
+                _each(
+                    left, lambda name: _fetch_file(place, name, sums[name], folder), lambda n, _: bar.update(sums[n][0])
+                )
+    return True
+
+
+def _fetch_file(place: _Place, name: str, expected: tuple[int, str], folder: Path) -> None:
+    """One file, which gets its name when its checksum is right."""
+    digest, size = hashlib.sha256(), 0
+    with _told(place.uri):
+        source = place.filesystem.open(place.file(name), "rb", block_size=PIECE)
+    with source, whole_file(folder / name) as out:
+        while True:
+            with _told(place.uri):
+                piece = source.read(PIECE)
+            if not piece:
+                break
+            digest.update(piece)
+            size += out.write(piece)
+        if (size, digest.hexdigest()) != expected:
+            raise DataError(f"{place.uri}/{name} is not what {SUMS} says, or changed on its way: push it again")
+
+
+def local(uri_or_path: str | Path, cache: Path) -> Path:
+    """A folder on this machine with what lies there: a path as it is, a URI's fetched into a folder under `cache`.
+
+    What is fetched is kept by URI and content; a fetch that was stopped goes on file by file, and one process at a
+    time fetches. Where the URI cannot be reached, what was fetched from it last will do, and stderr says so.
+    Raises DataError where there is nothing whole, or the disk is full.
+    """
+    uri = str(uri_or_path).rstrip("/")
+    if "://" not in uri:
+        return Path(uri_or_path)
+    place = _place(uri)
+    known = f"{place.path.rsplit('/', 1)[-1]}-{_digest(uri)}"
+    try:
+        sums = _whole(place)
+        target = cache / f"{known}-{_digest(json.dumps(sums))}"
+        _fetch(place, sums, target)
+    except _Unreachable as error:
+        entries = [entry.parent for entry in cache.glob(f"{known}-*/{META}")]
+        if not entries:
+            raise
+        target = max(entries, key=lambda entry: entry.stat().st_mtime)
+        print(f"{error}; using what was fetched from there before, {target}", file=sys.stderr)
+    return target
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _addresses(name: str, uri: str) -> tuple[str, str]:
+    """Where a dataset's prepared images and its splits lie under a URI."""
+    base = uri.rstrip("/")
+    return f"{base}/processed/{name}", f"{base}/splits/{name}"
+
+
+def push_dataset(name: str, root: Path, uri: str) -> int:
+    """Sends a dataset's prepared images and splits to `uri/processed/NAME` and `uri/splits/NAME`; how many files.
+
+    Raises DataError where one of them is missing or damaged, the splits are of other images, or as `push` does.
+    """
+    images, splits = processed_folder(name, root), splits_folder(name, root)
+    if Splits.open(splits).data != ImageStore.open(images).fingerprint:
+        raise DataError(
+            f"{splits} was cut from other images than {images} holds: run `python -m data split {name}` again"
+        )
+    return sum(push(folder, to) for folder, to in zip((images, splits), _addresses(name, uri), strict=True))
+
+
+def pull_dataset(name: str, uri: str, root: Path) -> bool:
+    """Brings them from there to where `push_dataset` takes them from; False where they were there already."""
+    places = [_place(address) for address in _addresses(name, uri)]
+    found = [_whole(place) for place in places]
+    folders = processed_folder(name, root), splits_folder(name, root)
+    made = [_fetch(place, sums, folder) for place, sums, folder in zip(places, found, folders, strict=True)]
+    return any(made)
