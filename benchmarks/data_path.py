@@ -5,8 +5,8 @@
 
 Preparing: a shard of JPEGs of 256×256 and one of ImageNet's usual 500×375, in a process of its own on one core; the
 ratio is to decoding the same files with Pillow alone, and the peak memory is that process's. Reading: batches of
-random images of a prepared set, as float32 in [0, 1], against copying as many random rows' bytes, and against a
-sequential copy of them; from memory-mapped shards and from images resident in memory.
+random images of a prepared set, as bytes (what travels to a GPU) and as float32 in [0, 1], against copying the
+bytes of the same random rows of one array, and against a sequential copy of as many bytes.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from data import shards
 from data.archives import OnDisk
 from data.formats.contract import Picture, Pictures
 from data.store import ImageStore, Sharded
+from experiments.memory import keep_freed_memory
 
 SIZES = ((256, 256), (500, 375))
 SHAPE = (256, 256, 3)
@@ -103,12 +104,14 @@ def measure_reading(side: int, channels: int, count: int) -> None:
         store = ImageStore("random", Sharded(pieces), labels, ("one",), "none")
         resident = store.resident("cpu")
         whole = np.concatenate(pieces)
+        starts = iter(np.resize(np.arange(0, count - BATCH, BATCH), 10**6))
         batches = np.array_split(chance.permutation(count), count // BATCH)
         ways: dict[str, Callable[[np.ndarray], object]] = {
-            "mapped": store.batch,
-            "resident": resident.batch,
+            "bytes from mapped shards": lambda batch: store.images[batch],
+            "float32 from mapped shards": store.batch,
+            "float32 from resident images": resident.batch,
             "rows": lambda batch: whole[batch],
-            "bytes": lambda batch: whole[: len(batch)].copy(),
+            "copy": lambda batch: whole[(start := next(starts)) : start + len(batch)].copy(),
         }
         times: dict[str, list[float]] = {way: [] for way in ways}
         for run in ways.values():
@@ -117,11 +120,10 @@ def measure_reading(side: int, channels: int, count: int) -> None:
             for way, run in ways.items():
                 times[way].append(seconds(run, batches))
     rates = {way: count / statistics.median(found) for way, found in times.items()}
-    for way in ("mapped", "resident"):
+    for way in [way for way in ways if " from " in way]:
         print(
-            f"reading {side}×{side}×{channels}, {way}: {rates[way]:,.0f} images/s as float32, "
-            f"{rates[way] / rates['rows']:.2f} of copying those rows' bytes, {rates[way] / rates['bytes']:.2f} of a "
-            f"sequential copy"
+            f"reading {side}×{side}×{channels}, {way}: {rates[way]:,.0f} images/s, {rates[way] / rates['rows']:.2f} of "
+            f"copying those rows' bytes within memory, {rates[way] / rates['copy']:.2f} of a sequential copy"
         )
 
 
@@ -134,6 +136,7 @@ def main() -> None:
     if arguments.worker:
         work(Path(arguments.worker), arguments.pictures)
         return
+    keep_freed_memory()
     torch.set_num_threads(1)
     measure_preparing(arguments.pictures)
     for side, channels, count in ((28, 1, 50_000), (32, 3, 20_000), (256, 3, 2_000)):

@@ -136,7 +136,7 @@ def pull(
     """Brings prepared images and splits here from where `push` put them."""
     from data.remote import pull_dataset
 
-    typer.echo(f"{name}: {pull_dataset(name, uri, root)} files fetched from {uri}")
+    _say(name, f"images and splits from {uri}", root, made=pull_dataset(name, uri, root))
 
 
 @app.command("list")

@@ -44,7 +44,7 @@ def _download(dataset: Dataset) -> str:
 
 
 def _disk(dataset: Dataset) -> str:
-    """What all of it needs here: official files, what is unpacked of them for a while, and prepared images."""
+    """What all of it needs here: official files and prepared images."""
     if dataset.images is None:
         return f"{readable(dataset.image_bytes)} an image"
     official = sum(file.size or file.unpacked or 0 for file in dataset.files)

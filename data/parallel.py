@@ -20,6 +20,7 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 OBJECT_STORE_BYTES = 80 * 2**20  # images do not go through it; Ray asks for 75 MiB at least
+KNOCK_SECONDS = 10
 AHEAD = 2  # tasks at hand per core, so that none waits for its next one
 
 
@@ -36,8 +37,9 @@ def _ray() -> Iterator[Any]:
         # The cluster's nodes have their own Python, which need not have this package.
         package = {"py_modules": [str(Path(__file__).parent)], "excludes": ["raw", "processed", "splits"]}
         try:
+            _knock(address)
             ray.init(address=address, runtime_env=package, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise DataError(
                 f"no Ray cluster at RAY_ADDRESS={address} ({str(error).splitlines()[0]}): "
                 "start it, or unset RAY_ADDRESS to work on this machine alone"
@@ -48,6 +50,13 @@ def _ray() -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """OSError where an address names a host and nobody listens there: Ray itself would try for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
 
 
 def _made(shard: Shard, number: int, shape: tuple[int, int, int], folder: Path) -> shards.Records | DataError:

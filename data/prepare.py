@@ -24,6 +24,7 @@ from data.errors import DataError
 from data.folders import processed_folder
 from data.formats import contract as formats
 from data.progress import progress
+from data.space import check_space
 from data.store import CAPTIONS, LABELS, META, NAMES, SKIPPED, ImageStore
 
 LAYOUT = 2  # raised whenever the files above change
@@ -62,10 +63,17 @@ def prepare(dataset: Dataset, root: Path) -> bool:
             unpacked = folder / UNPACKED
             unpacked.mkdir(exist_ok=True)
             contents = formats.get(official.format)(dataset, official.files, unpacked)
+            _check_room(dataset, contents, folder)
             made = _made(dataset, contents, folder)
             close_files()  # those under `unpacked` are about to be removed
             _put_together(dataset, contents, made, official, folder)
     return True
+
+
+def _check_room(dataset: Dataset, contents: formats.Contents, folder: Path) -> None:
+    """DataError where the disk has no room for the images that are not made yet."""
+    left = [shard.count for number, shard in enumerate(contents.shards) if shards.records(folder, number) is None]
+    check_space(folder.parent, sum(left) * dataset.image_bytes, f"{sum(left):,} images of {dataset.name}")
 
 
 def _made(dataset: Dataset, contents: formats.Contents, folder: Path) -> list[shards.Records]:

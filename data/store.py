@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # importing torch takes seconds, which the commands of `data`
 
 LABELS, NAMES, CAPTIONS, SKIPPED, META = "labels.npy", "names.json", "captions.json", "skipped.json", "meta.json"
 PIECE = 2**28  # bytes sent to a device at a time
+RESIDENT_SHARE = 0.1  # of a GPU's free memory that images may take in each process
 
 
 def images_name(number: int) -> str:
@@ -135,6 +136,15 @@ class ImageStore:
             images[start : start + rows] = torch.from_numpy(np.asarray(self.images[indices]))
         return replace(self, images=images)
 
+    def near(self, device: torch.device) -> ImageStore:
+        """The store to train from on that device: resident on a GPU where the images are few enough to leave room
+        for models and for the copies of other workers; memory-mapped otherwise."""
+        import torch
+
+        if device.type != "cuda" or self.nbytes > RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
+            return self
+        return self.resident(device)
+
     def batch(self, indices: npt.ArrayLike, device: str | torch.device = "cpu") -> torch.Tensor:
         """The images of those indices, float32 [b, C, H, W] in [0, 1], on the device.
 
@@ -147,7 +157,8 @@ class ImageStore:
             rows = self.images[torch.from_numpy(wanted).to(self.images.device)].to(device)
         else:
             rows = torch.from_numpy(np.asarray(self.images[wanted])).to(device)
-        return rows.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+        # Channels are put first while a value is still one byte, not four.
+        return rows.permute(0, 3, 1, 2).contiguous().to(torch.float32).div_(255)
 
 
 def _mapped(folder: Path, number: int, rows: int, shape: list[int]) -> np.ndarray:

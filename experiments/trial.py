@@ -35,15 +35,20 @@ class TrialFailed(Exception):
     """A trial came to nothing; the message is the reason, which is in its folder too."""
 
 
-@lru_cache(maxsize=4)
-def _opened(processed: Path, splits: Path) -> tuple[ImageStore, Splits]:
-    """Images and splits, opened by path once per process, not once per trial."""
-    return ImageStore.open(processed), Splits.open(splits)
+@lru_cache(maxsize=1)
+def _opened(processed: Path, splits: Path, device: torch.device) -> tuple[ImageStore, Splits]:
+    """Images, on the device where they fit, and splits: opened by path once per process, not once per trial."""
+    return ImageStore.open(processed).near(device), Splits.open(splits)
+
+
+def data_of(trial: Trial, layout: Layout, device: torch.device) -> tuple[ImageStore, Splits]:
+    """The images and splits that a trial reads. DataError where they are not there."""
+    return _opened(layout.processed(trial.dataset).absolute(), layout.splits(trial.dataset).absolute(), device)
 
 
 def prepare(trial: Trial, system: System, layout: Layout, device: torch.device) -> tuple[Task, Learner]:
     """The trial's task and a learner at epoch 0. Raises what opening the data or making the learner raises."""
-    store, splits = _opened(layout.processed(trial.dataset).absolute(), layout.splits(trial.dataset).absolute())
+    store, splits = data_of(trial, layout, device)
     task = Task(
         store=store,
         train=splits.train,
@@ -285,8 +290,7 @@ def _run(
     if validation_only:
         result = training.validated()
     else:
-        _, splits = _opened(layout.processed(trial.dataset).absolute(), layout.splits(trial.dataset).absolute())
-        result = training.result(splits.test)
+        result = training.result(data_of(trial, layout, device)[1].test)
         folder.save_weights(learner.model.state_dict())
     folder.finish(
         {

@@ -56,6 +56,25 @@ def test_the_whole_way_and_again(toy, tmp_path, run):
     assert "nothing" in out  # of the others
 
 
+def test_to_another_machine_and_from_there(toy, tmp_path, run):
+    root, uri = tmp_path / "d", f"file://{tmp_path / 'shared'}"
+    for way in (("download", "toy", "--source", toy.folder), ("prepare", "toy"), ("split", "toy", "--repetitions", 2)):
+        assert run(*way, "--root", root)[0] == 0
+    assert "toy: 8 files sent" in run("push", "toy", uri, "--root", root)[1]
+    assert "toy: 0 files sent" in run("push", "toy", uri, "--root", root)[1]
+    assert "were there already" not in run("pull", "toy", uri, "--root", tmp_path / "e")[1]
+    assert "were there already" in run("pull", "toy", uri, "--root", tmp_path / "e")[1]
+    for path in (root / "processed" / "toy").iterdir():
+        assert (tmp_path / "e" / "processed" / "toy" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_all_about_a_dataset(run):
+    code, out, _ = run("list", "imagenet-2012")
+    assert code == 0
+    for part in ("256×256×3, 1,000 classes", "ILSVRC2012_img_train.tar  147.9 GB  sha256:b08200a2", "Register at"):
+        assert part in out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

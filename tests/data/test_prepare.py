@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -132,6 +133,16 @@ def test_labels_out_of_range_are_named_and_nothing_is_left(toy, root):
     with pytest.raises(DataError, match=f"image {first} of toy has label 2; its 2 classes are 0 … 1"):
         prepare(narrow, root)
     assert [path.name for path in (root / "processed").iterdir() if not path.name.startswith(".")] == []
+
+
+def test_no_room_is_told_before_anything_is_made(toy, root, monkeypatch):
+    usage = shutil.disk_usage(root)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_199))
+    with pytest.raises(DataError, match=r"needs 1.2 kB for 75 images of toy, its disk has 1.2 kB free. Free some"):
+        prepare(toy.dataset, root)
+    assert [path.name for path in (root / "processed").iterdir() if not path.name.startswith(".")] == []
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_200))
+    assert prepare(toy.dataset, root)
 
 
 def test_another_number_of_images_than_the_catalog_says(toy, root):

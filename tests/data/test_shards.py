@@ -203,7 +203,6 @@ def test_in_parallel_it_is_the_same(tmp_path):
         list(parallel.make([(missing, 9)], SHAPE, there))
 
 
-@pytest.mark.slow
 def test_a_cluster_that_is_not_there(tmp_path, monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     with pytest.raises(DataError, match=r"no Ray cluster at RAY_ADDRESS=127.0.0.1:9"):
