@@ -103,7 +103,9 @@ def _from_folder(dataset: Dataset, files: Sequence[File], folder: Path, source: 
         receipts.record(path, file.checksum if path.name == file.name or not file.content else file.content.checksum)
     whole = {file for file, _ in taken}
     tidy(folder, [file for file in files if file not in whole])
-    lacking = [file.name for file in files if not found(file, source)]
+    absent = [file for file in files if not found(file, source)]
+    fetched = [file for file in absent if dataset.manual and dataset.addresses(file)]  # the licence speaks of others
+    lacking = [file.name for file in absent if file not in fetched]
     if lacking:
         decompressed = " (decompressed ones, without .gz, would do as well)" if any(f.content for f in files) else ""
         wrong.append(
@@ -112,7 +114,7 @@ def _from_folder(dataset: Dataset, files: Sequence[File], folder: Path, source: 
         )
     if wrong:
         raise DataError("\n".join(wrong))
-    return [path for _, path in taken]
+    return [path for _, path in taken] + (_from_mirrors(dataset, fetched, folder) if fetched else [])
 
 
 def _from_mirrors(dataset: Dataset, files: Sequence[File], folder: Path) -> list[Path]:

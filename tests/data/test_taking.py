@@ -164,3 +164,18 @@ def test_what_is_there_is_taken_and_the_rest_is_named(toy, tmp_path):
     for name, data in kept.items():
         (toy.folder / name).write_bytes(data)
     assert [path.name for path in _take(toy, tmp_path / "d")] == lacking
+
+
+def test_what_the_licence_lets_a_program_fetch_is_fetched(toy, mirrors, tmp_path, monkeypatch):
+    by_hand, other = toy.dataset.files[0], toy.dataset.files[1:]
+    address = f"{mirrors.address}a/"
+    files = (by_hand, *(replace(file, mirrors=(address,)) for file in other))
+    row = replace(toy.dataset, files=files, mirrors=(), manual="Ask for the images.")
+    source = tmp_path / "source"
+    source.mkdir()
+    with pytest.raises(DataError, match=rf"lacks {by_hand.name}"):
+        download.download(row, tmp_path / "d", source)
+    (source / by_hand.name).write_bytes((toy.folder / by_hand.name).read_bytes())
+    made = download.download(row, tmp_path / "d", source)
+    assert {path.name for path in made} == {file.name for file in files}
+    assert sorted(mirrors.paths()) == sorted(f"/a/{file.name}" for file in other)
