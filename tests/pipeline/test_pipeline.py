@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
@@ -137,3 +139,59 @@ def test_bad_settings_stop_before_anything_runs(checkout, change, message):
     assert message in output
     assert "Traceback" not in output
     assert checkout.finished() == before
+
+
+@pytest.fixture
+def elsewhere(checkout):
+    """Runs the pipeline on another dataset, and puts the settings back."""
+    path = checkout.folder / "params.yaml"
+    before = path.read_text(encoding="utf-8")
+
+    def go(dataset, source=None, code=0):
+        checkout.edit(lambda p: (p.update(dataset=dataset), p["data"].update(source=source and str(source))))
+        return checkout.run("dvc", "repro", code=code)
+
+    yield go
+    path.write_text(before, encoding="utf-8")
+
+
+def test_pictures_of_one_s_own_go_all_the_way(checkout, elsewhere, tmp_path):
+    chance = np.random.default_rng(0)
+    for number, name in enumerate(("ant", "bee")):
+        folder = tmp_path / "mine" / name
+        folder.mkdir(parents=True)
+        for i in range(30):
+            pixels = chance.integers(0, 120, (40, 50, 3), dtype=np.uint8)
+            pixels[..., number] += 100
+            Image.fromarray(pixels).save(folder / f"{i}.jpg")
+    (tmp_path / "mine" / "ant" / "broken.jpg").write_bytes(b"no picture")
+    output = elsewhere("folder", tmp_path / "mine")
+    assert "1 broken pictures were left out" in output
+    rows = checkout.rows()
+    assert {(row["dataset"], row["status"]) for row in rows} == {("folder", "done")}
+    assert "folder" in (checkout.folder / "reports/tables/table1.md").read_text(encoding="utf-8")
+
+
+def test_captions_are_prepared_and_nothing_pretends_to_learn_them(checkout, elsewhere, tmp_path):
+    lines = []
+    for number in range(30):
+        Image.new("RGB", (40, 40), (8 * number, 0, 0)).save(tmp_path / f"{number}.png")
+        lines.append(f'{{"path": "{number}.png", "captions": ["a red square", "red number {number}"]}}')
+    (tmp_path / "images.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    output = elsewhere("folder", tmp_path, code=255)
+    assert "has captions and no labels" in output
+    assert "Traceback" not in output
+    assert (checkout.folder / "data/splits/folder/vocabulary.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        ("imagenet-2012", "ILSVRC2012_img_train.tar (147.9 GB)"),
+        ("flickr30k", "python -m data download flickr30k --source FOLDER"),
+    ],
+)
+def test_a_dataset_that_is_not_here_says_how_to_get_it(elsewhere, dataset, message):
+    output = elsewhere(dataset, code=255)
+    assert message in output
+    assert "Traceback" not in output
