@@ -25,6 +25,7 @@ from typing import BinaryIO
 from data.atomic import alone, whole_file
 from data.errors import DataError
 from data.progress import progress
+from data.space import check_space
 from data.streams import PIECE, opened, read, read_exactly
 
 OPEN_FILES = 8  # that a thread keeps open between two reads
@@ -168,6 +169,7 @@ def _in_copy(packed: BinaryIO, size: int, target: Path, limit: int, what: str | 
         if not target.is_file():  # it has that name only when it is whole
             stream = gzip.GzipFile(fileobj=packed) if packed.read(2) == GZIP else packed
             packed.seek(0)
+            check_space(target.parent, limit, f"what {os.path.basename(target)} holds")
             with whole_file(target) as out, progress(size, f"unpacking {os.path.basename(target)}", "B") as bar:
                 done = 0
                 while piece := read(stream, PIECE, what):

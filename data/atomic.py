@@ -17,7 +17,9 @@ from data.errors import DataError
 
 _NO_SPACE = "Free some space, or name another folder with --root."
 _NOT_WRITABLE = "Make it writable, or name another folder with --root."
+_OTHERWISE = "Look at its disk, or name another folder with --root."
 _REMEDIES = {
+    errno.EIO: _OTHERWISE,
     errno.ENOSPC: _NO_SPACE,
     errno.EDQUOT: _NO_SPACE,
     errno.EFBIG: _NO_SPACE,
@@ -29,11 +31,17 @@ _REMEDIES = {
 
 @contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Turns what the operating system refuses while `path` is written into a DataError that says so."""
+    """Turns what the operating system refuses while `path` is written into a DataError that says so.
+
+    Other files' troubles, and those of the network, pass as they are.
+    """
     try:
         yield
     except OSError as error:
-        remedy = _REMEDIES.get(error.errno or 0, "Look at its disk, or name another folder with --root.")
+        named = isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(path.parent)
+        if error.errno not in _REMEDIES and not named:
+            raise
+        remedy = _REMEDIES.get(error.errno or 0, _OTHERWISE)
         raise DataError(f"cannot write {path}: {error.strerror or error}. {remedy}") from error
 
 
@@ -51,6 +59,10 @@ def alone(path: Path) -> Iterator[None]:
         except Timeout:
             print(f"waiting for another process that is making {path}", file=sys.stderr)
             lock.acquire()
+        except NotImplementedError as error:
+            raise DataError(
+                f"cannot lock {lock.lock_file}: its disk has no locks. Name a folder on another with --root"
+            ) from error
     try:
         yield
     finally:
@@ -127,13 +139,14 @@ def resumable(path: Path, key: str) -> Iterator[Path]:
                 out.write(key.encode())
         yield partial
         for entry in partial.iterdir():
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            elif entry.name.startswith("."):
-                entry.unlink()
-            else:
+            if entry.is_file() and not entry.name.startswith("."):
                 with entry.open("rb") as stream:
                     os.fsync(stream.fileno())
         if path.exists():
             shutil.rmtree(path)
         os.replace(partial, path)
+        for entry in path.iterdir():  # last of all: until then, an attempt that is killed here can be gone on with
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            elif entry.name.startswith("."):
+                entry.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,6 +78,12 @@ class Dataset:
             return "yours"
         count = self.classes if isinstance(self.classes, int) else len(self.classes)
         return f"{count:,} classes" if count else "captions"
+
+    @property
+    def origin(self) -> str:
+        """A digest of its official files' roles and checksums: what prepared images remember of them."""
+        lines = "".join(f"{file.role} {file.checksum}\n" for file in self.files)
+        return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
 
     @property
     def image_bytes(self) -> int:

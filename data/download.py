@@ -5,7 +5,6 @@ That folder only ever holds bytes whose checksum is in the catalog: a file is ch
 
 from __future__ import annotations
 
-import hashlib
 import queue
 import threading
 import time
@@ -16,6 +15,7 @@ from data.atomic import alone
 from data.dataset import Dataset, File, Official
 from data.errors import DataError
 from data.folders import raw_folder
+from data.formats import contract as formats
 from data.mirrors import from_mirrors
 from data.partial import Stopped, size_so_far, tidy
 from data.receipts import Receipts, on_disk
@@ -41,8 +41,7 @@ def official_files(dataset: Dataset, root: Path) -> Official:
     whole = {role: path for role, path in files.items() if path is not None}
     if len(whole) < len(files) or not files:
         raise DataError(_lacking(dataset, folder, [file for file in dataset.files if file.role not in whole]))
-    lines = "".join(f"{file.role} {file.checksum}\n" for file in dataset.files)
-    return Official(dataset.format, whole, f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}")
+    return Official(dataset.format, whole, dataset.origin)
 
 
 def _lacking(dataset: Dataset, folder: Path, files: Sequence[File]) -> str:
@@ -78,6 +77,7 @@ def download(dataset: Dataset, root: Path, source: Path | None = None) -> list[P
     elif not source.is_dir():
         raise DataError(f"{source} is not a folder: --source names one with {dataset.name}'s official files")
     elif dataset.tree and not any(found(file, source) for file in dataset.files):
+        formats.get(dataset.tree)(dataset, {"tree": source}, source)  # refuses a folder that cannot stand for them
         with alone(folder):
             path = take_in(dataset, root, source)
         return [] if path is None else [path]

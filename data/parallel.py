@@ -27,7 +27,7 @@ AHEAD = 2  # tasks at hand per core, so that none waits for its next one
 @contextmanager
 def _ray() -> Iterator[Any]:
     """A Ray: the cluster's, where RAY_ADDRESS names one, or else one of this process's own."""
-    address = os.environ.get("RAY_ADDRESS")
+    address = os.environ.get("RAY_ADDRESS")  # "" is none
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import ray
@@ -41,15 +41,19 @@ def _ray() -> Iterator[Any]:
             ray.init(address=address, runtime_env=package, **quiet)
         except (OSError, ValueError, RuntimeError) as error:
             raise DataError(
-                f"no Ray cluster at RAY_ADDRESS={address} ({str(error).splitlines()[0]}): "
+                f"no Ray cluster at RAY_ADDRESS={address} ({_first_line(error)}): "
                 "start it, or unset RAY_ADDRESS to work on this machine alone"
             ) from error
     else:
-        ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+        ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _knock(address: str) -> None:
@@ -84,9 +88,11 @@ def make(
             (ready,), _ = ray.wait(list(running))
             try:
                 made = ray.get(ready)
+            except ray.exceptions.RayTaskError as error:
+                raise error.cause from error  # ours, not Ray's
             except ray.exceptions.RayError as error:
-                reason = str(error).strip().splitlines()[0]
-                raise DataError(f"a worker that made a shard of {folder.name} died twice: {reason}") from error
+                reason = f"a worker that made a shard in {folder} died twice: {_first_line(error)}"
+                raise DataError(f"{reason}. What is made is kept: run the same command again") from error
             if isinstance(made, DataError):
                 raise made
             yield running.pop(ready), made

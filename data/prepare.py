@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from data import shards
 from data.archives import close_files
@@ -21,68 +22,89 @@ from data.atomic import alone, resumable
 from data.dataset import PARTS, Dataset, Official
 from data.download import official_files
 from data.errors import DataError
-from data.folders import processed_folder
+from data.folders import processed_folder, raw_folder
 from data.formats import contract as formats
 from data.progress import progress
+from data.receipts import on_disk
 from data.space import check_space
 from data.store import CAPTIONS, LABELS, META, NAMES, SKIPPED, ImageStore
+from data.tree import official_tree, taken_in
 
-LAYOUT = 2  # raised whenever the files above change
+Task = tuple[formats.Shard, int]  # and its number
+LAYOUT = 2  # raised whenever these files would hold something else: what was prepared before is then made again
 UNPACKED = "unpacked"
 MOST_BROKEN = 0.01  # share of pictures that may be skipped, and a handful of them in any case
 HANDFUL = 10
 PARALLEL_FROM = 256 * 2**20  # bytes of prepared pictures; fewer are made sooner than Ray starts
 
 
-def is_prepared(dataset: Dataset, root: Path) -> bool:
-    """Whether its arrays are there, whole (by their sizes), and of the shape that the catalog gives."""
+def is_prepared(dataset: Dataset, root: Path, origin: str | None) -> bool:
+    """Whether its arrays are there, whole (by their sizes), as the catalog describes them, and made from files of that
+    origin (None: whichever)."""
     try:
         store = ImageStore.open(processed_folder(dataset.name, root))
     except DataError:
         return False
-    return (store.dataset, store.images.shape[1:]) == (dataset.name, dataset.shape) and (
-        not isinstance(dataset.classes, tuple) or store.classes == dataset.classes
+    return (
+        (store.dataset, store.images.shape[1:], store.layout) == (dataset.name, dataset.shape, LAYOUT)
+        and (not isinstance(dataset.classes, tuple) or store.classes == dataset.classes)
+        and origin in (None, store.origin)
     )
+
+
+def _origin(dataset: Dataset, root: Path) -> str | None:
+    """Of the official files that are here; None where there are none. DataError where a folder that stands for them
+    has changed."""
+    if tree := taken_in(dataset, root):
+        return official_tree(dataset, tree).origin
+    folder = raw_folder(dataset.name, root)
+    return dataset.origin if any(on_disk(file, folder) for file in dataset.files) else None
 
 
 def prepare(dataset: Dataset, root: Path) -> bool:
     """Makes `root/processed/NAME` from `root/raw/NAME`; False where it was there already.
 
-    Stopped half-way, it goes on with the shards that are not there yet. Raises DataError where an official file is
-    missing, truncated or malformed, too many pictures are broken, or the disk is full.
+    Stopped half-way, it goes on with the shards that are not there yet. What is prepared does not need its official
+    files any more. Raises DataError where one of those is missing, truncated or malformed, too many pictures are
+    broken, or the disk is full.
     """
+    root = root.absolute()  # workers on other machines are in other folders
     target = processed_folder(dataset.name, root)
-    if is_prepared(dataset, root) and not dataset.tree:
+    if is_prepared(dataset, root, _origin(dataset, root)):
         return False
     official = official_files(dataset, root)
     with alone(target):
-        if is_prepared(dataset, root) and ImageStore.open(target).origin == official.origin:
+        if is_prepared(dataset, root, official.origin):
             return False
         key = json.dumps([LAYOUT, official.origin, official.format, dataset.shape])
         with resumable(target, key) as folder:
             unpacked = folder / UNPACKED
             unpacked.mkdir(exist_ok=True)
             contents = formats.get(official.format)(dataset, official.files, unpacked)
-            _check_room(dataset, contents, folder)
             made = _made(dataset, contents, folder)
             close_files()  # those under `unpacked` are about to be removed
             _put_together(dataset, contents, made, official, folder)
+        shards.forget_records(target)
     return True
 
 
-def _check_room(dataset: Dataset, contents: formats.Contents, folder: Path) -> None:
-    """DataError where the disk has no room for the images that are not made yet."""
-    left = [shard.count for number, shard in enumerate(contents.shards) if shards.records(folder, number) is None]
-    check_space(folder.parent, sum(left) * dataset.image_bytes, f"{sum(left):,} images of {dataset.name}")
+def _done(contents: formats.Contents, folder: Path) -> dict[int, shards.Records]:
+    """What the shards that are there hold, by their numbers."""
+    found = {number: shards.records(folder, number, shard.count) for number, shard in enumerate(contents.shards)}
+    return {number: made for number, made in found.items() if made}
 
 
 def _made(dataset: Dataset, contents: formats.Contents, folder: Path) -> list[shards.Records]:
     """What each shard holds, in order, once they are all there."""
     total = sum(shard.count for shard in contents.shards)
     allowed = max(HANDFUL, int(MOST_BROKEN * total))
+    done = _done(contents, folder)
+    left = [(shard, number) for number, shard in enumerate(contents.shards) if number not in done]
+    images = sum(shard.count for shard, _ in left)
+    check_space(folder.parent, images * dataset.image_bytes, f"{images:,} images of {dataset.name}")
     skipped: list[list[str]] = []
-    with progress(total, f"preparing {dataset.name}", " images") as bar:
-        for made in _making(dataset, contents, folder, bar):
+    with progress(total, f"preparing {dataset.name}", " images", done=total - images) as bar:
+        for made in chain(done.values(), _making(left, dataset, folder, bar)):
             _check_labels(made, contents, dataset)
             skipped += made.skipped
             if len(skipped) > allowed:
@@ -91,19 +113,14 @@ def _made(dataset: Dataset, contents: formats.Contents, folder: Path) -> list[sh
                     f"{len(skipped)} pictures of {dataset.name} are broken, at most {allowed} may be:{told}\n"
                     "Look at the first of them, and put the files right."
                 )
-    return [made for number in range(len(contents.shards)) if (made := shards.records(folder, number))]
+    done = _done(contents, folder)
+    return [done[number] for number in range(len(contents.shards))]
 
 
-def _making(dataset: Dataset, contents: formats.Contents, folder: Path, bar: progress) -> Iterator[shards.Records]:
-    tasks = [(shard, number) for number, shard in enumerate(contents.shards)]
-    left = [(shard, number) for shard, number in tasks if shards.records(folder, number) is None]
+def _making(left: Sequence[Task], dataset: Dataset, folder: Path, bar: tqdm) -> Iterator[shards.Records]:
+    """Makes the shards that are left: in this process, or with Ray where there is much to decode or a cluster."""
     work = sum(shard.count for shard, _ in left if isinstance(shard, formats.Pictures)) * dataset.image_bytes
-    for shard, number in tasks:
-        made = shards.records(folder, number)
-        if made is not None:
-            bar.update(shard.count)
-            yield made
-    if work < PARALLEL_FROM and "RAY_ADDRESS" not in os.environ:
+    if work < PARALLEL_FROM and not os.environ.get("RAY_ADDRESS"):
         for shard, number in left:
             yield shards.make(shard, number, dataset.shape, folder, bar.update)
     else:
@@ -127,11 +144,15 @@ def _check_labels(made: shards.Records, contents: formats.Contents, dataset: Dat
 def _put_together(
     dataset: Dataset, contents: formats.Contents, made: list[shards.Records], official: Official, folder: Path
 ) -> None:
-    """Writes what is said of all shards, meta.json last; then no shard needs its own records any more."""
+    """Writes what is said of all shards, meta.json last."""
     labels = np.concatenate([np.asarray(one.labels, dtype=shards.LABEL_TYPE) for one in made])
+    if not len(labels):
+        raise DataError(f"{dataset.name} has no picture that is not broken: {made[0].skipped[0]}")
     empty = sorted(set(range(len(contents.classes))) - set(np.unique(labels).tolist()))
     if empty:
-        raise DataError(f"{dataset.name} has no image of class {contents.classes[empty[0]]!r}: every class needs some")
+        broken = sum(len(one.skipped) for one in made)
+        why = f"every class needs some, and {broken} pictures are broken" if broken else "every class needs some"
+        raise DataError(f"{dataset.name} has no image of class {contents.classes[empty[0]]!r}: {why}")
     np.save(folder / LABELS, labels)
     names = list(chain.from_iterable(one.names for one in made))
     captions = list(chain.from_iterable(one.captions for one in made))
@@ -155,4 +176,3 @@ def _put_together(
         "fingerprint": shards.fingerprint([one.digest for one in made]),
     }
     (folder / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
-    shards.forget_records(folder)

@@ -39,10 +39,11 @@ def _records_path(folder: Path, number: int) -> Path:
     return folder / f"records-{number:05d}.json"
 
 
-def records(folder: Path, number: int) -> Records | None:
-    """Of that shard; None where it was not made, or not whole."""
+def records(folder: Path, number: int, count: int) -> Records | None:
+    """Of that shard of `count` images; None where it was not made, not whole, or cut otherwise."""
     try:
-        return Records(**json.loads(_records_path(folder, number).read_text(encoding="utf-8")))
+        found = Records(**json.loads(_records_path(folder, number).read_text(encoding="utf-8")))
+        return found if len(found.labels) + len(found.skipped) == count else None
     except (OSError, ValueError, TypeError):
         return None
 
@@ -67,7 +68,7 @@ def make(
     """
     # A worker of a killed command may still be at it: then its work is waited for, not mixed with this one's.
     with alone(folder / images_name(number)):
-        made = records(folder, number)
+        made = records(folder, number, shard.count)
         if made is not None:
             report(shard.count)
             return made

@@ -29,6 +29,7 @@ from data.stratify import cut, label_order, labelled_count, share
 from data.text import TEXTS, VOCABULARY, Texts, Vocabulary
 
 PARTS_FILE, META = "parts.npz", "meta.json"
+LAYOUT = 1  # raised whenever these files would hold something else: what was split before is then made again
 MINIMUM = 5  # of a word in the training captions, for it to be known
 INDEX_TYPE = np.dtype("<i8")
 Text = TypeVar("Text", Vocabulary, Texts)
@@ -78,13 +79,22 @@ def _is_split(dataset: Dataset, store: ImageStore, repetitions: int, minimum: in
         splits = Splits.open(splits_folder(dataset.name, root))
         sizes = {"validation": len(splits.validation), "test": len(splits.test)}
         return (
-            splits.data == store.fingerprint
+            (splits.data, splits.layout) == (store.fingerprint, LAYOUT)
             and splits.repetitions >= repetitions
             and sizes == _wanted(dataset, store)
             and (not store.captioned or splits.vocabulary.minimum == minimum)
         )
     except DataError:
         return False
+
+
+def _there(store: ImageStore, folder: Path) -> int:
+    """How many repetitions of the same images there are."""
+    try:
+        splits = Splits.open(folder)
+    except DataError:
+        return 0
+    return splits.repetitions if splits.data == store.fingerprint else 0
 
 
 def split(dataset: Dataset, repetitions: int, root: Path, minimum: int = MINIMUM) -> bool:
@@ -105,6 +115,7 @@ def split(dataset: Dataset, repetitions: int, root: Path, minimum: int = MINIMUM
     with alone(target):
         if _is_split(dataset, store, repetitions, minimum, root):
             return False
+        repetitions = max(repetitions, _there(store, target))
         parts = _parts(dataset, store)
         with whole_folder(target) as folder:
             np.savez(folder / PARTS_FILE, **parts)
@@ -115,6 +126,7 @@ def split(dataset: Dataset, repetitions: int, root: Path, minimum: int = MINIMUM
             if store.captioned:
                 _write_text(store, parts["train"], minimum, folder)
             meta = {
+                "layout": LAYOUT,
                 "dataset": dataset.name,
                 "data": store.fingerprint,
                 "classes": len(store.classes),
@@ -141,7 +153,8 @@ def _order_name(repetition: int) -> str:
 class Splits:
     """The parts of one dataset, sorted int64 indices into `ImageStore.images`, and its labelled subsets.
 
-    `repetitions` says how many orders are on disk, `data` is the fingerprint of the images that they index.
+    `repetitions` says how many orders are on disk, `data` is the fingerprint of the images that they index, `layout`
+    the version of the files.
     """
 
     folder: Path
@@ -151,6 +164,7 @@ class Splits:
     classes: int
     repetitions: int
     data: str
+    layout: int
 
     @classmethod
     def open(cls, folder: Path) -> Splits:
@@ -174,7 +188,7 @@ class Splits:
             lacking = [name for name in (VOCABULARY, TEXTS) if not meta["classes"] and not (folder / name).is_file()]
             if lacking:
                 raise ValueError(f"{lacking[0]} is missing")
-            return cls(folder, **parts, **{key: meta[key] for key in ("classes", "repetitions", "data")})
+            return cls(folder, **parts, **{key: meta[key] for key in ("classes", "repetitions", "data", "layout")})
         except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"{folder} is damaged ({error}): delete it and {command} again") from error
 

@@ -27,6 +27,14 @@ def images_name(number: int) -> str:
     return f"images-{number:05d}.npy"
 
 
+def _within(indices: npt.ArrayLike, count: int) -> np.ndarray:
+    """Indices as int64; IndexError where one is not of so many images."""
+    wanted = np.asarray(indices, dtype=np.int64)
+    if wanted.size and (wanted.min() < 0 or wanted.max() >= count):
+        raise IndexError(f"images are 0 … {count - 1}, asked for {wanted.min()} … {wanted.max()}")
+    return wanted
+
+
 class Sharded:
     """Arrays one after the other, read as one: uint8 [N, H, W, C]."""
 
@@ -38,9 +46,7 @@ class Sharded:
 
     def __getitem__(self, indices: npt.ArrayLike) -> np.ndarray:
         """A copy of those rows, in that order. IndexError for one that is not there."""
-        wanted = np.asarray(indices)
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= self.shape[0]):
-            raise IndexError(f"images are 0 … {self.shape[0] - 1}, asked for {wanted.min()} … {wanted.max()}")
+        wanted = _within(indices, self.shape[0])
         rows = np.empty((len(wanted), *self.shape[1:]), dtype=np.uint8)
         which = np.searchsorted(self._ends, wanted, side="right")
         for number in np.unique(which):
@@ -56,7 +62,8 @@ class ImageStore:
     `images` uint8 [N, H, W, C], memory-mapped and read-only, or a tensor on a device; `labels` int64 [N], −1 for
     captioned images; `classes` names them; `parts` gives the number of images of the training part and of the
     official other ones, which follow it; `fingerprint` is the SHA-256 of images, labels and captions, `origin`
-    a digest of the official files that they came from, of which `skipped` pictures were broken.
+    a digest of the official files that they came from, of which `skipped` pictures were broken; `layout`
+    the version of the files that it is read from.
     """
 
     dataset: str
@@ -67,6 +74,7 @@ class ImageStore:
     parts: Mapping[str, int] = field(default_factory=dict)
     origin: str = ""
     skipped: int = 0
+    layout: int = 0
     folder: Path | None = None
 
     @classmethod
@@ -86,6 +94,8 @@ class ImageStore:
                 raise ValueError("the labels are not as many as meta.json says")
             if sum(meta["parts"].values()) != len(labels):
                 raise ValueError("the parts are not as many images as there are")
+            if not meta["classes"] and not (folder / CAPTIONS).is_file():
+                raise ValueError(f"{CAPTIONS} is missing")
             return cls(
                 dataset=meta["dataset"],
                 images=images[0] if len(images) == 1 else Sharded(images),
@@ -95,6 +105,7 @@ class ImageStore:
                 parts=meta["parts"],
                 origin=meta["origin"],
                 skipped=meta["skipped"],
+                layout=meta["layout"],
                 folder=folder,
             )
         except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, EOFError) as error:
@@ -118,10 +129,17 @@ class ImageStore:
 
     @cached_property
     def captions(self) -> list[tuple[str, ...]]:
-        """Each image's captions, as they were written. DataError where the images have none."""
+        """Each image's captions, as they were written. DataError where the images have none, or the file is damaged."""
         if self.folder is None or not self.captioned:
             raise DataError(f"{self.dataset} has labels, no captions")
-        return [tuple(captions) for captions in json.loads((self.folder / CAPTIONS).read_text(encoding="utf-8"))]
+        try:
+            found = [tuple(captions) for captions in json.loads((self.folder / CAPTIONS).read_text(encoding="utf-8"))]
+            if len(found) != len(self.labels):
+                raise ValueError(f"{CAPTIONS} is of {len(found)} images")
+            return found
+        except (OSError, ValueError, TypeError) as error:
+            command = f"run `python -m data prepare {self.folder.name}`"
+            raise DataError(f"{self.folder} is damaged ({error}): delete it and {command} again") from error
 
     def resident(self, device: str | torch.device) -> ImageStore:
         """The same store with all its images on that device, so that no batch has to travel.
@@ -152,7 +170,7 @@ class ImageStore:
         """
         import torch
 
-        wanted = np.asarray(indices, dtype=np.int64)
+        wanted = _within(indices, len(self.labels))
         if isinstance(self.images, torch.Tensor):
             rows = self.images[torch.from_numpy(wanted).to(self.images.device)].to(device)
         elif torch.device(device).type == "cpu":

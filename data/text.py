@@ -42,7 +42,10 @@ class Vocabulary:
         counted = Counter(word for caption in captions for word in words(caption))
         kept = sorted(((-count, word) for word, count in counted.items() if count >= minimum))
         if not kept:
-            raise DataError(f"no word comes {minimum} times in the training captions: lower data.minimum_count")
+            raise DataError(
+                f"no word comes {minimum} times in the training captions: lower --minimum-count (in params.yaml, "
+                "data.minimum_count)"
+            )
         return cls((*SPECIAL, *(word for _, word in kept)), (0, 0, *(-count for count, _ in kept)), minimum)
 
     @cached_property

@@ -1,6 +1,7 @@
 """A folder of pictures that stands for a dataset's official files: it is read where it lies, never copied.
 
-What is kept of it is `ROOT/raw/DATASET/tree.json`: where it is and which files it had, by their names and sizes.
+What is kept of it is `ROOT/raw/DATASET/tree.json`: where it is and which files it had, by their names, sizes and
+times of change.
 """
 
 from __future__ import annotations
@@ -28,13 +29,19 @@ TREE = "tree.json"
 class Tree:
     """An absolute folder with `files` regular files of `bytes` bytes in all.
 
-    `listing` is the SHA-256 of their sizes and relative paths, sorted; names that begin with a dot are left out.
+    `listing` is the SHA-256 of their sizes, times of change and relative paths, sorted; names that begin with a dot are
+    left out.
     """
 
     folder: str
     files: int
     bytes: int
     listing: str
+
+    @property
+    def origin(self) -> str:
+        """What prepared images remember of it."""
+        return f"tree:{self.listing}"
 
 
 def taken_in(dataset: Dataset, root: Path) -> Tree | None:
@@ -73,7 +80,7 @@ def official_tree(dataset: Dataset, tree: Tree) -> Official:
         raise DataError(
             f"{folder}, the folder with {dataset.name}'s pictures, has changed since it was taken in: {again}"
         )
-    return Official(dataset.tree or "", {"tree": folder}, f"tree:{tree.listing}")
+    return Official(dataset.tree or "", {"tree": folder}, tree.origin)
 
 
 def _looked_at(folder: Path, files: int | None) -> Tree:
@@ -81,13 +88,13 @@ def _looked_at(folder: Path, files: int | None) -> Tree:
     with progress(files, f"looking through {folder.name}", " files") as bar:
         lines = sorted(_regular(folder, bar))
     listing = hashlib.sha256()
-    for path, size in lines:
-        listing.update(b"%d %s\n" % (size, path))
-    return Tree(str(folder), len(lines), sum(size for _, size in lines), listing.hexdigest())
+    for path, size, changed in lines:
+        listing.update(b"%d %d %s\n" % (size, changed, path))
+    return Tree(str(folder), len(lines), sum(size for _, size, _ in lines), listing.hexdigest())
 
 
-def _regular(folder: Path, bar: tqdm) -> Iterator[tuple[bytes, int]]:
-    """(relative path, size) of every file under a folder, hidden ones left out, in any order.
+def _regular(folder: Path, bar: tqdm) -> Iterator[tuple[bytes, int, int]]:
+    """(relative path, size, time of change in ns) of every file under a folder, hidden ones left out, in any order.
 
     A link to a file within the folder counts as that file; one to a folder within it is not followed, its files are
     there already.
@@ -107,7 +114,8 @@ def _regular(folder: Path, bar: tqdm) -> Iterator[tuple[bytes, int]]:
                     elif entry.is_file():
                         bar.update()
                         relative = entry.path.removeprefix(prefix).replace(os.sep, "/")
-                        yield os.fsencode(relative), entry.stat().st_size
+                        stat = entry.stat()
+                        yield os.fsencode(relative), stat.st_size, stat.st_mtime_ns
     except OSError as error:
         raise DataError(f"cannot look through {error.filename or folder}: {error.strerror or error}") from error
 

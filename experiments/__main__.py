@@ -160,11 +160,16 @@ def study(
 
 @app.command()
 def check(params: Params = PARAMS) -> None:
-    """Says whether the settings are in order; reads no data and starts nothing."""
+    """Says whether the settings are in order, and one's own pictures as they were; starts nothing."""
     from experiments.config import load
     from experiments.grid import cells
 
     config = load(params)
+    from data import catalog
+    from data.tree import official_tree, taken_in
+
+    if tree := taken_in(catalog.get(config.dataset), Path("data")):
+        official_tree(catalog.get(config.dataset), tree)  # DVC does not see that one's own pictures have changed
     profile = config.profile
     print(
         f"{params} is in order: profile {config.params.profile!r} asks for {len(list(cells(config)))} trials of "

@@ -36,6 +36,7 @@ def local_ray(resources: Resources) -> Iterator[None]:
     import ray
 
     ray.init(
+        address="local",
         num_cpus=resources.workers * resources.cpus,
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,

@@ -21,6 +21,7 @@ from data.errors import DataError
 from data.formats.checks import as_catalogued, distinct
 from data.formats.contract import Contents, Picture, register, shards_of
 from data.formats.trees import code_points, is_picture, listed
+from data.pictures import SUFFIXES
 
 TABLES = ("images.csv", "images.jsonl")
 COLUMNS = ("path", "label", "captions")
@@ -141,7 +142,13 @@ def _of_folders(tree: Path) -> tuple[tuple[str, ...], list[Picture]]:
             raise DataError(
                 f"{tree / folder} has a folder in it, {within[0]}: classes have none. Name pictures in a table instead."
             )
-        pictures += [Picture(OnDisk(tree, f"{folder}/{name}"), label) for name in names if is_picture(name)]
+        for name in names:
+            if not is_picture(name):
+                raise DataError(
+                    f"{tree / folder / name} is not a picture by its name ({', '.join(sorted(SUFFIXES))}): "
+                    "convert it, or take it out of the class's folder"
+                )
+            pictures.append(Picture(OnDisk(tree, f"{folder}/{name}"), label))
     return tuple(map(code_points, folders)), pictures
 
 

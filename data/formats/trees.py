@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from functools import cache
 from pathlib import Path
-
-from PIL import Image
 
 from data.archives import LEFT_BEHIND
 from data.errors import DataError
+from data.pictures import SUFFIXES
 
 
 def code_points(name: str) -> str:
@@ -18,15 +16,9 @@ def code_points(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-@cache
-def picture_suffixes() -> frozenset[str]:
-    """Endings, in lower case, of the names of files that Pillow can read."""
-    return frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN)
-
-
 def is_picture(name: str) -> bool:
     """By its name alone."""
-    return os.path.splitext(name)[1].lower() in picture_suffixes()
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def listed(folder: Path) -> tuple[list[str], list[str]]:

@@ -29,6 +29,7 @@ def test_every_row_is_consistent(name):
     assert len({file.role for file in row.files}) == len(row.files)
     for file in row.files:
         assert row.addresses(file) or row.manual
+        assert file.size or not row.addresses(file)  # a transfer has to know when it is whole
         for address in row.addresses(file):
             assert urlsplit(address).scheme in FETCHERS
             assert file.name in address

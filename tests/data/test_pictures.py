@@ -109,3 +109,25 @@ def test_a_picture_that_would_fill_the_memory(monkeypatch):
     for side in (40, 60):  # more than is sensible; more than Pillow reads at all
         with pytest.raises(BrokenPicture, match="exceeds limit"):
             decoded(encoded(Image.new("L", (side, side))), (8, 8, 1))
+
+
+def test_a_damaged_note_beside_a_whole_picture():
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    whole = encoded(Image.new("RGB", (16, 16), (200, 10, 10)), "JPEG", exif=exif, quality=100)
+    start = whole.index(b"Exif\0\0") + 6
+    seen = 0
+    for place in range(start, start + 26):
+        for byte in (0, 1, 127, 255):
+            spoilt = whole[:place] + bytes([byte]) + whole[place + 1 :]
+            try:
+                seen += decoded(spoilt, (16, 16, 3))[8, 8, 0] > 150
+            except BrokenPicture:
+                continue
+    assert seen > 50
+
+
+def test_a_file_is_not_handed_to_other_programs():
+    postscript = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
+    with pytest.raises(BrokenPicture, match="not a picture"):
+        decoded(postscript, (8, 8, 3))

@@ -148,3 +148,29 @@ def test_no_room_is_told_before_anything_is_made(toy, root, monkeypatch):
 def test_another_number_of_images_than_the_catalog_says(toy, root):
     with pytest.raises(DataError, match="raw/toy has 75 images, toy has 76"):
         prepare(replace(toy.dataset, images=76), root)
+
+
+def test_other_official_files_or_another_layout_make_it_again(toy, root, monkeypatch):
+    prepare(toy.dataset, root)
+    first = toy.dataset.files[0]
+    victim = root / "raw" / "toy" / first.name
+    content = gzip.decompress(victim.read_bytes())
+    changed = gzip.compress(content[:-1] + bytes([content[-1] ^ 1]), mtime=1)
+    victim.unlink()
+    victim.write_bytes(changed)
+    checksum = "sha256:" + hashlib.sha256(changed).hexdigest()
+    newer = replace(first, size=len(changed), checksum=checksum, content=None)
+    row = replace(toy.dataset, files=(newer, *toy.dataset.files[1:]))
+    before = ImageStore.open(root / "processed" / "toy").fingerprint
+    assert prepare(row, root)
+    assert ImageStore.open(root / "processed" / "toy").fingerprint != before
+    assert not prepare(row, root)
+    monkeypatch.setattr("data.prepare.LAYOUT", 99)
+    assert prepare(row, root)
+
+
+def test_what_is_prepared_does_not_need_the_official_files(toy, root):
+    prepare(toy.dataset, root)
+    shutil.rmtree(root / "raw")
+    assert not prepare(toy.dataset, root)
+    assert not prepare(replace(toy.dataset, tree="folder"), root)

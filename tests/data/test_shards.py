@@ -66,7 +66,8 @@ def test_what_a_shard_holds(tmp_path):
     labels = b"".join(label.to_bytes(8, "little") for label in made.labels)
     assert made.digest == hashlib.sha256(images.tobytes() + labels).hexdigest()
     assert sum(seen) == 5
-    assert shards.records(tmp_path, 7) == made
+    assert shards.records(tmp_path, 7, 5) == made
+    assert shards.records(tmp_path, 7, 6) is None  # of shards that were cut otherwise
 
 
 def test_captions_are_part_of_the_digest(tmp_path):
@@ -139,6 +140,15 @@ def test_a_class_without_pictures(official, tmp_path):
     official(pictures(tmp_path, 20)[::2])
     with pytest.raises(DataError, match="pictures has no image of class 'b'"):
         prepare(ROW, tmp_path / "d")
+
+
+def test_nothing_but_broken_pictures(official, tmp_path):
+    official(pictures(tmp_path, 8, broken=range(8)))
+    with pytest.raises(DataError, match=r"pictures has no picture that is not broken: .*000.png.*not a picture"):
+        prepare(ROW, tmp_path / "d")
+    official(pictures(tmp_path, 8, broken=[1, 3, 5, 7]))
+    with pytest.raises(DataError, match=r"no image of class 'b': every class needs some, and 4 pictures are broken"):
+        prepare(ROW, tmp_path / "e")
 
 
 def test_an_interrupted_prepare_goes_on_with_what_is_left(official, tmp_path, monkeypatch):

@@ -193,6 +193,18 @@ def test_before_prepare(toy, tmp_path):
         Splits.open(tmp_path / "splits" / "toy")
 
 
+def test_fewer_repetitions_do_not_take_away_those_that_are_there(toy, toy_root, monkeypatch):
+    split(toy.dataset, 3, toy_root)
+    before = _bytes(toy_root / "splits" / "toy")
+    monkeypatch.setattr("data.splits.LAYOUT", 99)  # whatever makes it be written again
+    assert split(toy.dataset, 1, toy_root)
+    after = _bytes(toy_root / "splits" / "toy")
+    assert {name: data for name, data in after.items() if name != "meta.json"} == {
+        name: data for name, data in before.items() if name != "meta.json"
+    }
+    assert Splits.open(toy_root / "splits" / "toy").repetitions == 3
+
+
 def test_too_few_images(toy, toy_root):
     with pytest.raises(DataError, match="toy cannot be cut as the catalog asks: cannot take 58 of 60"):
         split(replace(toy.dataset, validation=58), 1, toy_root)

@@ -84,7 +84,9 @@ def test_colours_become_the_first_axis(tmp_path):
     np.save(tmp_path / "images-00000.npy", pixels)
     np.save(tmp_path / "labels.npy", np.zeros(3, dtype=np.int64))
     meta = {"dataset": "x", "classes": ["a"], "shape": [2, 5, 3], "shards": [3], "parts": {"train": 3}}
-    (tmp_path / "meta.json").write_text(json.dumps(meta | {"fingerprint": "0", "origin": "", "skipped": 0}))
+    (tmp_path / "meta.json").write_text(
+        json.dumps(meta | {"fingerprint": "0", "origin": "", "skipped": 0, "layout": 2})
+    )
     store = ImageStore.open(tmp_path)
     assert store.shape == (3, 2, 5)
     batch = store.batch([2, 1])

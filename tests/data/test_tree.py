@@ -16,6 +16,13 @@ PICTURES = {"b/1.png": b"12345", "a/2.png": b"1", "a-b/3.png": b"", "a/deep/ü.p
 HIDDEN = (".DS_Store", "a/._2.png", ".thumbs/1.png")
 
 
+@pytest.fixture(autouse=True)
+def any_folder(monkeypatch, request):
+    """Every format takes any folder, unless a test is about that."""
+    if "another_kind" not in request.node.name:
+        monkeypatch.setattr("data.formats.contract.get", lambda name: lambda dataset, files, unpacked: None)
+
+
 @pytest.fixture
 def own(toy):
     """The user's own dataset, which has no official files."""
@@ -38,7 +45,9 @@ def _written(root):
 def test_a_folder_is_taken_in_once(own, pictures, tmp_path):
     root = tmp_path / "d"
     assert download.download(own, root, pictures) == [root / "raw" / "toy" / "tree.json"]
-    lines = "".join(f"{len(PICTURES[name])} {name}\n" for name in sorted(PICTURES, key=str.encode))
+    changed = {name: os.stat(pictures / name).st_mtime_ns for name in PICTURES}
+    names = sorted(PICTURES, key=str.encode)
+    lines = "".join(f"{len(PICTURES[name])} {changed[name]} {name}\n" for name in names)
     listing = hashlib.sha256(lines.encode()).hexdigest()
     assert _written(root) == {"folder": str(pictures), "files": 4, "bytes": 9, "listing": listing}
     official = download.official_files(own, root)
@@ -56,7 +65,7 @@ def test_a_relative_folder_is_remembered_as_an_absolute_one(own, pictures, tmp_p
     assert _written(tmp_path / "d")["folder"] == str(pictures)
 
 
-@pytest.mark.parametrize("change", ["a new one", "one less", "another size", "another name"])
+@pytest.mark.parametrize("change", ["a new one", "one less", "another size", "other bytes", "another name"])
 def test_a_changed_folder_is_refused_until_it_is_taken_in_again(own, pictures, tmp_path, change):
     download.download(own, tmp_path / "d", pictures)
     before = download.official_files(own, tmp_path / "d").origin
@@ -65,6 +74,7 @@ def test_a_changed_folder_is_refused_until_it_is_taken_in_again(own, pictures, t
         "a new one": lambda: (pictures / "new.png").write_bytes(b""),
         "one less": lambda: victim.unlink(),
         "another size": lambda: victim.write_bytes(b"12"),
+        "other bytes": lambda: victim.write_bytes(b"2"),
         "another name": lambda: victim.rename(pictures / "b" / "2.png"),
     }[change]()
     message = "has changed since it was taken in: run `python -m data download toy --source FOLDER` again"
@@ -158,3 +168,12 @@ def test_a_folder_that_may_not_be_looked_into(own, pictures, tmp_path):
     with pytest.raises(DataError, match=f"cannot look through {pictures / 'a'}"):
         download.download(own, tmp_path / "d", pictures)
     (pictures / "a").chmod(0o700)
+
+
+def test_a_folder_of_another_kind_is_refused_at_once(toy, tmp_path):
+    row = replace(toy.dataset, files=(), tree="imagenet-tree", manual="Name your folder.")
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "1.png").write_bytes(b"")
+    with pytest.raises(DataError, match="train"):
+        download.download(row, tmp_path / "d", tmp_path)
+    assert not (tmp_path / "d" / "raw" / "toy" / "tree.json").exists()

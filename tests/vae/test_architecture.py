@@ -48,8 +48,8 @@ def test_code_shapes(name, code):
 def test_unknown_names_list_the_known():
     with pytest.raises(KeyError, match="mnist, cifar-10"):
         architecture_named("mnits")
-    with pytest.raises(KeyError, match="no row for dataset 'folder'"):
-        architecture_for("folder")
+    with pytest.raises(KeyError, match="no row for dataset 'birds'"):
+        architecture_for("birds")
 
 
 def test_elements_larger_than_their_input_are_refused():

@@ -36,6 +36,7 @@ def make(root: Path, repetitions: int) -> None:
         "parts": {"train": dataset.images},
         "skipped": 0,
         "origin": "",
+        "layout": 2,
         "fingerprint": hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest(),
     }
     (folder / META).write_text(json.dumps(meta))
