@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -151,6 +152,18 @@ def test_nothing_but_broken_pictures(official, tmp_path):
         prepare(ROW, tmp_path / "e")
 
 
+@pytest.mark.slow
+def test_prepare_hands_much_work_to_ray(tmp_path, monkeypatch, official):
+    official(pictures(tmp_path, 45, broken=[7]))
+    assert prepare(ROW, tmp_path / "d")
+    monkeypatch.setattr("data.prepare.PARALLEL_FROM", 0)
+    assert prepare(ROW, tmp_path / "e")
+    one, other = (ImageStore.open(tmp_path / root / "processed" / "pictures") for root in ("d", "e"))
+    assert one.fingerprint == other.fingerprint
+    assert (one.skipped, len(one.labels)) == (1, 44)
+    assert np.array_equal(one.images[np.arange(44)], other.images[np.arange(44)])
+
+
 def test_an_interrupted_prepare_goes_on_with_what_is_left(official, tmp_path, monkeypatch):
     found = pictures(tmp_path, 45)
     official(found)
@@ -248,3 +261,38 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path):
     assert len(store.labels) == 600
     for name, stamp in done.items():
         assert (root / "processed" / "folder" / name).stat().st_mtime_ns == stamp
+
+
+@pytest.mark.slow
+def test_on_a_cluster_whose_workers_are_elsewhere(tmp_path, monkeypatch):
+    """`python -m data prepare` with a root relative to its own folder, on a running cluster of two nodes; what it makes
+    is what this process makes."""
+    from ray.cluster_utils import Cluster
+
+    for number in range(40):
+        path = tmp_path / "mine" / "ab"[number % 2] / f"{number:02d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (40, 30), (5 * number, 0, 0)).save(path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    try:
+        cluster.add_node(num_cpus=1)
+        monkeypatch.chdir(tmp_path)
+        command = [sys.executable, "-m", "data"]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "RAY_ADDRESS": cluster.address}
+        source = ["--source", str(tmp_path / "mine")]
+        subprocess.run([*command, "download", "folder", *source, "--root", "d"], env=environment, check=True)
+        done = subprocess.run(
+            [*command, "prepare", "folder", "--root", "d"], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    finally:
+        cluster.shutdown()
+    here = {**environment, "RAY_ADDRESS": ""}
+    subprocess.run([*command, "download", "folder", *source, "--root", "e"], env=here, check=True)
+    subprocess.run([*command, "prepare", "folder", "--root", "e"], env=here, check=True)
+    there, made = (ImageStore.open(tmp_path / root / "processed" / "folder") for root in ("d", "e"))
+    assert there.fingerprint == made.fingerprint
+    assert len(there.labels) == 40
