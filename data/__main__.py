@@ -120,11 +120,14 @@ def push(
     name: Name,
     uri: Annotated[str, typer.Argument(help="Where to, such as s3://bucket/data or /mnt/shared/data.")],
     root: Root = Path("data"),
+    again: Annotated[
+        bool, typer.Option("--again", help="Send what is there too, because `pull` found it damaged there.")
+    ] = False,
 ) -> None:
     """Copies prepared images and splits to where other machines can read them; what is there is not sent again."""
     from data.remote import push_dataset
 
-    typer.echo(f"{name}: {push_dataset(name, root, uri)} files sent to {uri}")
+    typer.echo(f"{name}: {push_dataset(name, root, uri, again)} files sent to {uri}")
 
 
 @app.command()

@@ -1,15 +1,16 @@
 """Prepared images and splits on other machines: whole folders to and from any filesystem that fsspec knows.
 
 A folder of ours lies at `URI` as its files and `sums.json`, the size and SHA-256 of each, which goes there first;
-`meta.json` goes last, so a folder that is half there is never taken for whole. A file of the right size under a
-`sums.json` is what that says, since whatever was there under another one is taken away before.
+`meta.json` goes last, so a folder that is half there is never taken for whole. `push` takes a file of the right size
+under a `sums.json` for what that says, since whatever was there under another one is taken away before; `pull` looks at
+every byte, and what it finds damaged there `push` mends when it is told to send everything again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import sys
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from data.atomic import alone, resumable, whole_file
 from data.errors import DataError
 from data.folders import processed_folder, splits_folder
 from data.progress import progress
+from data.space import check_space
 from data.splits import Splits
 from data.store import META, ImageStore
 
@@ -31,10 +33,6 @@ THREADS = 4  # files on their way at a time
 NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "TokenRetrievalError"}
 NO_CONNECTION = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "FSTimeoutError"}
 Sums = dict[str, tuple[int, str]]  # by a file's name: bytes, SHA-256
-
-
-class _Unreachable(DataError):
-    """Nobody answers there, now."""
 
 
 class _Place(NamedTuple):
@@ -62,7 +60,7 @@ def _told(uri: str) -> Iterator[None]:
             raise DataError(f"{uri}: there are no credentials for it ({text}): {remedy}") from error
         if name in NO_CONNECTION or isinstance(error, ConnectionError | TimeoutError):
             remedy = "look at the network, and for S3 at AWS_ENDPOINT_URL"
-            raise _Unreachable(f"{uri}: no connection ({text}): {remedy}") from error
+            raise DataError(f"{uri}: no connection ({text}): {remedy}") from error
         if isinstance(error, PermissionError):
             raise DataError(f"{uri}: access is refused ({text}): ask its owner for leave to it") from error
         if isinstance(error, FileNotFoundError):
@@ -71,9 +69,11 @@ def _told(uri: str) -> Iterator[None]:
 
 
 def _place(uri: str) -> _Place:
-    protocol = uri.partition("://")[0]
-    if protocol == uri:
-        raise DataError(f"{uri} is not a URI: write it as PROTOCOL://PLACE, for example s3://BUCKET/FOLDER")
+    protocol, mark, _ = uri.partition("://")
+    if not mark:
+        if ":" in uri.partition("/")[0]:
+            raise DataError(f"{uri} is no URI such as s3://BUCKET/FOLDER: correct it, or for a folder write ./{uri}")
+        protocol, uri = "file", str(Path(uri).absolute())
     options = {"auto_mkdir": True} if protocol in ("file", "local") else {}
     try:
         filesystem, path = fsspec.core.url_to_fs(uri, **options)
@@ -137,11 +137,11 @@ def _each(names: Iterable[str], do: Callable[[str], Any], done: Callable[[str, A
             raise
 
 
-def push(folder: Path, uri: str) -> int:
-    """Makes what lies at `uri` the same as the folder, and returns how many files had to be sent for it.
+def push(folder: Path, uri: str, again: bool = False) -> int:
+    """Makes what lies at `uri`, or in a folder of that path, the same as `folder`; how many files were sent for it.
 
-    Files that are there already are not sent again, by an earlier push that was stopped half-way either. Raises
-    DataError where the folder has no meta.json, or that place cannot be reached or written.
+    Files that are there already, of an earlier push that was stopped half-way too, are sent only where `again` says
+    so. Raises DataError where the folder has no meta.json, or that place cannot be reached or written.
     """
     if not (folder / META).is_file():
         raise DataError(f"{folder} has no {META}, so it is not whole: make it again")
@@ -157,7 +157,7 @@ def push(folder: Path, uri: str) -> int:
 
         _each(files, lambda name: _sum(files[name]), note)
     sums = {name: found[name] for name in files}
-    there = _cleared(place, sums)
+    there = _cleared(place, sums, again)
     left = [name for name in files if there.get(name) != sums[name][0]]
     with progress(sum(sums[name][0] for name in left), f"sending {folder}", "B") as bar:
         for some in ([name for name in left if name != META], [name for name in left if name == META]):
@@ -170,11 +170,11 @@ def _send_file(place: _Place, path: Path) -> None:
         place.filesystem.put_file(str(path), place.file(path.name))
 
 
-def _cleared(place: _Place, sums: Sums) -> dict[str, int]:
+def _cleared(place: _Place, sums: Sums, again: bool) -> dict[str, int]:
     """Sizes of the files at the place that may stay, once its `sums.json` is this one; what nobody pushed stays too."""
     there, before = _there(place), _parsed(_read(place, SUMS))
-    if before != sums:
-        stale = [name for name in there if before.get(name) != sums.get(name)]
+    if again or before != sums:
+        stale = [name for name in there if before.get(name) != sums.get(name) or (again and name in sums)]
         stale += [META] if META in there and META not in stale else []
         with _told(place.uri):
             for name in sorted(stale, key=lambda name: name != META):
@@ -188,12 +188,27 @@ def _whole(place: _Place) -> Sums:
     """What lies at the place. DataError where that is nothing, or not whole."""
     text = _read(place, META)
     sums = _parsed(_read(place, SUMS))
-    if text is None or sums.get(META) != (len(text), hashlib.sha256(text).hexdigest()):
+    if text is None or META not in sums:
         raise DataError(
             f"{place.uri} does not exist, or does not hold all that belongs there: look at its name, or run "
-            "`python -m data push` where the images were prepared"
+            f"`{_push_command(place)}` where the images were prepared"
         )
+    if sums[META] != (len(text), hashlib.sha256(text).hexdigest()):
+        raise _damaged(place, META)
     return sums
+
+
+def _damaged(place: _Place, name: str) -> DataError:
+    return DataError(
+        f"{place.uri}/{name} is not what {SUMS} says: pull once more, and if it stays so, run "
+        f"`{_push_command(place)} --again` where the images were prepared"
+    )
+
+
+def _push_command(place: _Place) -> str:
+    """What brings a dataset to one of its `_addresses`."""
+    base, _, name = place.uri.rsplit("/", 2)
+    return f"python -m data push {name} {shlex.quote(base or '/')}"
 
 
 def _fetch(place: _Place, sums: Sums, target: Path) -> bool:
@@ -210,7 +225,9 @@ def _fetch(place: _Place, sums: Sums, target: Path) -> bool:
             return False
         with resumable(target, json.dumps([place.uri, sums])) as folder:
             left = [name for name, (size, _) in sums.items() if not (folder / name).is_file()]
-            with progress(sum(sums[name][0] for name in left), f"fetching {place.uri}", "B") as bar:
+            need = sum(sums[name][0] for name in left)
+            check_space(target, need, f"{len(left)} files from {place.uri}")
+            with progress(need, f"fetching {place.uri}", "B") as bar:
                 _each(
                     left, lambda name: _fetch_file(place, name, sums[name], folder), lambda n, _: bar.update(sums[n][0])
                 )
@@ -220,56 +237,29 @@ def _fetch(place: _Place, sums: Sums, target: Path) -> bool:
 def _fetch_file(place: _Place, name: str, expected: tuple[int, str], folder: Path) -> None:
     """One file, which gets its name when its checksum is right."""
     digest, size = hashlib.sha256(), 0
-    with _told(place.uri):
-        source = place.filesystem.open(place.file(name), "rb", block_size=PIECE)
-    with source, whole_file(folder / name) as out:
+    with (
+        _told(place.uri),
+        place.filesystem.open(place.file(name), "rb", block_size=PIECE) as source,
+        whole_file(folder / name) as out,
+    ):
         while True:
-            with _told(place.uri):
+            with _told(place.uri):  # an OSError would look to whole_file like one of its own disk's
                 piece = source.read(PIECE)
             if not piece:
                 break
             digest.update(piece)
             size += out.write(piece)
         if (size, digest.hexdigest()) != expected:
-            raise DataError(f"{place.uri}/{name} is not what {SUMS} says, or changed on its way: push it again")
-
-
-def local(uri_or_path: str | Path, cache: Path) -> Path:
-    """A folder on this machine with what lies there: a path as it is, a URI's fetched into a folder under `cache`.
-
-    What is fetched is kept by URI and content; a fetch that was stopped goes on file by file, and one process at a
-    time fetches. Where the URI cannot be reached, what was fetched from it last will do, and stderr says so.
-    Raises DataError where there is nothing whole, or the disk is full.
-    """
-    uri = str(uri_or_path).rstrip("/")
-    if "://" not in uri:
-        return Path(uri_or_path)
-    place = _place(uri)
-    known = f"{place.path.rsplit('/', 1)[-1]}-{_digest(uri)}"
-    try:
-        sums = _whole(place)
-        target = cache / f"{known}-{_digest(json.dumps(sums))}"
-        _fetch(place, sums, target)
-    except _Unreachable as error:
-        entries = [entry.parent for entry in cache.glob(f"{known}-*/{META}")]
-        if not entries:
-            raise
-        target = max(entries, key=lambda entry: entry.stat().st_mtime)
-        print(f"{error}; using what was fetched from there before, {target}", file=sys.stderr)
-    return target
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+            raise _damaged(place, name)
 
 
 def _addresses(name: str, uri: str) -> tuple[str, str]:
     """Where a dataset's prepared images and its splits lie under a URI."""
-    base = uri.rstrip("/")
+    base = (uri or ".").rstrip("/")
     return f"{base}/processed/{name}", f"{base}/splits/{name}"
 
 
-def push_dataset(name: str, root: Path, uri: str) -> int:
+def push_dataset(name: str, root: Path, uri: str, again: bool = False) -> int:
     """Sends a dataset's prepared images and splits to `uri/processed/NAME` and `uri/splits/NAME`; how many files.
 
     Raises DataError where one of them is missing or damaged, the splits are of other images, or as `push` does.
@@ -279,11 +269,15 @@ def push_dataset(name: str, root: Path, uri: str) -> int:
         raise DataError(
             f"{splits} was cut from other images than {images} holds: run `python -m data split {name}` again"
         )
-    return sum(push(folder, to) for folder, to in zip((images, splits), _addresses(name, uri), strict=True))
+    return sum(push(folder, to, again) for folder, to in zip((images, splits), _addresses(name, uri), strict=True))
 
 
 def pull_dataset(name: str, uri: str, root: Path) -> bool:
-    """Brings them from there to where `push_dataset` takes them from; False where they were there already."""
+    """Brings them from there to where `push_dataset` takes them from; False where they were there already.
+
+    A pull that was stopped goes on file by file, and one process at a time pulls. Raises DataError where there is
+    nothing whole, a checksum is wrong, the place cannot be reached or the disk has no room.
+    """
     places = [_place(address) for address in _addresses(name, uri)]
     found = [_whole(place) for place in places]
     folders = processed_folder(name, root), splits_folder(name, root)
