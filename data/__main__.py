@@ -46,9 +46,10 @@ def download(
 ) -> None:
     """Puts a dataset's official files into ROOT/raw/DATASET, their checksums verified.
 
-    Several files at once; a transfer that broke off goes on where it was. A folder of pictures is read in
-    place: one sub-folder a class, or a table images.csv (or images.jsonl) with columns path and label, or path and
-    captions (several of them between bars).
+    Several files at once; a transfer that broke off goes on where it was.
+    A folder of pictures is read in place: one sub-folder a class, or a table
+    images.csv (or images.jsonl) with columns path and label, or path and
+    captions, several of which bars (|) separate.
     """
     from data import catalog
     from data.download import download as fetch
@@ -68,8 +69,8 @@ def prepare(
 ) -> None:
     """Turns the official files into arrays that trials memory-map: ROOT/processed/DATASET.
 
-    Large sets are made on all cores with Ray, or on the cluster that RAY_ADDRESS names (ROOT must then be on
-    shared storage).
+    Large sets are made on all cores with Ray, or on the cluster that
+    RAY_ADDRESS names; ROOT must then be on storage that all of it sees.
     """
     from data import catalog
     from data.folders import processed_folder
@@ -103,8 +104,9 @@ def split(
 ) -> None:
     """Cuts training, validation and test parts and draws the labelled images: ROOT/splits/DATASET.
 
-    A draw orders the training images once; the labelled 1 % are the first of the labelled 5 %, and so on.
-    More repetitions change nothing in those that are there. For captions, the vocabulary is made here too.
+    A draw orders the training images once; the labelled 1 % are the first of
+    the labelled 5 %, and so on. More repetitions change nothing in those
+    that are there. For captions, the vocabulary is made here too.
     """
     from data import catalog
     from data.folders import splits_folder
