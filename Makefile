@@ -56,10 +56,11 @@ search: setup ## look for settings on the validation part, within params.yaml's 
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro --quiet split
 	@$(BIN)/python -m experiments search $(or $(SYSTEMS),--all)
 
-benchmark: setup ## measure the training step, the sweep and the way of the data, as ratios
+benchmark: setup ## measure the training step, the sweep, the way of the data and the record, as ratios
 	@$(BIN)/python benchmarks/training_step.py
 	@$(BIN)/python benchmarks/sweep_overhead.py
 	@$(BIN)/python benchmarks/data_path.py
+	@$(BIN)/python benchmarks/record.py
 
 publish: setup ## write the report of the last run to reports/published/, which is in git
 	@$(BIN)/python -m reports --out reports/published

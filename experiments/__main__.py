@@ -1,4 +1,4 @@
-"""`python -m experiments`: run, plan, status, trial, search, study, check, data, sync."""
+"""`python -m experiments`: run, plan, status, log, trial, search, study, check, data, sync."""
 
 from __future__ import annotations
 
@@ -59,14 +59,35 @@ def plan(params: Params = PARAMS, store: Store = STORE) -> None:
 
 
 @app.command()
-def status(params: Params = PARAMS, store: Store = STORE) -> None:
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="look again and again, until all are done")] = False,
+    params: Params = PARAMS,
+    store: Store = STORE,
+) -> None:
     """Shows which trials are done, running, failed and missing, and how to go on."""
     from experiments.config import load
     from experiments.grid import Layout, trials
-    from experiments.overview import print_status
+    from experiments.overview import print_status, watch_status
     from experiments.trials import TrialStore
 
-    print_status(trials(load(params), Layout(store=store)), TrialStore(store))
+    wanted = trials(load(params), Layout(store=store))
+    try:
+        (watch_status if watch else print_status)(wanted, TrialStore(store))
+    except KeyboardInterrupt:
+        raise typer.Exit(STOPPED) from None
+
+
+@app.command()
+def log(
+    identity: Annotated[str, typer.Argument(metavar="ID", help="the start of a trial's identity")],
+    store: Store = STORE,
+) -> None:
+    """Shows what became of one trial: settings, every epoch, its result, or why it failed and where."""
+    from experiments.history import find, lines
+    from experiments.trials import TrialStore
+
+    for line in lines(find(TrialStore(store), identity)):
+        print(line)
 
 
 @app.command()

@@ -47,6 +47,13 @@ def _share_of_gpus(value: Any) -> float | None:
     return number
 
 
+def _seconds(value: Any) -> float | None:
+    number = _number(value)
+    if value is not None and (number is None or number <= 0):
+        raise ValueError("must be null or a number of seconds above 0")
+    return number
+
+
 def _system(value: Any) -> str:
     known = contract.names()
     if value not in known:
@@ -101,6 +108,7 @@ class Compute(_Section):
     workers: Count | None = None
     cpus_per_trial: Count | None = None
     gpus_per_trial: Annotated[float | None, BeforeValidator(_share_of_gpus)] = None
+    epoch_seconds: Annotated[float | None, BeforeValidator(_seconds)] = None
 
 
 class Tracking(_Section):

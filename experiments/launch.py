@@ -21,6 +21,8 @@ from experiments.tracker import Tracker, check, tracking_uri
 from experiments.trial import set_up
 from experiments.trials import TrialStore
 
+SHORTEST_LIMIT = 3600.0  # seconds that an epoch may take, at least, where the settings do not say
+PATIENCE = 10  # times what its trial is expected to take
 PROBE_SECONDS = 0.2  # for the steps of one system of which nothing is known
 
 
@@ -38,6 +40,11 @@ def _expected(trial: Trial, costs: Costs) -> float:
         raise
     except Exception:  # the trial itself will fail, and say why, where it costs the others nothing
         return 0.0
+
+
+def epoch_limit(config: Config, expected: float) -> float:
+    """Seconds that an epoch may take: what the settings say, or far more than its whole trial is expected to."""
+    return config.params.compute.epoch_seconds or max(SHORTEST_LIMIT, PATIENCE * expected)
 
 
 def run(config: Config, layout: Layout, command: str) -> bool:
@@ -63,7 +70,8 @@ def run(config: Config, layout: Layout, command: str) -> bool:
                     progress = Progress(expected, resources.workers, reused)
                     by_name = {trial.identity: trial for trial in pending}
                     ordered = [by_name[identity] for identity in expected]
-                    sweep.run(ordered, store, layout, resources, progress, tracker, live)
+                    limits = {name: epoch_limit(config, seconds) for name, seconds in expected.items()}
+                    sweep.run(ordered, store, layout, resources, limits, progress, tracker, live)
                     stopped = len(progress.ended) < len(pending)
             except KeyboardInterrupt:
                 stopped = True

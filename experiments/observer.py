@@ -12,6 +12,7 @@ from experiments.live import Live
 from experiments.progress import Progress
 from experiments.tracker import Tracker
 from experiments.trials import TrialStore
+from experiments.watchdog import stood_at
 from experiments.worker import OUTCOME, REASON, ROW
 
 
@@ -43,6 +44,10 @@ class Observer(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         details = Path(trial.error_file).read_text(encoding="utf-8")
         reason = f"its worker process died again: {_last_failure(details)}"
+        if stood := stood_at(self.store.folder(_ours(trial).identity).stuck):
+            limit = trial.config["task"]["limit"]
+            reason = f"an epoch took more than {limit:g} seconds, twice (compute.epoch_seconds)"
+            details = stood
         self.store.folder(_ours(trial).identity).fail(reason, details)
         self._end(_ours(trial), reason)
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import track
 from rich.table import Table
+from rich.text import Text
 
 from experiments.cost import Costs
 from experiments.grid import Trial, percent, xi_text
 from experiments.live import duration
 from experiments.resources import Resources
 from experiments.trials import STATUSES, TrialStore
+
+WATCH_SECONDS = 2.0  # between two looks, at least
 
 
 def _groups(trials: Sequence[Trial]) -> dict[tuple[str, str, str], list[Trial]]:
@@ -50,27 +55,43 @@ def print_plan(trials: Sequence[Trial], store: TrialStore, costs: Costs, resourc
     )
 
 
-def print_status(trials: Sequence[Trial], store: TrialStore) -> None:
-    """Prints how many trials are done, running, failed and missing, for each system and proportion, and what to do."""
+def standing(trials: Sequence[Trial], store: TrialStore) -> Group:
+    """How many trials are done, running, failed and missing, for each system and proportion; why, and what to do."""
     table = Table("system", "labelled", "ξ", *STATUSES)
     for column in table.columns[3:]:
         column.justify = "right"
     total: Counter[str] = Counter()
-    failed = []
+    lines = []
     for names, group in _groups(trials).items():
-        found = [store.folder(trial.identity).status for trial in group]
-        counts = Counter(found)
-        failed += [trial for trial, status in zip(group, found, strict=True) if status == "failed"]
+        found = {trial.identity: store.folder(trial.identity).status for trial in group}
+        counts = Counter(found.values())
+        for trial in group:
+            if found[trial.identity] == "failed":
+                reason = (store.folder(trial.identity).failure() or {}).get("reason", "")
+                lines.append(f"failed: {trial.identity} ({trial}): {reason}")
         total += counts
         table.add_row(*names, *(str(counts[status] or "") for status in STATUSES))
     table.add_section()
     table.add_row("all", "", "", *(str(total[status]) for status in STATUSES))
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(table)
-    for trial in failed:
-        reason = (store.folder(trial.identity).failure() or {}).get("reason", "")
-        out.print(f"failed: {trial.identity} ({trial}): {reason}", markup=False)
+    if total["failed"]:
+        lines.append("`python -m experiments log ID` shows what became of a trial")
     if total["running"]:
-        out.print("a sweep is running; this is where it stands now")
+        lines.append("a sweep is running; this is where it stands now")
     elif total["done"] < len(trials):
-        out.print("`python -m experiments run` runs what is not done")
+        lines.append("`python -m experiments run` runs what is not done")
+    return Group(table, *(Text(line, overflow="fold") for line in lines))
+
+
+def print_status(trials: Sequence[Trial], store: TrialStore) -> None:
+    """Prints where the trials stand."""
+    Console(highlight=False, soft_wrap=True).print(standing(trials, store))
+
+
+def watch_status(trials: Sequence[Trial], store: TrialStore) -> None:
+    """Shows where the trials stand, again and again, until all are done or Ctrl-C is pressed."""
+    with Live(standing(trials, store), auto_refresh=False) as live:
+        while any(store.folder(trial.identity).result() is None for trial in trials):
+            started = time.monotonic()
+            live.update(standing(trials, store), refresh=True)
+            time.sleep(max(WATCH_SECONDS, 4 * (time.monotonic() - started)))  # never busier looking than not
+        live.update(standing(trials, store), refresh=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from experiments.grid import Layout, Trial
 from experiments.live import Live
@@ -19,13 +19,15 @@ def run(
     store: TrialStore,
     layout: Layout,
     resources: Resources,
+    limits: Mapping[str, float],
     progress: Progress,
     tracker: Tracker,
     live: Live,
 ) -> None:
     """Runs the trials in the order given; the store has what came of each.
 
-    A trial that fails is noted, and the others go on; one whose process dies is tried once more, then noted as failed.
+    A trial that fails is noted, and the others go on; one whose process dies, or is ended because an epoch takes more
+    than the seconds in `limits`, is tried once more, then noted as failed.
     SIGINT ends the sweep after a last checkpoint of what is running: then not all trials have ended in `progress`.
     """
     with local_ray(resources):
@@ -35,6 +37,9 @@ def run(
         from experiments.worker import Worker, task
 
         absolute, gpu = layout.absolute(), resources.gpus > 0
-        tasks = [task(trial, contract.get(trial.system), absolute, resources.cpus, gpu) for trial in trials]
+        tasks = [
+            task(trial, contract.get(trial.system), absolute, resources.cpus, gpu, limits[trial.identity])
+            for trial in trials
+        ]
         observer = Observer(store, progress, tracker, live)
         fit(Worker, resources, observer, {"task": tune.grid_search(tasks)})

@@ -16,6 +16,7 @@ from experiments.files import read_json, write_json, write_whole
 
 CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.pt"
 WEIGHTS, RESULT, FAILURE, PICTURES, LOCK = "weights.pt", "result.json", "failure.json", "pictures", ".lock"
+STUCK = "stuck.txt"
 
 Status = Literal["done", "running", "failed", "missing"]
 STATUSES: tuple[Status, ...] = ("done", "running", "failed", "missing")
@@ -26,8 +27,8 @@ class TrialFolder:
     """What is known about one trial.
 
     `config.json` says what it is, `metrics.jsonl` has one row per epoch, `checkpoint.pt` is where it goes on,
-    `pictures/` what it drew, `weights.pt` the model that was tested; `failure.json` says why it failed, `result.json`,
-    written last, what it found.
+    `pictures/` what it drew, `weights.pt` the model that was tested; `failure.json` says why it failed, `stuck.txt`
+    where it stood when it took too long, `result.json`, written last, what it found.
     """
 
     path: Path
@@ -115,6 +116,11 @@ class TrialFolder:
     def fail(self, reason: str, details: str = "") -> None:
         """Notes why the trial failed; its checkpoint, if any, stays for the next attempt."""
         write_json(self.path / FAILURE, {"reason": reason, "details": details})
+
+    @property
+    def stuck(self) -> Path:
+        """Where it is noted at what an attempt stood that took too long."""
+        return self.path / STUCK
 
     def config(self) -> dict[str, Any] | None:
         """What `begin` noted."""

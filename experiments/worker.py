@@ -11,6 +11,7 @@ from experiments.grid import Layout, Trial
 from experiments.systems.contract import System
 from experiments.trial import Row, TrialFailed, epochs, set_up
 from experiments.trials import TrialStore
+from experiments.watchdog import within
 
 ROW, OUTCOME, REASON = "row", "outcome", "reason"
 
@@ -35,11 +36,14 @@ class Worker(tune.Trainable):
         task = config["task"]
         trial, layout = task["trial"], task["layout"]
         folder = TrialStore(layout.store).folder(trial.identity)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        self.limit, self.stuck = task["limit"], folder.stuck
         return epochs(trial, task["system"], layout, folder, self.device)
 
     def step(self) -> dict[str, Any]:
         try:
-            row = next(self.rows, None)
+            with within(self.limit, self.stuck):
+                row = next(self.rows, None)
         except TrialFailed as error:
             return {OUTCOME: "failed", REASON: str(error), "done": True}
         return {OUTCOME: "done", "done": True} if row is None else {ROW: row}
@@ -48,6 +52,9 @@ class Worker(tune.Trainable):
         self.rows.close()
 
 
-def task(trial: Trial, system: System, layout: Layout, threads: int, gpu: bool) -> dict[str, Any]:
-    """What a worker has to know. The system travels as a reference to its class, and data as paths."""
-    return {"trial": trial, "system": system, "layout": layout, "threads": threads, "gpu": gpu}
+def task(trial: Trial, system: System, layout: Layout, threads: int, gpu: bool, limit: float) -> dict[str, Any]:
+    """What a worker has to know. The system travels as a reference to its class, and data as paths.
+
+    `limit` is how many seconds an epoch may take before its process is ended.
+    """
+    return {"trial": trial, "system": system, "layout": layout, "threads": threads, "gpu": gpu, "limit": limit}

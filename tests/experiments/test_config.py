@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
         ({"default": {"repetitions": 1.5}}, ["profiles.default.repetitions = 1.5", "integer"]),
         ({"default": {"systems": []}}, ["profiles.default.systems = []", "at least 1"]),
         ({"default": {"xi_study": {"systems": ["toy"]}}}, ["profiles.default.xi_study.xi: is missing"]),
+        ({"compute": {"epoch_seconds": 0}}, ["compute.epoch_seconds = 0", "a number of seconds above 0"]),
         ({"compute": {"gpus_per_trial": 1.5}}, ["compute.gpus_per_trial = 1.5", "whole number"]),
         ({"compute": {"workers": 0}}, ["compute.workers = 0"]),
         ({"compute": {"cpus_per_trial": 4096}}, []),  # impossible on this machine, not in itself

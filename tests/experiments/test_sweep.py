@@ -130,6 +130,42 @@ def test_a_killed_sweep_goes_on_and_ends_as_an_undisturbed_one(tracked, cpu):
     wait_until_gone(children)
 
 
+def test_a_hanging_trial_costs_the_others_nothing(tracked, main):
+    tracked.params(
+        default={"systems": ["toy-hanging"], "proportions": [0.05], "repetitions": 2},
+        compute={"workers": 2, "epoch_seconds": 3},
+    )
+    out, err = tracked.run("run")
+    assert "1 done, 1 failed" in out
+    assert "trying once more" in err
+    rows = {row["seed"]: row for row in table(tracked.results)}
+    assert (rows["0"]["status"], rows["1"]["status"]) == ("failed", "done")
+    assert "an epoch took more than 3 seconds, twice (compute.epoch_seconds)" in rows["0"]["reason"]
+    code, out, _ = main("log", rows["0"]["trial_id"][:8])
+    assert code == 0
+    assert "epoch   0" in out
+    assert "in loss" in out  # where it stood
+    assert "toy_systems.py" in out
+    code, out, _ = main("log", rows["1"]["trial_id"])
+    assert f"top1: {float(rows['1']['top1'])}" in out
+    assert "epoch   2" in out
+    code, _, err = main("log", "zz")
+    assert code == 2
+    assert "'zz': no trial starts so" in err
+
+
+@pytest.mark.slow
+def test_watching_a_sweep_until_it_is_done(tracked):
+    tracked.params(default={"repetitions": 2})
+    watching = tracked.start("status", "--watch")
+    time.sleep(5)
+    assert watching.poll() is None
+    tracked.run("run")
+    out, err = watching.communicate(timeout=60)
+    assert watching.returncode == 0, err
+    assert out.replace("│", " ").split("all")[-1].split()[:1] == ["2"]
+
+
 @pytest.mark.slow
 def test_sigint_ends_a_sweep_cleanly(tracked):
     tracked.params(default={"repetitions": 3, "proportions": [0.05, 0.1]}, toys={"epochs": 6, "busy": 0.5})

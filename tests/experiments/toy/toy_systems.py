@@ -163,3 +163,20 @@ class OnceDying(Toy):
 
     def learner(self, task, settings):
         return OnceDyingLearner(task, settings)
+
+
+class HangingLearner(ToyLearner):
+    def loss(self, loss, epoch):
+        while epoch == 1:
+            time.sleep(1)
+        return loss
+
+
+@register
+class Hanging(Toy):
+    """It never comes to the end of epoch 1 of repetition 0."""
+
+    name = "toy-hanging"
+
+    def learner(self, task, settings):
+        return (HangingLearner if task.seed == 0 else ToyLearner)(task, settings)

@@ -1,0 +1,103 @@
+"""How `status` and the report grow with the number of trials: a store of 1,000 and one of 10,000 done trials.
+
+    python benchmarks/record.py [--trials 1000 10000]
+
+The trials are the tests' toy system, not run but written: folders as a sweep leaves them. Timed as a user would, start
+of Python and all. Prints seconds, and each time over that of the smallest store, to be held against how many times as
+many trials there are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+TOYS = ROOT / "tests/experiments/toy"
+PROPORTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+PARAMS = """
+dataset: mnist-5k
+profile: default
+profiles: {{default: {{systems: [toy], proportions: {proportions}, xi: [auto], repetitions: {repetitions}}}}}
+toys: {{epochs: 4}}
+systems: {{}}
+"""
+
+
+def fill() -> None:
+    """Writes what a sweep of this folder's params.yaml would leave: the store, results.csv and the gallery."""
+    sys.path.insert(0, str(TOYS))
+    import toy_systems  # noqa: F401  (registers the toy)
+
+    from experiments import launch
+    from experiments.config import load
+    from experiments.grid import Layout, trials
+    from experiments.resources import here
+    from experiments.results import AVERAGING, COLUMNS, row, write_gallery, write_rows
+    from experiments.trials import TrialStore
+
+    config, layout, chance = load(Path("params.yaml")), Layout(), np.random.default_rng(0)
+    wanted, store = trials(config, layout), TrialStore(layout.store)
+    for trial in wanted:
+        folder = store.folder(trial.identity)
+        folder.path.mkdir(parents=True)
+        folder.begin({**trial.mapping, "identity": trial.identity, "labelled": trial.labelled})
+        for epoch in range(4):
+            folder.add_row({"epoch": epoch, "loss": 1.0, "time": time.time()})
+        top1 = float(90 + 5 * trial.proportion + chance.normal())
+        known = {"top1": top1, "top5": 99.0, "epochs": 4, "best_epoch": 3, "seconds": 1.0, "train_seconds": 1.0}
+        rates = {"images_per_second": 1e3, "test_ms_per_image": 0.1, "device": "cpu", "git_sha": "0", "averaging": []}
+        folder.finish({"identity": trial.identity, **known, **rates, "ece": 1.0})
+    write_rows(layout.results, COLUMNS, [row(trial, store, {}) for trial in wanted])
+    write_rows(layout.averaging, AVERAGING, [])
+    facts = launch._facts(config, "benchmark", here(config.params.compute), time.time(), wanted, store)
+    counts = {"done": len(wanted), "failed": 0, "missing": 0, "reused": 0}
+    write_gallery(layout.gallery, wanted, store, facts | {"trials": counts})
+
+
+def measure(count: int) -> dict[str, float]:
+    """Seconds of each command on a store of so many trials."""
+    path = os.pathsep.join([str(ROOT), str(TOYS)])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    repetitions = count // len(PROPORTIONS)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "params.yaml").write_text(PARAMS.format(proportions=list(PROPORTIONS), repetitions=repetitions))
+
+        def seconds(*command: object) -> float:
+            started = time.perf_counter()
+            subprocess.run(
+                [sys.executable, *map(str, command)], cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL
+            )
+            return time.perf_counter() - started
+
+        seconds(TOYS / "toy_data.py", repetitions)
+        seconds(__file__, "--fill")
+        return {"status": seconds(TOYS / "toy_main.py", "status"), "report": seconds("-m", "reports")}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, nargs="+", default=[1_000, 10_000])
+    parser.add_argument("--fill", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.fill:
+        fill()
+        return
+    least = min(asked.trials)
+    base: dict[str, float] = {}
+    for count in sorted(asked.trials):
+        for what, found in measure(count).items():
+            first = base.setdefault(what, found)
+            print(f"{what:8} {count:8,} trials {found:8.2f} s   {found / first:6.2f} times for {count / least:g} times")
+
+
+if __name__ == "__main__":
+    main()
