@@ -28,15 +28,27 @@ EVIDENCE = Path("experiments/evidence")
 
 
 @app.command()
-def run(params: Params = PARAMS, store: Store = STORE) -> None:
-    """Runs what the active profile asks for and was not run yet; writes results.csv and the gallery."""
+def run(
+    address: Annotated[
+        str | None,
+        typer.Option(envvar="RAY_ADDRESS", help="of a Ray cluster, HOST:PORT or auto; otherwise this machine"),
+    ] = None,
+    params: Params = PARAMS,
+    store: Store = STORE,
+) -> None:
+    """Runs what the active profile asks for and was not run yet; writes results.csv and the gallery.
+
+    On a cluster, every node must see the data and the trial store under the
+    paths that they have here, and have the project's dependencies; the code
+    itself goes along. MLflow stays with this process.
+    """
     from experiments.config import load
     from experiments.grid import Layout
 
     config = load(params)
     from experiments import launch
 
-    if not launch.run(config, Layout(store=store), " ".join(["python -m experiments", *sys.argv[1:]])):
+    if not launch.run(config, Layout(store=store), " ".join(["python -m experiments", *sys.argv[1:]]), address):
         raise typer.Exit(STOPPED)
 
 

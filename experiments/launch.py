@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from data.errors import DataError
@@ -47,37 +48,31 @@ def epoch_limit(config: Config, expected: float) -> float:
     return config.params.compute.epoch_seconds or max(SHORTEST_LIMIT, PATIENCE * expected)
 
 
-def run(config: Config, layout: Layout, command: str) -> bool:
+@contextmanager
+def _place(config: Config, layout: Layout, address: str | None) -> Iterator[Resources]:
+    """Where trials will run, and what each gets: the cluster at an address, or this machine."""
+    if not address:
+        yield here(config.params.compute)
+        return
+    from experiments.cluster import connected
+
+    with connected(address, config.params.compute, layout, config.dataset) as resources:
+        yield resources
+
+
+def run(config: Config, layout: Layout, command: str, address: str | None = None) -> bool:
     """Runs what the active profile asks for and the store does not have yet; False where it was stopped half-way.
 
-    Whatever cannot work is refused before any trial starts, with a UserError or DataError.
+    `address` is that of a Ray cluster whose workers do it instead of this machine's. Whatever cannot work is refused
+    before any trial starts, with a UserError or DataError.
     """
     started = time.time()
-    wanted, resources, store = trials(config, layout), here(config.params.compute), TrialStore(layout.store)
+    wanted, store = trials(config, layout), TrialStore(layout.store)
     check(tracking_uri(config))
-    with store.alone():
+    with store.alone(), _place(config, layout, address) as resources:
         pending = [trial for trial in wanted if store.folder(trial.identity).result() is None]
         reused = len(wanted) - len(pending)
-        device = set_up(resources.cpus, resources.gpus > 0)
-        with Live() as live:
-            live.note(f"{len(wanted)} trials: {reused} reused, {len(pending)} to run, {resources}")
-            costs = Costs(wanted, store, layout, device, budget=PROBE_SECONDS, each_proportion=False)
-            expected = longest_first(pending, costs)
-            tracker = Tracker(config, wanted, store)
-            stopped = False
-            try:
-                if pending:
-                    progress = Progress(expected, resources.workers, reused)
-                    by_name = {trial.identity: trial for trial in pending}
-                    ordered = [by_name[identity] for identity in expected]
-                    limits = {name: epoch_limit(config, seconds) for name, seconds in expected.items()}
-                    sweep.run(ordered, store, layout, resources, limits, progress, tracker, live)
-                    stopped = len(progress.ended) < len(pending)
-            except KeyboardInterrupt:
-                stopped = True
-            finally:
-                live.show("waiting for MLflow")
-                tracker.close()
+        tracker, stopped = _sweep(config, layout, resources, wanted, pending)
         rows = [row(trial, store, tracker.runs) for trial in wanted]
         counts = {status: sum(r["status"] == status for r in rows) for status in ("done", "failed", "missing")}
         facts = _facts(config, command, resources, started, wanted, store) | {"trials": {**counts, "reused": reused}}
@@ -86,6 +81,34 @@ def run(config: Config, layout: Layout, command: str) -> bool:
         write_gallery(layout.gallery, wanted, store, facts)
     _say(counts, reused, rows, tracker, stopped, time.time() - started, layout)
     return not stopped
+
+
+def _sweep(
+    config: Config, layout: Layout, resources: Resources, wanted: Sequence[Trial], pending: Sequence[Trial]
+) -> tuple[Tracker, bool]:
+    """Runs the pending trials, MLflow told of all; what told it, and whether it was stopped half-way."""
+    store, reused = TrialStore(layout.store), len(wanted) - len(pending)
+    device = set_up(resources.cpus, resources.gpus > 0 and bool(gpus()))  # a cluster's GPUs need not be here
+    with Live() as live:
+        live.note(f"{len(wanted)} trials: {reused} reused, {len(pending)} to run, {resources}")
+        costs = Costs(wanted, store, layout, device, budget=PROBE_SECONDS, each_proportion=False)
+        expected = longest_first(pending, costs)
+        tracker = Tracker(config, wanted, store)
+        stopped = False
+        try:
+            if pending:
+                progress = Progress(expected, resources.workers, reused)
+                by_name = {trial.identity: trial for trial in pending}
+                ordered = [by_name[identity] for identity in expected]
+                limits = {name: epoch_limit(config, seconds) for name, seconds in expected.items()}
+                sweep.run(ordered, store, layout, resources, limits, progress, tracker, live)
+                stopped = len(progress.ended) < len(pending)
+        except KeyboardInterrupt:
+            stopped = True
+        finally:
+            live.show("waiting for MLflow")
+            tracker.close()
+    return tracker, stopped
 
 
 def _facts(

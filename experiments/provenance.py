@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("torch", "numpy", "ray", "mlflow", "pandas", "dvc", "pydantic")
+
+REVISION = "EXPERIMENTS_REVISION"  # environment variable in which code that is sent elsewhere says what it is
 
 
 def _git(*arguments: str) -> str | None:
@@ -25,7 +28,12 @@ def _git(*arguments: str) -> str | None:
 
 @cache
 def revision() -> dict[str, Any]:
-    """`git_sha` of the code, "unknown" outside a repository, and `git_dirty`: whether tracked files differ from it."""
+    """`git_sha` of the code, "unknown" outside a repository, and `git_dirty`: whether tracked files differ from it.
+
+    Where the code was sent by another machine, what that one said.
+    """
+    if REVISION in os.environ:
+        return json.loads(os.environ[REVISION])
     return {
         "git_sha": _git("rev-parse", "HEAD") or "unknown",
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),

@@ -37,20 +37,20 @@ def here(compute: Compute) -> Resources:
     return resolve(compute, cores(), torch.cuda.device_count())
 
 
-def resolve(compute: Compute, cores: int, gpus: int) -> Resources:
-    """What `compute` asks for on a machine with that many CPU cores and GPUs; what is null is chosen.
+def resolve(compute: Compute, cores: int, gpus: int, place: str = "this machine") -> Resources:
+    """What `compute` asks for at a place with that many CPU cores and GPUs; what is null is chosen.
 
     A trial gets 1 CPU; there are as many workers as CPUs hold, or, with GPUs, at most 8 for each GPU, and
     then a trial gets the share of a GPU that lets all of them in. UserError where more is asked for than there is.
     """
     cpus = compute.cpus_per_trial or 1
     if cpus > cores:
-        raise UserError(f"compute.cpus_per_trial = {cpus}: this machine has {cores} CPUs")
+        raise UserError(f"compute.cpus_per_trial = {cpus}: {place} has {cores} CPUs")
     share = compute.gpus_per_trial
     if share and share > gpus:
         found = f"has {gpus}" if gpus else "has none that PyTorch can use"
         raise UserError(
-            f"compute.gpus_per_trial = {share:g}: this machine {found}; "
+            f"compute.gpus_per_trial = {share:g}: {place} {found}; "
             "set it to 0 to run on CPUs, or to null to have it chosen"
         )
     workers = compute.workers or max(1, cores // cpus)

@@ -1,8 +1,12 @@
-"""Sending trials to workers with Ray Tune: what is not done yet, longest first, each in its own time."""
+"""Sending trials to workers with Ray Tune: what is not done yet, longest first, each in its own time.
+
+Where this process is in a cluster already, its workers are used; otherwise a Ray is started here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 
 from experiments.grid import Layout, Trial
 from experiments.live import Live
@@ -30,7 +34,9 @@ def run(
     than the seconds in `limits`, is tried once more, then noted as failed.
     SIGINT ends the sweep after a last checkpoint of what is running: then not all trials have ended in `progress`.
     """
-    with local_ray(resources):
+    import ray
+
+    with nullcontext() if ray.is_initialized() else local_ray(resources):
         from ray import tune
 
         from experiments.observer import Observer

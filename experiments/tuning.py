@@ -1,4 +1,4 @@
-"""Ray Tune as sweeps and searches use it: on this machine alone, its workers kept, the trial store as its memory."""
+"""Ray Tune as sweeps and searches use it: its workers kept, the trial store as its memory."""
 
 from __future__ import annotations
 

@@ -1,0 +1,138 @@
+"""Sweeps on a real cluster of several nodes on this machine, and what is refused before one begins."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from experiments import cluster
+from experiments.config import Compute, load
+from experiments.errors import UserError
+from experiments.grid import Layout, trials
+from experiments.resources import resolve
+from experiments.results import COLUMNS, row, write_rows
+from experiments.systems import contract
+from experiments.trial import run
+from experiments.trials import TrialStore
+from tests.experiments.test_sweep import table, timeless, wait_for
+
+TOKEN = "f" * 64
+
+
+class Nodes:
+    """Nodes of one CPU each, as `ray start` makes them, in a folder of their own; they ask for a token."""
+
+    def __init__(self, folder, environment):
+        self.folder = folder
+        self.environment = environment | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.started = [self.start("--head", "--port", self.address.rpartition(":")[2], "--include-dashboard=false")]
+        wait_for(self.answers)
+
+    def start(self, *arguments):
+        command = [Path(sys.executable).parent / "ray", "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
+        log = (self.folder / "nodes.log").open("a")
+        return subprocess.Popen(
+            [*command, "--node-ip-address=127.0.0.1", *arguments],
+            cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+
+    def answers(self):
+        host, _, port = self.address.partition(":")
+        with contextlib.suppress(OSError):
+            socket.create_connection((host, int(port)), timeout=1).close()
+            return True
+        return False
+
+    def add(self):
+        self.started.append(self.start("--address", self.address))
+
+    def kill(self, index):
+        os.killpg(self.started.pop(index).pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def nodes(tracked, tmp_path_factory):
+    """A cluster of two nodes, whose processes can import the toys."""
+    made = Nodes(tmp_path_factory.mktemp("elsewhere"), tracked.environment)
+    made.add()
+    yield made
+    while made.started:
+        made.kill(-1)
+
+
+@pytest.mark.slow
+def test_a_node_may_die_and_another_come_and_the_table_is_that_of_an_undisturbed_run(tracked, nodes, cpu):
+    tracked.params(default={"proportions": [0.05, 0.1], "repetitions": 3}, compute={}, toys={"epochs": 3, "busy": 0.7})
+    time.sleep(10)  # until the second node has joined
+    stranger = tracked.environment | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
+    tracked.environment = stranger
+    out, err = tracked.run("run", "--address", nodes.address, code=2)
+    assert f"no Ray cluster at {nodes.address} (" in err
+    assert "RAY_AUTH_TOKEN" in err
+    assert "Traceback" not in err
+    tracked.environment = stranger | {"RAY_AUTH_TOKEN": TOKEN}
+    driver = tracked.start("run", "--address", nodes.address)
+    try:
+        wait_for(lambda: list(tracked.store.glob("*/result.json")))
+        nodes.kill(1)
+        time.sleep(1)
+        nodes.add()
+        out, err = driver.communicate(timeout=200)
+    finally:
+        driver.kill()
+    assert driver.returncode == 0, err
+    assert "6 done" in out
+    assert "2 at once, each on 1 CPU" in err
+    undisturbed, rows = TrialStore(Path("undisturbed")), []
+    for trial in trials(load(Path("params.yaml")), Layout()):
+        run(trial, contract.get("toy"), Layout(), undisturbed.folder(trial.identity), cpu, lambda row: None)
+        rows.append(row(trial, undisturbed, {}))
+    write_rows(Path("undisturbed.csv"), COLUMNS, rows)
+    assert timeless(tracked.results) == timeless(Path("undisturbed.csv"))
+    shas = {row["git_sha"] for row in table(tracked.results)}
+    assert shas == {rows[0]["git_sha"]}  # the workers had it from the driver
+    assert not list(tracked.store.glob(".mark-*"))
+
+
+def test_nobody_at_the_address(world, main, monkeypatch):
+    for name, value in {"RAY_AUTH_MODE": "", "RAY_ADDRESS": "127.0.0.1:9"}.items():
+        monkeypatch.setenv(name, value)
+    code, _, err = main("run")
+    assert code == 2
+    assert "no Ray cluster at 127.0.0.1:9 (" in err
+    assert "RAY_ADDRESS" in err
+    assert "Traceback" not in err
+    assert not list(world.store.glob("*/config.json"))
+
+
+def test_what_a_node_may_lack(world, tmp_path):
+    from data.splits import Splits
+    from data.store import ImageStore
+
+    layout = Layout().absolute()
+    store, splits = ImageStore.open(layout.processed("mnist-5k")), Splits.open(layout.splits("mnist-5k"))
+    expected = (store.fingerprint, splits.data, splits.repetitions)
+    layout.store.mkdir(parents=True)
+    mark = layout.store / ".mark"
+    assert "is not the trial store that this machine sees" in cluster._lacking(layout, "mnist-5k", expected, mark)
+    mark.touch()
+    assert cluster._lacking(layout, "mnist-5k", expected, mark) is None
+    others = ("another", *expected[1:])
+    assert "other images or splits of mnist-5k" in cluster._lacking(layout, "mnist-5k", others, mark)
+    elsewhere = Layout(data=tmp_path / "nowhere", store=layout.store)
+    assert "holds no prepared images" in cluster._lacking(elsewhere, "mnist-5k", expected, mark)
+
+
+def test_a_cluster_is_named_where_it_has_too_little():
+    with pytest.raises(UserError, match=r"cpus_per_trial = 4: the cluster at auto has 2 CPUs"):
+        resolve(Compute(cpus_per_trial=4), 2, 0, "the cluster at auto")
+    assert os.environ.get("EXPERIMENTS_REVISION") is None
