@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data import shards
+from data.cluster import first_line, join
 from data.errors import DataError
 from data.formats.contract import Shard
 
@@ -20,7 +21,6 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 OBJECT_STORE_BYTES = 80 * 2**20  # images do not go through it; Ray asks for 75 MiB at least
-KNOCK_SECONDS = 10
 AHEAD = 2  # tasks at hand per core, so that none waits for its next one
 
 
@@ -32,35 +32,28 @@ def _ray() -> Iterator[Any]:
         os.environ.setdefault(name, value)
     import ray
 
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address:
         # The cluster's nodes have their own Python, which need not have this package.
         package = {"py_modules": [str(Path(__file__).parent)], "excludes": ["raw", "processed", "splits"]}
         try:
-            _knock(address)
-            ray.init(address=address, runtime_env=package, **quiet)
-        except (OSError, ValueError, RuntimeError) as error:
+            join(address, package)
+        except ConnectionError as error:
             raise DataError(
-                f"no Ray cluster at RAY_ADDRESS={address} ({_first_line(error)}): "
-                "start it, or unset RAY_ADDRESS to work on this machine alone"
+                f"no Ray cluster at RAY_ADDRESS={address} ({error}): start it, or unset RAY_ADDRESS to work on this "
+                "machine alone"
             ) from error
     else:
-        ray.init(address="local", include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     try:
         yield ray
     finally:
         ray.shutdown()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _knock(address: str) -> None:
-    """OSError where an address names a host and nobody listens there: Ray itself would try for minutes."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
 
 
 def _made(shard: Shard, number: int, shape: tuple[int, int, int], folder: Path) -> shards.Records | DataError:
@@ -91,7 +84,7 @@ def make(
             except ray.exceptions.RayTaskError as error:
                 raise error.cause from error  # ours, not Ray's
             except ray.exceptions.RayError as error:
-                reason = f"a worker that made a shard in {folder} died twice: {_first_line(error)}"
+                reason = f"a worker that made a shard in {folder} died twice: {first_line(error)}"
                 raise DataError(f"{reason}. What is made is kept: run the same command again") from error
             if isinstance(made, DataError):
                 raise made

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-import socket
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from data.cluster import join
 from data.errors import DataError
 from data.splits import Splits
 from data.store import ImageStore
@@ -22,7 +21,6 @@ from experiments.provenance import REVISION, revision
 from experiments.resources import Resources, resolve
 from experiments.tuning import ENVIRONMENT
 
-KNOCK_SECONDS = 10
 PACKAGES = ("data", "experiments", "vae")
 # Not code: what lies beside it in a folder where the pipeline was run.
 LEFT_HERE = ["raw", "processed", "splits", "store", "gallery", "evidence", "results.csv", "averaging.csv"]
@@ -39,22 +37,16 @@ def connected(address: str, compute: Compute, layout: Layout, dataset: str) -> I
 
     environment = {**ENVIRONMENT, REVISION: json.dumps(revision())}
     root = Path(__file__).parents[1]
+    package = {
+        "py_modules": [str(root / name) for name in PACKAGES],
+        "excludes": LEFT_HERE,
+        "env_vars": environment,
+    }
     try:
-        _knock(address)
-        ray.init(
-            address=address,
-            runtime_env={
-                "py_modules": [str(root / package) for package in PACKAGES],
-                "excludes": LEFT_HERE,
-                "env_vars": environment,
-            },
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        join(address, package)
+    except ConnectionError as error:
         raise UserError(
-            f"no Ray cluster at {address} ({reason}): look at `ray status` there, and, where it asks for a token, at "
+            f"no Ray cluster at {address} ({error}): look at `ray status` there, and, where it asks for a token, at "
             "RAY_AUTH_MODE and RAY_AUTH_TOKEN; or leave --address and RAY_ADDRESS away to run on this machine"
         ) from error
     os.environ.update(ENVIRONMENT)
@@ -64,13 +56,6 @@ def connected(address: str, compute: Compute, layout: Layout, dataset: str) -> I
         yield resolve(compute, int(there.get("CPU", 0)), int(there.get("GPU", 0)), f"the cluster at {address}")
     finally:
         ray.shutdown()
-
-
-def _knock(address: str) -> None:
-    """OSError where an address names a host and nobody listens there: Ray itself would try for minutes."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
 
 
 def _check_nodes(ray: Any, layout: Layout, dataset: str) -> None:

@@ -69,7 +69,7 @@ def run(config: Config, layout: Layout, command: str, address: str | None = None
     started = time.time()
     wanted, store = trials(config, layout), TrialStore(layout.store)
     check(tracking_uri(config))
-    with store.alone(), _place(config, layout, address) as resources:
+    with _place(config, layout, address) as resources, store.alone():
         pending = [trial for trial in wanted if store.folder(trial.identity).result() is None]
         reused = len(wanted) - len(pending)
         tracker, stopped = _sweep(config, layout, resources, wanted, pending)

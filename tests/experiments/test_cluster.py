@@ -1,12 +1,10 @@
 """Sweeps on a real cluster of several nodes on this machine, and what is refused before one begins."""
 
-import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -34,26 +32,24 @@ class Nodes:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        self.started = [self.start("--head", "--port", self.address.rpartition(":")[2], "--include-dashboard=false")]
-        wait_for(self.answers)
+        self.log, self.started, self.joined = folder / "nodes.log", [], 0
+        self.start("--head", "--port", self.address.rpartition(":")[2], "--include-dashboard=false")
+        self.add()
 
     def start(self, *arguments):
+        """Starts a node and waits until it has joined."""
         command = [Path(sys.executable).parent / "ray", "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
-        log = (self.folder / "nodes.log").open("a")
-        return subprocess.Popen(
-            [*command, "--node-ip-address=127.0.0.1", *arguments],
-            cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-
-    def answers(self):
-        host, _, port = self.address.partition(":")
-        with contextlib.suppress(OSError):
-            socket.create_connection((host, int(port)), timeout=1).close()
-            return True
-        return False
+        with self.log.open("a") as log:
+            node = subprocess.Popen(
+                [*command, "--node-ip-address=127.0.0.1", *arguments],
+                cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self.started.append(node)
+        self.joined += 1
+        wait_for(lambda: self.log.read_text().count("Ray runtime started.") == self.joined)
 
     def add(self):
-        self.started.append(self.start("--address", self.address))
+        self.start("--address", self.address)
 
     def kill(self, index):
         os.killpg(self.started.pop(index).pid, signal.SIGKILL)
@@ -63,7 +59,6 @@ class Nodes:
 def nodes(tracked, tmp_path_factory):
     """A cluster of two nodes, whose processes can import the toys."""
     made = Nodes(tmp_path_factory.mktemp("elsewhere"), tracked.environment)
-    made.add()
     yield made
     while made.started:
         made.kill(-1)
@@ -72,7 +67,6 @@ def nodes(tracked, tmp_path_factory):
 @pytest.mark.slow
 def test_a_node_may_die_and_another_come_and_the_table_is_that_of_an_undisturbed_run(tracked, nodes, cpu):
     tracked.params(default={"proportions": [0.05, 0.1], "repetitions": 3}, compute={}, toys={"epochs": 3, "busy": 0.7})
-    time.sleep(10)  # until the second node has joined
     stranger = tracked.environment | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64}
     tracked.environment = stranger
     out, err = tracked.run("run", "--address", nodes.address, code=2)
@@ -84,7 +78,6 @@ def test_a_node_may_die_and_another_come_and_the_table_is_that_of_an_undisturbed
     try:
         wait_for(lambda: list(tracked.store.glob("*/result.json")))
         nodes.kill(1)
-        time.sleep(1)
         nodes.add()
         out, err = driver.communicate(timeout=200)
     finally:
