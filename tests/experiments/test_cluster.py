@@ -58,7 +58,10 @@ class Nodes:
 @pytest.fixture
 def nodes(tracked, tmp_path_factory):
     """A cluster of two nodes, whose processes can import the toys."""
-    made = Nodes(tmp_path_factory.mktemp("elsewhere"), tracked.environment)
+    # Tests that started a Ray of their own in this process have left its settings behind.
+    own = {name: value for name, value in tracked.environment.items() if not name.startswith(("RAY_", "TUNE_"))}
+    tracked.environment = own
+    made = Nodes(tmp_path_factory.mktemp("elsewhere"), own)
     yield made
     while made.started:
         made.kill(-1)
