@@ -31,7 +31,7 @@ repro: setup ## run the whole pipeline: data, sweep, report (about nine minutes 
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@echo "The tables, figures and the page that shows them all: reports/index.html"
 
-test: setup ## run every test (about a quarter of an hour on two cores)
+test: setup ## run every test (about twenty minutes on two cores)
 	@$(BIN)/python -m pytest
 
 test-fast: setup ## run the tests that take seconds

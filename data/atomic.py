@@ -89,10 +89,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def scratch(path: Path) -> Iterator[Path]:
-    """An empty folder beside `path` to work in, gone when the block ends.
+def whole_folder(path: Path) -> Iterator[Path]:
+    """An empty folder that takes the place of `path` when the block ends, and vanishes when it raises.
 
-    Call it inside `alone`: what an earlier, killed process left there is cleared away first.
+    Call it inside `alone`: what an earlier, killed process left half made is cleared away first.
     Raises DataError where the disk is full or not writable.
     """
     partial = path.parent / f".{path.name}.partial"
@@ -101,24 +101,14 @@ def scratch(path: Path) -> Iterator[Path]:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
             yield partial
+            for file in partial.iterdir():
+                with file.open("rb") as stream:
+                    os.fsync(stream.fileno())
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(partial, path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty folder that takes the place of `path` when the block ends, and vanishes when it raises.
-
-    Call it inside `alone`. Raises DataError where the disk is full or not writable.
-    """
-    with scratch(path) as partial:
-        yield partial
-        for file in partial.iterdir():
-            with file.open("rb") as stream:
-                os.fsync(stream.fileno())
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(partial, path)
 
 
 @contextmanager

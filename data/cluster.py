@@ -1,12 +1,34 @@
-"""Joining a running Ray cluster, or finding soon that there is none."""
+"""Ray: a cluster that runs already, joined, or found soon not to be there; or one of this process's own."""
 
 from __future__ import annotations
 
 import logging
+import os
 import socket
 from typing import Any
 
 KNOCK_SECONDS = 10
+OBJECT_STORE_BYTES = 80 * 2**20  # next to nothing goes through it; Ray asks for 75 MiB at least
+# Read by a Ray of this process's own when it starts.
+ENVIRONMENT = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # as on those systems, Ray then listens on the loopback address only
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
+
+
+def start(cpus: int | None = None) -> None:
+    """Starts a Ray on this machine alone, with so many CPUs or all of them: no dashboard, nothing reported home."""
+    os.environ.update(ENVIRONMENT)
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=cpus,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
 
 
 def join(address: str, runtime_env: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -11,16 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from data import shards
-from data.cluster import first_line, join
+from data.cluster import first_line, join, start
 from data.errors import DataError
 from data.formats.contract import Shard
 
-# Asked of Ray when it starts on this machine.
-ENVIRONMENT = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # as on those systems, Ray then listens on the loopback address only
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
-OBJECT_STORE_BYTES = 80 * 2**20  # images do not go through it; Ray asks for 75 MiB at least
 AHEAD = 2  # tasks at hand per core, so that none waits for its next one
 
 
@@ -28,10 +21,6 @@ AHEAD = 2  # tasks at hand per core, so that none waits for its next one
 def _ray() -> Iterator[Any]:
     """A Ray: the cluster's, where RAY_ADDRESS names one, or else one of this process's own."""
     address = os.environ.get("RAY_ADDRESS")  # "" is none
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
-    import ray
-
     if address:
         # The cluster's nodes have their own Python, which need not have this package.
         package = {"py_modules": [str(Path(__file__).parent)], "excludes": ["raw", "processed", "splits"]}
@@ -43,13 +32,9 @@ def _ray() -> Iterator[Any]:
                 "machine alone"
             ) from error
     else:
-        ray.init(
-            address="local",
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        start()
+    import ray
+
     try:
         yield ray
     finally:

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from data.cluster import start
 from experiments.resources import Resources
 
 # Read by Ray and Tune in this process and in those they start.
 ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints a box whatever its verbosity
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # as on those systems, Ray then listens on the loopback address only
     "RAY_gcs_rpc_server_reconnect_timeout_s": "20",  # Ray's agents outlive a killed driver by so long
     "RAY_prestart_worker_first_driver": "0",  # Tune's workers have an environment of their own, and start anew
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
@@ -24,25 +24,17 @@ ENVIRONMENT = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "TUNE_WARN_THRESHOLD_S": "5",
 }
-OBJECT_STORE_BYTES = 80 * 2**20  # next to nothing goes through it; Ray asks for 75 MiB at least
 RETRIES = 1  # of a trial whose process died
 
 
 @contextmanager
 def local_ray(resources: Resources) -> Iterator[None]:
-    """A Ray of this process's own, on this machine alone: no dashboard, nothing reported home."""
+    """A Ray of this process's own, set as Tune is used here."""
     os.environ.update(ENVIRONMENT)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.workers)
+    start(cpus=resources.workers * resources.cpus)
     import ray
 
-    ray.init(
-        address="local",
-        num_cpus=resources.workers * resources.cpus,
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
     try:
         yield
     finally:

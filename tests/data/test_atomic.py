@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from data.atomic import alone, scratch, whole_file, whole_folder
+from data.atomic import alone, whole_file, whole_folder
 from data.errors import DataError
 
 
@@ -40,11 +40,11 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     assert os.listdir(tmp_path) == ["folder"]
 
 
-def test_scratch_clears_what_was_left(tmp_path):
+def test_what_a_killed_process_left_is_cleared_away(tmp_path):
     left = tmp_path / ".folder.partial"
     left.mkdir()
     (left / "half").write_text("")
-    with scratch(tmp_path / "folder") as folder:
+    with whole_folder(tmp_path / "folder") as folder:
         assert os.listdir(folder) == []
 
 
