@@ -20,6 +20,7 @@ from data import __main__ as command_line
 from data import remote
 from data.download import download
 from data.errors import DataError
+from data.places import place_at
 from data.prepare import prepare
 from data.remote import pull_dataset, push, push_dataset
 from data.splits import Splits, split
@@ -299,7 +300,7 @@ def dataset(toy, tmp_path):
 def test_what_is_damaged_there_is_told_and_mended(dataset, empty, tmp_path, monkeypatch, capsys, kind, suffix):
     files = sum(len(content(dataset / kind / "toy")) for kind in ("processed", "splits"))
     push_dataset("toy", dataset, empty)
-    place = remote._place(f"{empty}/{kind}/toy")
+    place = place_at(f"{empty}/{kind}/toy")
     name = next(name for name in sorted(content(dataset / kind / "toy")) if name.endswith(suffix))
     good = place.filesystem.cat_file(place.file(name))
     place.filesystem.pipe_file(place.file(name), good[:-1] + bytes([good[-1] ^ 1]))
