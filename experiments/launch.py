@@ -54,7 +54,7 @@ def _place(config: Config, layout: Layout, address: str | None) -> Iterator[Reso
     if not address:
         yield here(config.params.compute)
         return
-    from experiments.cluster import connected
+    from experiments.cluster.nodes import connected
 
     with connected(address, config.params.compute, layout, config.dataset) as resources:
         yield resources

@@ -36,7 +36,7 @@ def connected(address: str, compute: Compute, layout: Layout, dataset: str) -> I
     import ray
 
     environment = {**ENVIRONMENT, REVISION: json.dumps(revision())}
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     package = {
         "py_modules": [str(root / name) for name in PACKAGES],
         "excludes": LEFT_HERE,
