@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import shlex
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,7 @@ from experiments.provenance import REVISION, revision
 from experiments.tracker import check, tracking_uri
 
 SWEEP = "sweep"  # key of a job's metadata: which sweep it is
+AGENT_SECONDS = 60  # that a cluster that has just been started may need before it takes jobs
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -69,6 +72,7 @@ def _arguments(config: Config, layout: Layout) -> list[str]:
 def _client(address: str) -> Any:
     from ray.job_submission import JobSubmissionClient
 
+    logging.getLogger("ray").setLevel(logging.WARNING)
     try:
         return JobSubmissionClient(address)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -87,14 +91,21 @@ def _at_work(client: Any, sweep: str) -> str | None:
 
 
 def _send(client: Any, config: Config, arguments: list[str], sweep: str, uri: str) -> str:
-    environment = {"MLFLOW_TRACKING_URI": uri, REVISION: json.dumps(revision())}
     command = ["python", "-m", "experiments", "run", "--params", "params.yaml", *arguments]
+    environment = {"MLFLOW_TRACKING_URI": uri, REVISION: json.dumps(revision())}
+    deadline = time.monotonic() + AGENT_SECONDS
     with _code(config) as folder:
-        return client.submit_job(
-            entrypoint=shlex.join(command),
-            runtime_env={"working_dir": str(folder), "env_vars": environment},
-            metadata={SWEEP: sweep},
-        )
+        while True:
+            try:
+                return client.submit_job(
+                    entrypoint=shlex.join(command),
+                    runtime_env={"working_dir": str(folder), "env_vars": environment},
+                    metadata={SWEEP: sweep},
+                )
+            except RuntimeError as error:
+                if "No available agent" not in str(error) or time.monotonic() > deadline:
+                    raise UserError(f"the cluster does not take the job: {first_line(error)}") from error
+                time.sleep(1)
 
 
 @contextmanager
@@ -122,8 +133,8 @@ def _follow(client: Any, job: str) -> None:
     asyncio.run(show())
     status = client.get_job_status(job)
     if status != "SUCCEEDED":
-        told = client.get_job_info(job).message or ""
+        told = (client.get_job_info(job).message or "").partition(", last available logs")[0]
         raise UserError(
-            f"job {job} {status.lower() if status in ENDED else 'was left'}: {told.splitlines()[0] if told else ''}\n"
+            f"job {job} {status.lower() if status in ENDED else 'was lost'}: {told}\n"
             "finished trials are safe in the trial store: the same command goes on with the others"
         )

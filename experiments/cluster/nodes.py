@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,11 +38,11 @@ def connected(address: str, compute: Compute, layout: Layout, dataset: str) -> I
     """
     import ray
 
-    environment = {**ENVIRONMENT, REVISION: json.dumps(revision())}
+    told = {} if REVISION in os.environ else {REVISION: json.dumps(revision())}  # a job has been told it already
     package = {
         "py_modules": [str(ROOT / name) for name in PACKAGES],
         "excludes": LEFT_HERE,
-        "env_vars": environment,
+        "env_vars": {**ENVIRONMENT, **told},
     }
     try:
         join(address, package)
@@ -51,35 +53,37 @@ def connected(address: str, compute: Compute, layout: Layout, dataset: str) -> I
         ) from error
     os.environ.update(ENVIRONMENT)
     try:
-        _check_nodes(ray, layout.absolute(), dataset)
+        _check_nodes(ray, layout.absolute(), dataset, compute.gpus_per_trial != 0)
         there = ray.cluster_resources()
         yield resolve(compute, int(there.get("CPU", 0)), int(there.get("GPU", 0)), f"the cluster at {address}")
     finally:
         ray.shutdown()
 
 
-def _check_nodes(ray: Any, layout: Layout, dataset: str) -> None:
-    """UserError, naming the nodes, where one does not see the data or the trial store as this machine does."""
+def _check_nodes(ray: Any, layout: Layout, dataset: str, wants_gpus: bool) -> None:
+    """UserError, naming the nodes, where one does not see data or trial store as this machine does, or has no GPU that
+    can be used."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     images, splits = ImageStore.open(layout.processed(dataset)), Splits.open(layout.splits(dataset))
     expected = images.fingerprint, splits.data, splits.repetitions
-    nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+    nodes = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+    hosts = {name: node["NodeManagerHostname"] for name, node in nodes.items()}
     look = ray.remote(num_cpus=0, max_retries=0)(_lacking)
     mark = f".mark-{uuid.uuid4().hex}"
     try:
         with layout.trial_store.marked(mark):
             asked = {
                 name: look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False)).remote(
-                    layout, dataset, expected, mark
+                    layout, dataset, expected, mark, wants_gpus and node["Resources"].get("GPU", 0)
                 )
-                for name in nodes
+                for name, node in nodes.items()
             }
             found = {name: ray.get(told) for name, told in asked.items()}
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1]
         raise UserError(f"a node of the cluster cannot run this project's code: {reason}") from error
-    troubles = [f"\n  {nodes[name]} ({name[:8]}): {told}" for name, told in found.items() if told]
+    troubles = [f"\n  {hosts[name]} ({name[:8]}): {told}" for name, told in found.items() if told]
     if troubles:
         raise UserError(
             f"{len(troubles)} of {len(nodes)} nodes of the cluster cannot run trials:{''.join(troubles)}\n"
@@ -88,8 +92,16 @@ def _check_nodes(ray: Any, layout: Layout, dataset: str) -> None:
         )
 
 
-def _lacking(layout: Layout, dataset: str, expected: tuple[str, str, int], mark: str) -> str | None:
-    """What a node lacks, looked for on that node; data at a URI are brought there."""
+def _lacking(layout: Layout, dataset: str, expected: tuple[str, str, int], mark: str, gpus: float) -> str | None:
+    """What a node lacks, looked for on that node, which says that it has so many GPUs; data at a URI are brought there.
+
+    Ray hides GPUs from those who ask for none, so that they are looked for in another process.
+    """
+    if gpus and not _usable_gpus():
+        return (
+            f"says that it has {gpus:g} GPU, none of which PyTorch can use: install PyTorch for its CUDA there, or set "
+            "compute.gpus_per_trial to 0 to run on CPUs"
+        )
     layout = layout.of_worker()
     try:
         layout.bring(dataset)
@@ -99,3 +111,10 @@ def _lacking(layout: Layout, dataset: str, expected: tuple[str, str, int], mark:
         return layout.trial_store.lacks(mark)
     except (DataError, UserError) as error:
         return str(error)
+
+
+def _usable_gpus() -> int:
+    """How many GPUs PyTorch can use on this machine, seen by a process from which Ray hides none."""
+    environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
+    count = [sys.executable, "-c", "import torch; print(torch.cuda.device_count())"]
+    return int(subprocess.run(count, env=environment, capture_output=True, text=True, check=True).stdout)

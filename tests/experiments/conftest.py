@@ -11,6 +11,7 @@ import torch
 from ruamel.yaml import YAML
 
 from experiments.systems import contract
+from tests.experiments.nodes import Nodes
 
 ROOT = Path(__file__).parents[2]
 TOYS = Path(__file__).parent / "toy"
@@ -113,6 +114,18 @@ def world(toy_images, toy_modules, tmp_path, monkeypatch):
     world = World(tmp_path)
     world.params()
     return world
+
+
+@pytest.fixture
+def nodes(tracked, tmp_path_factory):
+    """A cluster of two nodes, whose processes can import the toys."""
+    # Tests that started a Ray of their own in this process have left its settings behind.
+    own = {name: value for name, value in tracked.environment.items() if not name.startswith(("RAY_", "TUNE_"))}
+    tracked.environment = own
+    made = Nodes(tmp_path_factory.mktemp("elsewhere"), own)
+    yield made
+    while made.started:
+        made.kill(-1)
 
 
 @pytest.fixture

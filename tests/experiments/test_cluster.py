@@ -1,10 +1,6 @@
 """Sweeps on a real cluster of several nodes on this machine, and what is refused before one begins."""
 
 import os
-import signal
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,53 +14,8 @@ from experiments.results import COLUMNS, row, write_rows
 from experiments.systems import contract
 from experiments.trial import run
 from experiments.trials import TrialStore
+from tests.experiments.nodes import TOKEN
 from tests.experiments.test_sweep import table, timeless, wait_for
-
-TOKEN = "f" * 64
-
-
-class Nodes:
-    """Nodes of one CPU each, as `ray start` makes them, in a folder of their own; they ask for a token."""
-
-    def __init__(self, folder, environment):
-        self.folder = folder
-        self.environment = environment | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
-        self.log, self.started, self.joined = folder / "nodes.log", [], 0
-        self.start("--head", "--port", self.address.rpartition(":")[2], "--include-dashboard=false")
-        self.add()
-
-    def start(self, *arguments):
-        """Starts a node and waits until it has joined."""
-        command = [Path(sys.executable).parent / "ray", "start", "--block", "--num-cpus=1", "--disable-usage-stats"]
-        with self.log.open("a") as log:
-            node = subprocess.Popen(
-                [*command, "--node-ip-address=127.0.0.1", *arguments],
-                cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-        self.started.append(node)
-        self.joined += 1
-        wait_for(lambda: self.log.read_text().count("Ray runtime started.") == self.joined)
-
-    def add(self):
-        self.start("--address", self.address)
-
-    def kill(self, index):
-        os.killpg(self.started.pop(index).pid, signal.SIGKILL)
-
-
-@pytest.fixture
-def nodes(tracked, tmp_path_factory):
-    """A cluster of two nodes, whose processes can import the toys."""
-    # Tests that started a Ray of their own in this process have left its settings behind.
-    own = {name: value for name, value in tracked.environment.items() if not name.startswith(("RAY_", "TUNE_"))}
-    tracked.environment = own
-    made = Nodes(tmp_path_factory.mktemp("elsewhere"), own)
-    yield made
-    while made.started:
-        made.kill(-1)
 
 
 @pytest.mark.slow
@@ -119,13 +70,15 @@ def test_what_a_node_may_lack(world, tmp_path):
     expected = (store.fingerprint, splits.data, splits.repetitions)
     layout.store.mkdir(parents=True)
     mark = ".mark"
-    assert "is not the trial store that the driver sees" in cluster_nodes._lacking(layout, "mnist-5k", expected, mark)
+    assert "is not the trial store that the driver sees" in cluster_nodes._lacking(
+        layout, "mnist-5k", expected, mark, 0
+    )
     (layout.store / mark).touch()
-    assert cluster_nodes._lacking(layout, "mnist-5k", expected, mark) is None
+    assert cluster_nodes._lacking(layout, "mnist-5k", expected, mark, 0) is None
     others = ("another", *expected[1:])
-    assert "other images or splits of mnist-5k" in cluster_nodes._lacking(layout, "mnist-5k", others, mark)
+    assert "other images or splits of mnist-5k" in cluster_nodes._lacking(layout, "mnist-5k", others, mark, 0)
     elsewhere = Layout(data=tmp_path / "nowhere", store=layout.store)
-    assert "holds no prepared images" in cluster_nodes._lacking(elsewhere, "mnist-5k", expected, mark)
+    assert "holds no prepared images" in cluster_nodes._lacking(elsewhere, "mnist-5k", expected, mark, 0)
 
 
 def test_a_cluster_is_named_where_it_has_too_little():

@@ -1,0 +1,56 @@
+"""A real Ray cluster of several nodes on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TOKEN = "f" * 64
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+class Nodes:
+    """Nodes of one CPU each, and as many GPUs as are said, as `ray start` makes them; they ask for a token."""
+
+    def __init__(self, folder, environment, *, jobs=False, gpus=0):
+        path = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
+        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+        self.folder, self.gpus = folder, gpus
+        self.environment = environment | token | {"OMP_NUM_THREADS": "1", "PATH": path}
+        port, dashboard = free_port(), free_port()
+        self.address, self.dashboard = f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}"
+        self.log, self.started, self.joined = folder / "nodes.log", [], 0
+        self.start("--head", f"--port={port}", f"--dashboard-port={dashboard}", f"--include-dashboard={jobs}".lower())
+        self.add()
+
+    def start(self, *arguments):
+        """Starts a node and waits until it has joined."""
+        command = [Path(sys.executable).parent / "ray", "start", "--block", "--num-cpus=1", f"--num-gpus={self.gpus}"]
+        command += ["--disable-usage-stats"]
+        with self.log.open("a") as log:
+            node = subprocess.Popen(
+                [*command, "--node-ip-address=127.0.0.1", *arguments],
+                cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+        self.started.append(node)
+        self.joined += 1
+        deadline = time.monotonic() + 120
+        while self.log.read_text().count("Ray runtime started.") < self.joined:
+            assert time.monotonic() < deadline, self.log.read_text()
+            time.sleep(0.1)
+
+    def add(self):
+        self.start("--address", self.address)
+
+    def kill(self, index):
+        os.killpg(self.started.pop(index).pid, signal.SIGKILL)
