@@ -124,8 +124,7 @@ def nodes(tracked, tmp_path_factory):
     tracked.environment = own
     made = Nodes(tmp_path_factory.mktemp("elsewhere"), own)
     yield made
-    while made.started:
-        made.kill(-1)
+    made.end()
 
 
 @pytest.fixture

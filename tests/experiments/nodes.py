@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -29,7 +31,7 @@ class Nodes:
         self.environment = environment | token | {"OMP_NUM_THREADS": "1", "PATH": path}
         port, dashboard = free_port(), free_port()
         self.address, self.dashboard = f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}"
-        self.log, self.started, self.joined = folder / "nodes.log", [], 0
+        self.log, self.started, self.joined, self.temporary = folder / "nodes.log", [], 0, []
         self.start("--head", f"--port={port}", f"--dashboard-port={dashboard}", f"--include-dashboard={jobs}".lower())
         self.add()
 
@@ -37,10 +39,14 @@ class Nodes:
         """Starts a node and waits until it has joined."""
         command = [Path(sys.executable).parent / "ray", "start", "--block", "--num-cpus=1", f"--num-gpus={self.gpus}"]
         command += ["--disable-usage-stats"]
+        # A machine of its own: with one folder for two nodes, Ray takes away the code that the other one works in.
+        temporary = tempfile.mkdtemp(prefix="r", dir="/tmp")  # short, for Ray's sockets are in it
+        self.temporary.append(temporary)
+        command += ["--node-ip-address=127.0.0.1", f"--temp-dir={temporary}", *arguments]
         with self.log.open("a") as log:
             node = subprocess.Popen(
-                [*command, "--node-ip-address=127.0.0.1", *arguments],
-                cwd=self.folder, env=self.environment, stdout=log, stderr=log, start_new_session=True,
+                command, cwd=self.folder, env=self.environment | {"TMPDIR": temporary},
+                stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self.started.append(node)
         self.joined += 1
@@ -54,3 +60,9 @@ class Nodes:
 
     def kill(self, index):
         os.killpg(self.started.pop(index).pid, signal.SIGKILL)
+
+    def end(self):
+        while self.started:
+            self.kill(-1)
+        for folder in self.temporary:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -20,7 +20,8 @@ from experiments.trial import TrialFailed, epochs, run
 
 
 @pytest.fixture
-def uri(bucket, monkeypatch):
+def uri(bucket, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(object_store, "PAUSES", (0.01,))
     monkeypatch.setattr(leases, "BEAT", 0.2)
     return f"s3://{bucket}/trials"
