@@ -45,12 +45,8 @@ RAY_AUTH_TOKEN=$(python -c 'import secrets; print(secrets.token_hex(32))')
 export RAY_USAGE_STATS_ENABLED=0
 unset RAY_ADDRESS
 
-# on NODE COMMAND...: runs it on a node of this job, with all that the job has there.
-on() {
-    local node=$1
-    shift
-    srun --export=ALL --nodes=1 --ntasks=1 --nodelist="$node" --cpus-per-task="$SLURM_CPUS_PER_TASK" "$@"
-}
+# One task on a node of this job, with all that the job has there: not a function, or kill would miss srun itself.
+step=(srun --export=ALL --nodes=1 --ntasks=1 --cpus-per-task="$SLURM_CPUS_PER_TASK")
 
 # SLURM_GPUS_ON_NODE may differ between nodes, so it is each node's own shell that reads it.
 # shellcheck disable=SC2016
@@ -63,15 +59,16 @@ clean_up() {
     jobs -p | xargs -r kill 2> /dev/null || true
     wait || true
     for node in "${nodes[@]}"; do
-        timeout 60 srun --export=ALL --nodes=1 --ntasks=1 --nodelist="$node" rm -rf "$temporary" || true
+        timeout 60 "${step[@]}" --nodelist="$node" rm -rf "$temporary" || true
     done
 }
 trap clean_up EXIT
 
 echo "$(date -Is) job $SLURM_JOB_ID (restart ${SLURM_RESTART_COUNT:-0}): Ray at $address on ${nodes[*]}"
-on "${nodes[0]}" bash -c "$start" ray --head --node-ip-address="$head_ip" --port="$port" --include-dashboard=false &
+"${step[@]}" --nodelist="${nodes[0]}" bash -c "$start" \
+    ray --head --node-ip-address="$head_ip" --port="$port" --include-dashboard=false &
 for node in "${nodes[@]:1}"; do # one step each: where a Ray dies, the others stay
-    on "$node" bash -c "$start" ray --address="$address" &
+    "${step[@]}" --nodelist="$node" bash -c "$start" ray --address="$address" &
 done
 
 python - "$address" "${#nodes[@]}" << 'PYTHON'
