@@ -11,17 +11,15 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import fsspec
+from typing import Any
 
 from data.atomic import alone, resumable, whole_file
 from data.errors import DataError
 from data.folders import processed_folder, splits_folder
+from data.places import Place, place_at, told_of
 from data.progress import progress
 from data.space import check_space
 from data.splits import Splits
@@ -30,76 +28,21 @@ from data.store import META, ImageStore
 SUMS = "sums.json"
 PIECE = 2**23  # bytes read at a time
 THREADS = 4  # files on their way at a time
-NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "TokenRetrievalError"}
-NO_CONNECTION = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "FSTimeoutError"}
 Sums = dict[str, tuple[int, str]]  # by a file's name: bytes, SHA-256
 
 
-class _Place(NamedTuple):
-    """Where a URI leads."""
-
-    uri: str
-    filesystem: fsspec.AbstractFileSystem
-    path: str
-
-    def file(self, name: str) -> str:
-        return f"{self.path}/{name}"
-
-
-@contextmanager
-def _told(uri: str) -> Iterator[None]:
-    """Turns what a filesystem may raise, and each has its own exceptions, into a DataError that says what to do."""
-    try:
-        yield
-    except DataError:
-        raise
-    except Exception as error:
-        name, text = type(error).__name__, " ".join(str(error).split()) or type(error).__name__
-        if name in NO_CREDENTIALS or "credentials" in text.lower():
-            remedy = "set its credentials, for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE"
-            raise DataError(f"{uri}: there are no credentials for it ({text}): {remedy}") from error
-        if name in NO_CONNECTION or isinstance(error, ConnectionError | TimeoutError):
-            remedy = "look at the network, and for S3 at AWS_ENDPOINT_URL"
-            raise DataError(f"{uri}: no connection ({text}): {remedy}") from error
-        if isinstance(error, PermissionError):
-            raise DataError(f"{uri}: access is refused ({text}): ask its owner for leave to it") from error
-        if isinstance(error, FileNotFoundError):
-            raise DataError(f"{uri}: does not exist ({text}): make the bucket or folder, or name another") from error
-        raise DataError(f"{uri}: {text}: look at that place, or name another") from error
-
-
-def _place(uri: str) -> _Place:
-    protocol, mark, _ = uri.partition("://")
-    if not mark:
-        if ":" in uri.partition("/")[0]:
-            raise DataError(f"{uri} is no URI such as s3://BUCKET/FOLDER: correct it, or for a folder write ./{uri}")
-        protocol, uri = "file", str(Path(uri).absolute())
-    options = {"auto_mkdir": True} if protocol in ("file", "local") else {}
-    try:
-        filesystem, path = fsspec.core.url_to_fs(uri, **options)
-    except ImportError as error:
-        package = getattr(error.__cause__, "name", None) or error.name
-        raise DataError(f"{uri}: {protocol}:// needs the Python package {package}: pip install {package}") from error
-    except ValueError as error:
-        raise DataError(f"{uri}: unknown protocol {protocol}://: known are s3, gs, file, … ({error})") from error
-    except Exception as error:
-        raise DataError(f"{uri}: {error}: name another place") from error
-    filesystem.invalidate_cache()  # it may remember what others have changed since
-    return _Place(uri, filesystem, path.rstrip("/"))
-
-
-def _read(place: _Place, name: str) -> bytes | None:
+def _read(place: Place, name: str) -> bytes | None:
     """A small file's content; None where there is none."""
-    with _told(place.uri):
+    with told_of(place.uri):
         try:
             return place.filesystem.cat_file(place.file(name))
         except FileNotFoundError:
             return None
 
 
-def _there(place: _Place) -> dict[str, int]:
+def _there(place: Place) -> dict[str, int]:
     """Sizes of the files at the place, by name."""
-    with _told(place.uri):
+    with told_of(place.uri):
         try:
             found = place.filesystem.ls(place.path, detail=True)
         except FileNotFoundError:
@@ -145,7 +88,7 @@ def push(folder: Path, uri: str, again: bool = False) -> int:
     """
     if not (folder / META).is_file():
         raise DataError(f"{folder} has no {META}, so it is not whole: make it again")
-    place = _place(uri)
+    place = place_at(uri)
     files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "."}
     total = sum(path.stat().st_size for path in files.values())
     found: Sums = {}
@@ -165,18 +108,18 @@ def push(folder: Path, uri: str, again: bool = False) -> int:
     return len(left)
 
 
-def _send_file(place: _Place, path: Path) -> None:
-    with _told(place.uri):
+def _send_file(place: Place, path: Path) -> None:
+    with told_of(place.uri):
         place.filesystem.put_file(str(path), place.file(path.name))
 
 
-def _cleared(place: _Place, sums: Sums, again: bool) -> dict[str, int]:
+def _cleared(place: Place, sums: Sums, again: bool) -> dict[str, int]:
     """Sizes of the files at the place that may stay, once its `sums.json` is this one; what nobody pushed stays too."""
     there, before = _there(place), _parsed(_read(place, SUMS))
     if again or before != sums:
         stale = [name for name in there if before.get(name) != sums.get(name) or (again and name in sums)]
         stale += [META] if META in there and META not in stale else []
-        with _told(place.uri):
+        with told_of(place.uri):
             for name in sorted(stale, key=lambda name: name != META):
                 place.filesystem.rm_file(place.file(name))
             place.filesystem.pipe_file(place.file(SUMS), json.dumps(sums, indent=0).encode())
@@ -184,7 +127,7 @@ def _cleared(place: _Place, sums: Sums, again: bool) -> dict[str, int]:
     return there
 
 
-def _whole(place: _Place) -> Sums:
+def _whole(place: Place) -> Sums:
     """What lies at the place. DataError where that is nothing, or not whole."""
     text = _read(place, META)
     sums = _parsed(_read(place, SUMS))
@@ -198,20 +141,20 @@ def _whole(place: _Place) -> Sums:
     return sums
 
 
-def _damaged(place: _Place, name: str) -> DataError:
+def _damaged(place: Place, name: str) -> DataError:
     return DataError(
         f"{place.uri}/{name} is not what {SUMS} says: pull once more, and if it stays so, run "
         f"`{_push_command(place)} --again` where the images were prepared"
     )
 
 
-def _push_command(place: _Place) -> str:
+def _push_command(place: Place) -> str:
     """What brings a dataset to one of its `_addresses`."""
     base, _, name = place.uri.rsplit("/", 2)
     return f"python -m data push {name} {shlex.quote(base or '/')}"
 
 
-def _fetch(place: _Place, sums: Sums, target: Path) -> bool:
+def _fetch(place: Place, sums: Sums, target: Path) -> bool:
     """Makes the folder `target` what the place holds; False where it was that already."""
 
     def is_there() -> bool:
@@ -234,16 +177,16 @@ def _fetch(place: _Place, sums: Sums, target: Path) -> bool:
     return True
 
 
-def _fetch_file(place: _Place, name: str, expected: tuple[int, str], folder: Path) -> None:
+def _fetch_file(place: Place, name: str, expected: tuple[int, str], folder: Path) -> None:
     """One file, which gets its name when its checksum is right."""
     digest, size = hashlib.sha256(), 0
     with (
-        _told(place.uri),
+        told_of(place.uri),
         place.filesystem.open(place.file(name), "rb", block_size=PIECE) as source,
         whole_file(folder / name) as out,
     ):
         while True:
-            with _told(place.uri):  # an OSError would look to whole_file like one of its own disk's
+            with told_of(place.uri):  # an OSError would look to whole_file like one of its own disk's
                 piece = source.read(PIECE)
             if not piece:
                 break
@@ -278,7 +221,7 @@ def pull_dataset(name: str, uri: str, root: Path) -> bool:
     A pull that was stopped goes on file by file, and one process at a time pulls. Raises DataError where there is
     nothing whole, a checksum is wrong, the place cannot be reached or the disk has no room.
     """
-    places = [_place(address) for address in _addresses(name, uri)]
+    places = [place_at(address) for address in _addresses(name, uri)]
     found = [_whole(place) for place in places]
     folders = processed_folder(name, root), splits_folder(name, root)
     made = [_fetch(place, sums, folder) for place, sums, folder in zip(places, found, folders, strict=True)]

@@ -22,49 +22,98 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 Params = Annotated[Path, typer.Option("--params", help="the settings", metavar="FILE")]
-Store = Annotated[Path, typer.Option("--store", help="the folder of all trials ever run", metavar="DIR")]
-PARAMS, STORE = Path("params.yaml"), Path("experiments/store")
+Store = Annotated[
+    str,
+    typer.Option(
+        "--store", envvar="EXPERIMENTS_STORE", help="all trials ever run: a folder or s3://…", metavar="PLACE"
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option("--data", envvar="EXPERIMENTS_DATA", help="prepared data: a folder or s3://…", metavar="PLACE"),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        envvar="RAY_ADDRESS",
+        help="of a Ray cluster: HOST:PORT or auto, or http://HOST:8265 for a job; otherwise this machine",
+    ),
+]
+PARAMS, STORE, DATA = Path("params.yaml"), "experiments/store", "data"
 EVIDENCE = Path("experiments/evidence")
 
 
 @app.command()
-def run(
-    address: Annotated[
-        str | None,
-        typer.Option(envvar="RAY_ADDRESS", help="of a Ray cluster, HOST:PORT or auto; otherwise this machine"),
-    ] = None,
-    params: Params = PARAMS,
-    store: Store = STORE,
-) -> None:
+def run(address: Address = None, params: Params = PARAMS, store: Store = STORE, data: Data = DATA) -> None:
     """Runs what the active profile asks for and was not run yet; writes results.csv and the gallery.
 
-    On a cluster, every node must see the data and the trial store under the
-    paths that they have here, and have the project's dependencies; the code
-    itself goes along. MLflow stays with this process.
+    On a cluster, every node must have the project's dependencies, and see the
+    data and the trial store: under the paths that they have here, or at a URI,
+    from where each brings its own copy. The code goes along. MLflow is told by
+    this process; with http://HOST:8265, the address of Ray's dashboard, the whole
+    sweep is sent there as a job (see `submit`), and only its results come here.
     """
     from experiments.config import load
-    from experiments.grid import Layout
+    from experiments.layout import Layout
 
+    if address and address.startswith(("http://", "https://")):
+        submit(address, params, store, data)
+        return
     config = load(params)
     from experiments import launch
 
-    if not launch.run(config, Layout(store=store), " ".join(["python -m experiments", *sys.argv[1:]]), address):
+    if not launch.run(config, Layout.at(data, store), " ".join(["python -m experiments", *sys.argv[1:]]), address):
         raise typer.Exit(STOPPED)
 
 
 @app.command()
-def plan(params: Params = PARAMS, store: Store = STORE) -> None:
+def submit(
+    address: Annotated[
+        str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="of the cluster's dashboard")
+    ] = "http://127.0.0.1:8265",
+    params: Params = PARAMS,
+    store: Store = STORE,
+    data: Data = DATA,
+) -> None:
+    """Sends the sweep to a running Ray cluster as a job, follows it, and writes results.csv and the gallery here.
+
+    Ctrl-C leaves the job alone: the same command finds it again, or collects what
+    it found. `ray job stop ID` stops it. MLflow must be a server that the cluster reaches
+    (MLFLOW_TRACKING_URI), and the trial store on an object store, or in a folder
+    that this machine and every node see under the same path; so must the data.
+
+    Example:
+    `submit --address http://head:8265 --store s3://bucket/trials --data s3://bucket/data`
+    """
+    from experiments.config import load
+    from experiments.layout import Layout
+
+    config = load(params)
+    from experiments import launch
+    from experiments.cluster import jobs
+
+    layout = Layout.at(data, store)
+    try:
+        jobs.run(config, layout, address)
+    except KeyboardInterrupt:
+        raise typer.Exit(STOPPED) from None
+    launch.collect(config, layout)
+
+
+@app.command()
+def plan(params: Params = PARAMS, store: Store = STORE, data: Data = DATA) -> None:
     """Shows what `run` would run, and what it would cost."""
     from experiments.config import load
     from experiments.cost import Costs
-    from experiments.grid import Layout, trials
+    from experiments.grid import trials
+    from experiments.layout import Layout
     from experiments.overview import print_plan
     from experiments.resources import here
     from experiments.trial import set_up
-    from experiments.trials import TrialStore
 
-    config, layout = load(params), Layout(store=store)
-    wanted, resources, kept = trials(config, layout), here(config.params.compute), TrialStore(store)
+    config, layout = load(params), Layout.at(data, store)
+    wanted, resources, kept = trials(config, layout), here(config.params.compute), layout.trial_store
+    kept.fetch([trial.identity for trial in wanted])
     device = set_up(resources.cpus, resources.gpus > 0)
     costs = Costs(wanted, kept, layout, device, budget=PLAN_SECONDS, each_proportion=True)
     print_plan(wanted, kept, costs, resources)
@@ -75,16 +124,18 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="look again and again, until all are done")] = False,
     params: Params = PARAMS,
     store: Store = STORE,
+    data: Data = DATA,
 ) -> None:
     """Shows which trials are done, running, failed and missing, and how to go on."""
     from experiments.config import load
-    from experiments.grid import Layout, trials
+    from experiments.grid import trials
+    from experiments.layout import Layout
     from experiments.overview import print_status, watch_status
-    from experiments.trials import TrialStore
 
-    wanted = trials(load(params), Layout(store=store))
+    layout = Layout.at(data, store)
+    wanted = trials(load(params), layout)
     try:
-        (watch_status if watch else print_status)(wanted, TrialStore(store))
+        (watch_status if watch else print_status)(wanted, layout.trial_store)
     except KeyboardInterrupt:
         raise typer.Exit(STOPPED) from None
 
@@ -96,9 +147,9 @@ def log(
 ) -> None:
     """Shows what became of one trial: settings, every epoch, its result, or why it failed and where."""
     from experiments.history import find, lines
-    from experiments.trials import TrialStore
+    from experiments.layout import Layout
 
-    for line in lines(find(TrialStore(store), identity)):
+    for line in lines(find(Layout.at(DATA, store).trial_store, identity)):
         print(line)
 
 
@@ -113,13 +164,14 @@ def trial(
     ] = None,
     params: Params = PARAMS,
     store: Store = STORE,
+    data: Data = DATA,
 ) -> None:
     """Runs one trial in this process, with neither Ray nor MLflow."""
     from experiments import single
     from experiments.config import load
-    from experiments.grid import Layout
+    from experiments.layout import Layout
 
-    config, layout = load(params), Layout(store=store)
+    config, layout = load(params), Layout.at(data, store)
     if identity is not None:
         chosen = single.by_identity(config, layout, identity)
     else:
@@ -137,6 +189,7 @@ def search(
     everything: Annotated[bool, typer.Option("--all", help="every system that has a space")] = False,
     params: Params = PARAMS,
     store: Store = STORE,
+    data: Data = DATA,
 ) -> None:
     """Finds settings on the validation part; the test part is never read.
 
@@ -156,12 +209,12 @@ def search(
     Examples: `search bsvm`, `search alexnet googlenet`, `search --all`.
     """
     from experiments.config import load
-    from experiments.grid import Layout
+    from experiments.layout import Layout
 
     config = load(params)
     from experiments.search import launch
 
-    if not launch.run(config, Layout(store=store), launch.chosen(config, systems or [], everything)):
+    if not launch.run(config, Layout.at(data, store), launch.chosen(config, systems or [], everything)):
         raise typer.Exit(STOPPED)
 
 
@@ -173,6 +226,7 @@ def study(
     gradients: Annotated[int, typer.Option(help="independent ones for each mean and variance", min=2)] = 150,
     params: Params = PARAMS,
     store: Store = STORE,
+    data: Data = DATA,
 ) -> None:
     """Measures what a study asks for and was not measured yet, and writes its tables into experiments/evidence.
 
@@ -180,13 +234,13 @@ def study(
     Stopped, it goes on where it was.
     """
     from experiments.config import load
-    from experiments.grid import Layout
+    from experiments.layout import Layout
 
     config = load(params)
     from experiments import study as studies
     from experiments.studies.contract import Effort
 
-    if not studies.run(config, Layout(store=store), name, Effort(seconds, repetitions, gradients), EVIDENCE):
+    if not studies.run(config, Layout.at(data, store), name, Effort(seconds, repetitions, gradients), EVIDENCE):
         print("stopped half-way: the same command goes on with what is left")
         raise typer.Exit(STOPPED)
 
@@ -233,20 +287,21 @@ def data(
 
 
 @app.command()
-def sync(params: Params = PARAMS, store: Store = STORE) -> None:
+def sync(params: Params = PARAMS, store: Store = STORE, data: Data = DATA) -> None:
     """Logs to MLflow whatever it lacks of the profile's trials; never anything twice."""
     from experiments.config import load
-    from experiments.grid import Layout, trials
+    from experiments.grid import trials
+    from experiments.layout import Layout
     from experiments.tracker import ARTIFACTS, tracking_uri
     from experiments.tracker import check as check_server
-    from experiments.trials import TrialStore
 
-    config, kept = load(params), TrialStore(store)
-    wanted, uri = trials(config, Layout(store=store)), tracking_uri(config)
+    config, layout = load(params), Layout.at(data, store)
+    wanted, uri, kept = trials(config, layout), tracking_uri(config), layout.trial_store
     check_server(uri)
     from experiments import tracking
 
     with kept.alone():
+        kept.fetch([trial.identity for trial in wanted])
         record = tracking.Record(uri, config.dataset, ARTIFACTS)
         parent = record.sweep(config.params.profile, config.resolved())
         logged = tracking.sync(record, parent, wanted, kept)

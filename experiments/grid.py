@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -13,36 +12,10 @@ from data.store import ImageStore
 from experiments.config import Config
 from experiments.errors import UserError
 from experiments.identity import hashed_settings, identity
+from experiments.layout import Layout
 from experiments.systems import contract
 
 Cell = tuple[str, float, float | str | None, int]  # system, proportion, ξ, repetition
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where things lie; relative to the folder that the commands are run in."""
-
-    data: Path = Path("data")
-    store: Path = Path("experiments/store")
-    results: Path = Path("experiments/results.csv")
-    averaging: Path = Path("experiments/averaging.csv")
-    gallery: Path = Path("experiments/gallery")
-    evidence: Path = Path("experiments/evidence/search")
-
-    def absolute(self) -> Layout:
-        """The same places, for a process that may work in another folder."""
-        return Layout(*(getattr(self, field.name).absolute() for field in fields(self)))
-
-    @property
-    def searches(self) -> Path:
-        """What searches have tried: a trial store of their own, since their trials never read the test part."""
-        return self.store / "search"
-
-    def processed(self, dataset: str) -> Path:
-        return self.data / "processed" / dataset
-
-    def splits(self, dataset: str) -> Path:
-        return self.data / "splits" / dataset
 
 
 @dataclass(frozen=True)
@@ -127,6 +100,7 @@ def trials(config: Config, layout: Layout) -> list[Trial]:
     DataError, naming the command that makes it, where data or splits are missing, UserError where there are
     fewer repetitions on disk than the profile asks for, or the splits are of other images.
     """
+    layout.bring(config.dataset)
     splits = Splits.open(layout.splits(config.dataset))
     wanted = config.profile.repetitions
     if splits.repetitions < wanted:
@@ -140,6 +114,7 @@ def trials(config: Config, layout: Layout) -> list[Trial]:
 def _identified(
     config: Config, layout: Layout, wanted: Sequence[Cell], changes: Mapping[str, Any] = MappingProxyType({})
 ) -> Iterator[Trial]:
+    layout.bring(config.dataset)
     store = ImageStore.open(layout.processed(config.dataset))
     if store.captioned:
         raise UserError(

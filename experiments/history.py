@@ -5,18 +5,19 @@ from __future__ import annotations
 import time
 
 from experiments.errors import UserError
-from experiments.trials import CONFIG, TrialFolder, TrialStore
+from experiments.trials import TrialFolder, TrialStore
 
 HIDDEN = ("epoch", "time")
 
 
 def find(store: TrialStore, start: str) -> TrialFolder:
     """The trial whose identity starts so, of all that are in the store. UserError unless there is exactly one."""
-    found = sorted(path.parent for path in store.root.glob(f"{start}*/{CONFIG}"))
+    found = store.identities(start)
     if len(found) != 1:
         told = f"{len(found)} trials start so" if found else "no trial starts so"
-        raise UserError(f"{start!r}: {told} in {store.root}: `python -m experiments status` and results.csv name them")
-    return TrialFolder(found[0])
+        raise UserError(f"{start!r}: {told} in {store}: `python -m experiments status` and results.csv name them")
+    store.fetch(found)
+    return store.folder(found[0])
 
 
 def lines(folder: TrialFolder) -> list[str]:

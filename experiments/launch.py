@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from experiments.tracker import Tracker, check, tracking_uri
 from experiments.trial import set_up
 from experiments.trials import TrialStore
 
+Row = dict[str, Any]
 SHORTEST_LIMIT = 3600.0  # seconds that an epoch may take, at least, where the settings do not say
 PATIENCE = 10  # times what its trial is expected to take
 PROBE_SECONDS = 0.2  # for the steps of one system of which nothing is known
@@ -54,7 +55,7 @@ def _place(config: Config, layout: Layout, address: str | None) -> Iterator[Reso
     if not address:
         yield here(config.params.compute)
         return
-    from experiments.cluster import connected
+    from experiments.cluster.nodes import connected
 
     with connected(address, config.params.compute, layout, config.dataset) as resources:
         yield resources
@@ -67,27 +68,65 @@ def run(config: Config, layout: Layout, command: str, address: str | None = None
     before any trial starts, with a UserError or DataError.
     """
     started = time.time()
-    wanted, store = trials(config, layout), TrialStore(layout.store)
+    wanted, store = trials(config, layout), layout.trial_store
     check(tracking_uri(config))
     with _place(config, layout, address) as resources, store.alone():
+        store.fetch([trial.identity for trial in wanted])
         pending = [trial for trial in wanted if store.folder(trial.identity).result() is None]
-        reused = len(wanted) - len(pending)
-        tracker, stopped = _sweep(config, layout, resources, wanted, pending)
+        tracker, stopped = _sweep(config, layout, store, resources, wanted, pending)
+        store.fetch([trial.identity for trial in pending])
         rows = [row(trial, store, tracker.runs) for trial in wanted]
-        counts = {status: sum(r["status"] == status for r in rows) for status in ("done", "failed", "missing")}
-        facts = _facts(config, command, resources, started, wanted, store) | {"trials": {**counts, "reused": reused}}
-        write_rows(layout.results, COLUMNS, rows)
-        write_rows(layout.averaging, AVERAGING, averaging_rows(wanted, store))
-        write_gallery(layout.gallery, wanted, store, facts)
-    _say(counts, reused, rows, tracker, stopped, time.time() - started, layout)
+        facts = _facts(config, command, resources, started, wanted, store)
+        facts["trials"] = {**_counts(rows), "reused": len(wanted) - len(pending)}
+        store.note(_sweep_file(config), facts)
+        _write(layout, store, wanted, rows, facts)
+    _say(rows, facts, tracker, stopped, time.time() - started, layout)
     return not stopped
 
 
+def collect(config: Config, layout: Layout) -> None:
+    """Writes results.csv and the gallery of the active profile's last sweep, from the store alone; runs nothing."""
+    started = time.time()
+    wanted, store = trials(config, layout), layout.trial_store
+    store.fetch([trial.identity for trial in wanted])
+    facts = store.noted(_sweep_file(config))
+    if facts is None:
+        raise UserError(f"no sweep of profile {config.params.profile!r} has ended on {store}")
+    tracker = Tracker(config, wanted, store)
+    tracker.close()
+    rows = [row(trial, store, tracker.runs) for trial in wanted]
+    _write(layout, store, wanted, rows, facts)
+    _say(rows, facts, tracker, False, time.time() - started, layout)
+
+
+def _sweep_file(config: Config) -> str:
+    """Where the store keeps what is known of the profile's last sweep."""
+    return f"sweep-{config.dataset}-{config.params.profile}.json"
+
+
+def _counts(rows: Sequence[Row]) -> dict[str, int]:
+    return {status: sum(row["status"] == status for row in rows) for status in ("done", "failed", "missing")}
+
+
+def _write(
+    layout: Layout, store: TrialStore, wanted: Sequence[Trial], rows: Sequence[Row], facts: Mapping[str, Any]
+) -> None:
+    """Makes what the report reads."""
+    write_rows(layout.results, COLUMNS, rows)
+    write_rows(layout.averaging, AVERAGING, averaging_rows(wanted, store))
+    write_gallery(layout.gallery, wanted, store, facts)
+
+
 def _sweep(
-    config: Config, layout: Layout, resources: Resources, wanted: Sequence[Trial], pending: Sequence[Trial]
+    config: Config,
+    layout: Layout,
+    store: TrialStore,
+    resources: Resources,
+    wanted: Sequence[Trial],
+    pending: Sequence[Trial],
 ) -> tuple[Tracker, bool]:
     """Runs the pending trials, MLflow told of all; what told it, and whether it was stopped half-way."""
-    store, reused = TrialStore(layout.store), len(wanted) - len(pending)
+    reused = len(wanted) - len(pending)
     device = set_up(resources.cpus, resources.gpus > 0 and bool(gpus()))  # a cluster's GPUs need not be here
     with Live() as live:
         live.note(f"{len(wanted)} trials: {reused} reused, {len(pending)} to run, {resources}")
@@ -137,18 +176,13 @@ def _clock(moment: float) -> str:
 
 
 def _say(
-    counts: dict[str, int],
-    reused: int,
-    rows: Sequence[dict[str, Any]],
-    tracker: Tracker,
-    stopped: bool,
-    seconds: float,
-    layout: Layout,
+    rows: Sequence[Row], facts: Mapping[str, Any], tracker: Tracker, stopped: bool, seconds: float, layout: Layout
 ) -> None:
+    counts, reused = _counts(rows), facts["trials"]["reused"]
     told = ", ".join(f"{count} {status}" for status, count in counts.items() if count or status == "done")
     again = f" ({reused} of them before)" if reused else ""
     print(f"{told}{again} in {duration(seconds)}: {layout.results}")
-    for failed in (r for r in rows if r["status"] == "failed"):
+    for failed in (found for found in rows if found["status"] == "failed"):
         xi = f" ξ={failed['xi']}" if failed["xi"] else ""
         name = f"{failed['system']} at {failed['proportion']:g}{xi}, seed {failed['seed']}"
         print(f"failed: {failed['trial_id']} ({name}): {failed['reason']}")

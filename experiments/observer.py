@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ray import tune
 
+from data.errors import DataError
 from experiments.grid import Trial
 from experiments.live import Live
 from experiments.progress import Progress
 from experiments.tracker import Tracker
-from experiments.trials import TrialStore
+from experiments.trials import TrialFolder, TrialStore
 from experiments.watchdog import stood_at
 from experiments.worker import OUTCOME, REASON, ROW
 
@@ -56,10 +58,19 @@ class Observer(tune.Callback):
             self.live.show(str(self.progress))
 
     def _end(self, trial: Trial, failure: str | None) -> None:
+        folder = self._brought(trial)
+        if failure is not None and folder.result() is None and folder.failure() is None:
+            folder.fail(failure)
         self.progress.end(trial.identity, failure)
         self.tracker.end(trial)
         if failure is not None:
             self.live.note(f"{trial} failed: {failure}")
+
+    def _brought(self, trial: Trial) -> TrialFolder:
+        """The trial's folder, with what its worker has written; what cannot be brought now is at the sweep's end."""
+        with suppress(DataError):
+            self.store.fetch([trial.identity])
+        return self.store.folder(trial.identity)
 
 
 def _ours(trial: Any) -> Trial:

@@ -60,6 +60,7 @@ def standing(trials: Sequence[Trial], store: TrialStore) -> Group:
     table = Table("system", "labelled", "ξ", *STATUSES)
     for column in table.columns[3:]:
         column.justify = "right"
+    store.fetch([trial.identity for trial in trials])
     total: Counter[str] = Counter()
     lines = []
     for names, group in _groups(trials).items():

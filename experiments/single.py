@@ -11,7 +11,6 @@ from experiments.resources import here
 from experiments.systems import contract
 from experiments.trial import Row, TrialFailed, set_up
 from experiments.trial import run as run_trial
-from experiments.trials import TrialStore
 
 
 def by_identity(config: Config, layout: Layout, start: str) -> Trial:
@@ -60,7 +59,7 @@ def run(config: Config, layout: Layout, trial: Trial) -> None:
     """Runs the trial, printing each epoch and then its result. UserError with its reason where it fails."""
     resources = here(config.params.compute)
     device = set_up(resources.cpus, resources.gpus > 0)
-    folder = TrialStore(layout.store).folder(trial.identity)
+    folder = layout.trial_store.folder(trial.identity)
     print(f"{trial.identity}: {trial} on {device}, {trial.labelled} labelled images, in {folder.path}")
     if folder.result() is not None:
         print("done before; delete its folder to run it again")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,13 +165,47 @@ class TrialFolder:
 
 @dataclass(frozen=True)
 class TrialStore:
-    """All trials ever run, in one folder."""
+    """All trials ever run, in one folder, which all machines see that run any."""
 
     root: Path
 
     def folder(self, identity: str) -> TrialFolder:
         """The folder of that trial, which need not exist."""
         return TrialFolder(self.root / identity)
+
+    def identities(self, start: str) -> list[str]:
+        """All trials ever begun whose identity starts so."""
+        return sorted(path.parent.name for path in self.root.glob(f"{start}*/{CONFIG}"))
+
+    def fetch(self, identities: Iterable[str]) -> None:
+        """Brings here what other machines have written about those trials: in a folder that all see, it is here."""
+
+    def note(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Keeps facts about a sweep, under a name."""
+        write_json(self.root / name, dict(facts))
+
+    def noted(self, name: str) -> dict[str, Any] | None:
+        """What was kept under the name; None where nothing was."""
+        return read_json(self.root / name)
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    @contextmanager
+    def marked(self, name: str) -> Iterator[None]:
+        """Leaves a mark of that name in the store while the block lasts."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / name).touch()
+        try:
+            yield
+        finally:
+            (self.root / name).unlink(missing_ok=True)
+
+    def lacks(self, mark: str) -> str | None:
+        """What is wrong with the store as this machine sees it, if the mark is in it; None where nothing is."""
+        if not (self.root / mark).is_file():
+            return f"{self.root} is not the trial store that the driver sees"
+        return None if os.access(self.root, os.W_OK) else f"{self.root} cannot be written"
 
     @contextmanager
     def alone(self) -> Iterator[None]:

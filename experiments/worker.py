@@ -7,10 +7,12 @@ from typing import Any
 
 from ray import tune
 
+from data.errors import DataError
+from experiments.errors import UserError
 from experiments.grid import Layout, Trial
 from experiments.systems.contract import System
 from experiments.trial import Row, TrialFailed, epochs, set_up
-from experiments.trials import TrialStore
+from experiments.trials import TrialFolder
 from experiments.watchdog import within
 
 ROW, OUTCOME, REASON = "row", "outcome", "reason"
@@ -34,17 +36,21 @@ class Worker(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> Generator[Row]:
         task = config["task"]
-        trial, layout = task["trial"], task["layout"]
-        folder = TrialStore(layout.store).folder(trial.identity)
+        layout = task["layout"].of_worker()
+        folder = layout.trial_store.folder(task["trial"].identity)
         folder.path.mkdir(parents=True, exist_ok=True)
         self.limit, self.stuck = task["limit"], folder.stuck
-        return epochs(trial, task["system"], layout, folder, self.device)
+        return self._rows(task["trial"], task["system"], layout, folder)
+
+    def _rows(self, trial: Trial, system: System, layout: Layout, folder: TrialFolder) -> Generator[Row]:
+        layout.bring(trial.dataset)
+        yield from epochs(trial, system, layout, folder, self.device)
 
     def step(self) -> dict[str, Any]:
         try:
             with within(self.limit, self.stuck):
                 row = next(self.rows, None)
-        except TrialFailed as error:
+        except (TrialFailed, UserError, DataError) as error:
             return {OUTCOME: "failed", REASON: str(error), "done": True}
         return {OUTCOME: "done", "done": True} if row is None else {ROW: row}
 

@@ -20,6 +20,7 @@ from data import __main__ as command_line
 from data import remote
 from data.download import download
 from data.errors import DataError
+from data.places import place_at
 from data.prepare import prepare
 from data.remote import pull_dataset, push, push_dataset
 from data.splits import Splits, split
@@ -84,45 +85,6 @@ def pulled(base, root):
     """The images' folder, once the dataset is here."""
     pull_dataset("toy", base, root)
     return root / "processed" / "toy"
-
-
-@pytest.fixture(scope="module")
-def server():
-    """The address of an S3 server on this machine."""
-    pytest.importorskip("s3fs", reason="the extra s3 is not installed")
-    moto = pytest.importorskip("moto.server")
-    started = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    started.start()
-    host, port = started.get_host_and_port()
-    yield f"http://{host}:{port}"
-    started.stop()
-
-
-@pytest.fixture
-def s3(server, monkeypatch):
-    """The environment of someone with an account at the server."""
-    import s3fs
-
-    for name, value in (("ENDPOINT_URL", server), ("ACCESS_KEY_ID", "someone"), ("SECRET_ACCESS_KEY", "secret")):
-        monkeypatch.setenv(f"AWS_{name}", value)
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    s3fs.S3FileSystem.clear_instance_cache()
-    yield
-    s3fs.S3FileSystem.clear_instance_cache()
-
-
-@pytest.fixture
-def bucket(s3):
-    import boto3
-
-    boto3.client("s3").create_bucket(Bucket="images")
-    yield "images"
-    found = boto3.resource("s3").Bucket("images")
-    found.objects.all().delete()
-    found.delete()
 
 
 def content(path):
@@ -299,7 +261,7 @@ def dataset(toy, tmp_path):
 def test_what_is_damaged_there_is_told_and_mended(dataset, empty, tmp_path, monkeypatch, capsys, kind, suffix):
     files = sum(len(content(dataset / kind / "toy")) for kind in ("processed", "splits"))
     push_dataset("toy", dataset, empty)
-    place = remote._place(f"{empty}/{kind}/toy")
+    place = place_at(f"{empty}/{kind}/toy")
     name = next(name for name in sorted(content(dataset / kind / "toy")) if name.endswith(suffix))
     good = place.filesystem.cat_file(place.file(name))
     place.filesystem.pipe_file(place.file(name), good[:-1] + bytes([good[-1] ^ 1]))

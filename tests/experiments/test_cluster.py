@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments import cluster
+from experiments.cluster import nodes as cluster_nodes
 from experiments.config import Compute, load
 from experiments.errors import UserError
 from experiments.grid import Layout, trials
@@ -118,14 +118,14 @@ def test_what_a_node_may_lack(world, tmp_path):
     store, splits = ImageStore.open(layout.processed("mnist-5k")), Splits.open(layout.splits("mnist-5k"))
     expected = (store.fingerprint, splits.data, splits.repetitions)
     layout.store.mkdir(parents=True)
-    mark = layout.store / ".mark"
-    assert "is not the trial store that this machine sees" in cluster._lacking(layout, "mnist-5k", expected, mark)
-    mark.touch()
-    assert cluster._lacking(layout, "mnist-5k", expected, mark) is None
+    mark = ".mark"
+    assert "is not the trial store that the driver sees" in cluster_nodes._lacking(layout, "mnist-5k", expected, mark)
+    (layout.store / mark).touch()
+    assert cluster_nodes._lacking(layout, "mnist-5k", expected, mark) is None
     others = ("another", *expected[1:])
-    assert "other images or splits of mnist-5k" in cluster._lacking(layout, "mnist-5k", others, mark)
+    assert "other images or splits of mnist-5k" in cluster_nodes._lacking(layout, "mnist-5k", others, mark)
     elsewhere = Layout(data=tmp_path / "nowhere", store=layout.store)
-    assert "holds no prepared images" in cluster._lacking(elsewhere, "mnist-5k", expected, mark)
+    assert "holds no prepared images" in cluster_nodes._lacking(elsewhere, "mnist-5k", expected, mark)
 
 
 def test_a_cluster_is_named_where_it_has_too_little():

@@ -21,6 +21,7 @@ from experiments.provenance import REVISION, revision
 from experiments.resources import Resources, resolve
 from experiments.tuning import ENVIRONMENT
 
+ROOT = Path(__file__).parents[2]
 PACKAGES = ("data", "experiments", "vae")
 # Not code: what lies beside it in a folder where the pipeline was run.
 LEFT_HERE = ["raw", "processed", "splits", "store", "gallery", "evidence", "results.csv", "averaging.csv"]
@@ -36,9 +37,8 @@ def connected(address: str, compute: Compute, layout: Layout, dataset: str) -> I
     import ray
 
     environment = {**ENVIRONMENT, REVISION: json.dumps(revision())}
-    root = Path(__file__).parents[1]
     package = {
-        "py_modules": [str(root / name) for name in PACKAGES],
+        "py_modules": [str(ROOT / name) for name in PACKAGES],
         "excludes": LEFT_HERE,
         "env_vars": environment,
     }
@@ -62,45 +62,40 @@ def _check_nodes(ray: Any, layout: Layout, dataset: str) -> None:
     """UserError, naming the nodes, where one does not see the data or the trial store as this machine does."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    store, splits = ImageStore.open(layout.processed(dataset)), Splits.open(layout.splits(dataset))
-    layout.store.mkdir(parents=True, exist_ok=True)
-    mark = layout.store / f".mark-{uuid.uuid4().hex}"
-    mark.touch()
+    images, splits = ImageStore.open(layout.processed(dataset)), Splits.open(layout.splits(dataset))
+    expected = images.fingerprint, splits.data, splits.repetitions
+    nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+    look = ray.remote(num_cpus=0, max_retries=0)(_lacking)
+    mark = f".mark-{uuid.uuid4().hex}"
     try:
-        nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
-        look = ray.remote(num_cpus=0, max_retries=0)(_lacking)
-        asked = {
-            name: look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False)).remote(
-                layout, dataset, (store.fingerprint, splits.data, splits.repetitions), mark
-            )
-            for name in nodes
-        }
-        troubles = [
-            f"\n  {nodes[name]} ({name[:8]}): {told}" for name, found in asked.items() if (told := ray.get(found))
-        ]
+        with layout.trial_store.marked(mark):
+            asked = {
+                name: look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False)).remote(
+                    layout, dataset, expected, mark
+                )
+                for name in nodes
+            }
+            found = {name: ray.get(told) for name, told in asked.items()}
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1]
         raise UserError(f"a node of the cluster cannot run this project's code: {reason}") from error
-    finally:
-        mark.unlink()
+    troubles = [f"\n  {nodes[name]} ({name[:8]}): {told}" for name, told in found.items() if told]
     if troubles:
         raise UserError(
             f"{len(troubles)} of {len(nodes)} nodes of the cluster cannot run trials:{''.join(troubles)}\n"
-            "Put data and trial store on storage that every node sees under the same path (--store, and run from "
-            "there), or bring the data to each: `python -m data pull`."
+            "Put data and trial store on storage that every node sees under the same path, or on an object store "
+            "(--data, --store), or bring the data to each: `python -m data pull`."
         )
 
 
-def _lacking(layout: Layout, dataset: str, expected: tuple[str, str, int], mark: Path) -> str | None:
-    """What a node lacks, looked for on that node."""
+def _lacking(layout: Layout, dataset: str, expected: tuple[str, str, int], mark: str) -> str | None:
+    """What a node lacks, looked for on that node; data at a URI are brought there."""
+    layout = layout.of_worker()
     try:
-        store, splits = ImageStore.open(layout.processed(dataset)), Splits.open(layout.splits(dataset))
-    except DataError as error:
+        layout.bring(dataset)
+        images, splits = ImageStore.open(layout.processed(dataset)), Splits.open(layout.splits(dataset))
+        if (images.fingerprint, splits.data, splits.repetitions) != expected:
+            return f"{layout.data_uri or layout.data} holds other images or splits of {dataset} than here"
+        return layout.trial_store.lacks(mark)
+    except (DataError, UserError) as error:
         return str(error)
-    if (store.fingerprint, splits.data, splits.repetitions) != expected:
-        return f"{layout.data} holds other images or splits of {dataset} than here"
-    if not mark.is_file():
-        return f"{layout.store} is not the trial store that this machine sees"
-    if not os.access(layout.store, os.W_OK):
-        return f"{layout.store} cannot be written"
-    return None

@@ -1,0 +1,129 @@
+"""A sweep as a job of a running Ray cluster: sent there with its code, and followed."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from data.cluster import first_line
+from experiments.cluster.nodes import PACKAGES, ROOT
+from experiments.config import Config
+from experiments.errors import UserError
+from experiments.identity import canonical
+from experiments.layout import Layout
+from experiments.provenance import REVISION, revision
+from experiments.tracker import check, tracking_uri
+
+SWEEP = "sweep"  # key of a job's metadata: which sweep it is
+ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
+
+
+def run(config: Config, layout: Layout, address: str) -> None:
+    """Runs the active profile as a job of the cluster whose dashboard is at `address`, and waits for its end.
+
+    A job of the same sweep that is at work there already is followed instead. UserError where the job cannot be sent
+    or did not end well. KeyboardInterrupt leaves it alone.
+    """
+    arguments = _arguments(config, layout)
+    uri = tracking_uri(config)
+    if not uri.startswith(("http://", "https://")):
+        raise UserError(
+            f"a job cannot write MLflow's {uri}: start a server that the cluster reaches (`mlflow server`), and "
+            "name it with MLFLOW_TRACKING_URI or tracking.uri"
+        )
+    check(uri)
+    client = _client(address)
+    sweep = hashlib.sha256(canonical([config.resolved(), arguments]).encode()).hexdigest()[:16]
+    job = _at_work(client, sweep)
+    if job is None:
+        job = _send(client, config, arguments, sweep, uri)
+        print(f"job {job} sent to {address}")
+    else:
+        print(f"job {job} is at work on it already, at {address}")
+    print(f"Ctrl-C leaves it alone; `ray job stop {job} --address {address}` ends it", flush=True)
+    _follow(client, job)
+
+
+def _arguments(config: Config, layout: Layout) -> list[str]:
+    """Where the job finds data and trial store. UserError where a path would lead elsewhere there."""
+    found = []
+    for option, uri, path in (("store", layout.store_uri, layout.store), ("data", layout.data_uri, layout.data)):
+        if not uri and not path.is_absolute():
+            raise UserError(
+                f"--{option} {path}: a job works in another folder: name a place that every node sees, by its whole "
+                f"path ({path.absolute()}, if it is one) or by a URI such as s3://BUCKET/{option}"
+            )
+        found += [f"--{option}", uri or str(path)]
+    return found
+
+
+def _client(address: str) -> Any:
+    from ray.job_submission import JobSubmissionClient
+
+    try:
+        return JobSubmissionClient(address)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"no Ray jobs at {address} ({first_line(error)}): name the dashboard of a running cluster, and, where it "
+            "asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+        ) from error
+
+
+def _at_work(client: Any, sweep: str) -> str | None:
+    """The job of that sweep that has not ended."""
+    for job in client.list_jobs():
+        if (job.metadata or {}).get(SWEEP) == sweep and job.status not in ENDED:
+            return job.submission_id
+    return None
+
+
+def _send(client: Any, config: Config, arguments: list[str], sweep: str, uri: str) -> str:
+    environment = {"MLFLOW_TRACKING_URI": uri, REVISION: json.dumps(revision())}
+    command = ["python", "-m", "experiments", "run", "--params", "params.yaml", *arguments]
+    with _code(config) as folder:
+        return client.submit_job(
+            entrypoint=shlex.join(command),
+            runtime_env={"working_dir": str(folder), "env_vars": environment},
+            metadata={SWEEP: sweep},
+        )
+
+
+@contextmanager
+def _code(config: Config) -> Iterator[Path]:
+    """A folder with what the job needs of this project, and no more: the code and the settings."""
+    with tempfile.TemporaryDirectory(prefix="job-") as name:
+        folder = Path(name)
+        for package in PACKAGES:
+            for file in (ROOT / package).rglob("*.py"):
+                target = folder / file.relative_to(ROOT)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target)
+        shutil.copyfile(config.origin, folder / "params.yaml")
+        yield folder
+
+
+def _follow(client: Any, job: str) -> None:
+    """Shows what the job prints until it ends. UserError where it did not end well."""
+
+    async def show() -> None:
+        async for lines in client.tail_job_logs(job):
+            sys.stderr.write(lines)
+            sys.stderr.flush()
+
+    asyncio.run(show())
+    status = client.get_job_status(job)
+    if status != "SUCCEEDED":
+        told = client.get_job_info(job).message or ""
+        raise UserError(
+            f"job {job} {status.lower() if status in ENDED else 'was left'}: {told.splitlines()[0] if told else ''}\n"
+            "finished trials are safe in the trial store: the same command goes on with the others"
+        )
