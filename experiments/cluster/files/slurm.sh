@@ -9,9 +9,11 @@
 # Before: the project in a folder that every node sees under the same path (with locks: NFS 4, Lustre with flock),
 # `make setup` and `.venv/bin/dvc repro split` run there; for MLflow a server, or else its database is in that folder.
 # Edit: nodes, CPUs, memory, time, GPUs, and whatever makes Python available.
-# Makes: slurm-JOB.log and, in the project's folder, what a sweep on one machine makes. Costs: the nodes until all
-# trials are done. Shortly before the time is up it stops and requeues itself; requeued (by that, a node that died, or
-# preemption) it goes on: finished trials are kept, the others go on from their last checkpoints.
+# Makes: slurm-JOB.log and, in the project's folder, what a sweep on one machine makes; while it runs, Ray's files in
+# /tmp/ray-JOB on each node (a cancelled job leaves them there). Costs: the nodes until all trials are done.
+#
+# Two minutes before its time is up it stops and requeues itself. Requeued, by that, by a node that died or by
+# preemption, it goes on: finished trials are kept, the others go on from their last checkpoints.
 
 #SBATCH --job-name=sweep
 #SBATCH --nodes=2
