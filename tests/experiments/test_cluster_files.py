@@ -62,6 +62,7 @@ def test_every_later_shell_of_a_node_asks_for_the_token(name, tmp_path):
     assert seen == "token\n"
 
 
+@pytest.mark.slow
 def test_aws_takes_every_node_type(tmp_path, monkeypatch):
     moto = pytest.importorskip("moto")
     for key, value in {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "HOME": str(tmp_path)}.items():
