@@ -66,7 +66,7 @@ def run(config: Config, layout: Layout, command: str, address: str | None = None
     `address` is that of a Ray cluster whose workers do it instead of this machine's. Whatever cannot work is refused
     before any trial starts, with a UserError or DataError.
     """
-    started = time.time()
+    started = time.monotonic()
     wanted, store = trials(config, layout), TrialStore(layout.store)
     check(tracking_uri(config))
     with _place(config, layout, address) as resources, store.alone():
@@ -75,11 +75,12 @@ def run(config: Config, layout: Layout, command: str, address: str | None = None
         tracker, stopped = _sweep(config, layout, resources, wanted, pending)
         rows = [row(trial, store, tracker.runs) for trial in wanted]
         counts = {status: sum(r["status"] == status for r in rows) for status in ("done", "failed", "missing")}
-        facts = _facts(config, command, resources, started, wanted, store) | {"trials": {**counts, "reused": reused}}
+        seconds = time.monotonic() - started
+        facts = _facts(config, command, resources, seconds, wanted, store) | {"trials": {**counts, "reused": reused}}
         write_rows(layout.results, COLUMNS, rows)
         write_rows(layout.averaging, AVERAGING, averaging_rows(wanted, store))
         write_gallery(layout.gallery, wanted, store, facts)
-    _say(counts, reused, rows, tracker, stopped, time.time() - started, layout)
+    _say(counts, reused, rows, tracker, stopped, time.monotonic() - started, layout)
     return not stopped
 
 
@@ -112,7 +113,7 @@ def _sweep(
 
 
 def _facts(
-    config: Config, command: str, resources: Resources, started: float, wanted: Sequence[Trial], store: TrialStore
+    config: Config, command: str, resources: Resources, seconds: float, wanted: Sequence[Trial], store: TrialStore
 ) -> dict[str, Any]:
     finished = time.time()
     results = [result for trial in wanted if (result := store.folder(trial.identity).result())]
@@ -125,9 +126,9 @@ def _facts(
         **revision(),
         "machine": machine(gpus()),
         "workers": resources.workers,
-        "started": _clock(started),
+        "started": _clock(finished - seconds),
         "finished": _clock(finished),
-        "wall_seconds": finished - started,
+        "wall_seconds": seconds,
         "trial_seconds": sum(result["seconds"] for result in results),
     }
 

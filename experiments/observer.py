@@ -10,6 +10,7 @@ from ray import tune
 from experiments.grid import Trial
 from experiments.live import Live
 from experiments.progress import Progress
+from experiments.reasons import of_death
 from experiments.tracker import Tracker
 from experiments.trials import TrialStore
 from experiments.watchdog import stood_at
@@ -43,7 +44,7 @@ class Observer(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         details = Path(trial.error_file).read_text(encoding="utf-8")
-        reason = f"its worker process died again: {_last_failure(details)}"
+        reason = of_death(details)
         if stood := stood_at(self.store.folder(_ours(trial).identity).stuck):
             limit = trial.config["task"]["limit"]
             reason = f"an epoch took more than {limit:g} seconds, twice (compute.epoch_seconds)"
@@ -53,7 +54,8 @@ class Observer(tune.Callback):
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self.live.due:
-            self.live.show(str(self.progress))
+            missing = f"; MLflow cannot be told now ({type(self.tracker.error).__name__})" if self.tracker.error else ""
+            self.live.show(f"{self.progress}{missing}")
 
     def _end(self, trial: Trial, failure: str | None) -> None:
         self.progress.end(trial.identity, failure)
@@ -64,9 +66,3 @@ class Observer(tune.Callback):
 
 def _ours(trial: Any) -> Trial:
     return trial.config["task"]["trial"]
-
-
-def _last_failure(details: str) -> str:
-    """The first line of the last of Tune's notes on a trial's failures."""
-    _, *lines = details.rsplit("Failure # ", 1)[-1].strip().splitlines()
-    return lines[0] if lines else "no message"
