@@ -72,8 +72,8 @@ def run(config: Config, layout: Layout, command: str, address: str | None = None
     with _place(config, layout, address) as resources, store.alone():
         pending = [trial for trial in wanted if store.folder(trial.identity).result() is None]
         reused = len(wanted) - len(pending)
-        tracker, stopped = _sweep(config, layout, resources, wanted, pending)
-        rows = [row(trial, store, tracker.runs) for trial in wanted]
+        tracker, failed, stopped = _sweep(config, layout, resources, wanted, pending)
+        rows = [row(trial, store, tracker.runs, failed) for trial in wanted]
         counts = {status: sum(r["status"] == status for r in rows) for status in ("done", "failed", "missing")}
         seconds = time.monotonic() - started
         facts = _facts(config, command, resources, seconds, wanted, store) | {"trials": {**counts, "reused": reused}}
@@ -86,8 +86,8 @@ def run(config: Config, layout: Layout, command: str, address: str | None = None
 
 def _sweep(
     config: Config, layout: Layout, resources: Resources, wanted: Sequence[Trial], pending: Sequence[Trial]
-) -> tuple[Tracker, bool]:
-    """Runs the pending trials, MLflow told of all; what told it, and whether it was stopped half-way."""
+) -> tuple[Tracker, dict[str, str], bool]:
+    """Runs the pending trials, MLflow told of all; what told it, why which failed, and whether it was stopped."""
     store, reused = TrialStore(layout.store), len(wanted) - len(pending)
     device = set_up(resources.cpus, resources.gpus > 0 and bool(gpus()))  # a cluster's GPUs need not be here
     with Live() as live:
@@ -95,10 +95,9 @@ def _sweep(
         costs = Costs(wanted, store, layout, device, budget=PROBE_SECONDS, each_proportion=False)
         expected = longest_first(pending, costs)
         tracker = Tracker(config, wanted, store)
-        stopped = False
+        progress, stopped = Progress(expected, resources.workers, reused), False
         try:
             if pending:
-                progress = Progress(expected, resources.workers, reused)
                 by_name = {trial.identity: trial for trial in pending}
                 ordered = [by_name[identity] for identity in expected]
                 limits = {name: epoch_limit(config, seconds) for name, seconds in expected.items()}
@@ -109,7 +108,7 @@ def _sweep(
         finally:
             live.show("waiting for MLflow")
             tracker.close()
-    return tracker, stopped
+    return tracker, progress.failed, stopped
 
 
 def _facts(

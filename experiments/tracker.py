@@ -103,12 +103,12 @@ class Tracker(Notes):
     def __init__(self, config: Config, trials: Sequence[Trial], store: TrialStore) -> None:
         self.runs: dict[str, str] = {}  # identity -> run, complete once closed without an error
         self._config, self._trials, self._store = config, trials, store
-        self._open: set[str] = set()  # trials that began and did not end
+        self._begun: set[str] = set()
         super().__init__()
 
     def begin(self, trial: Trial) -> None:
         """The trial has begun, or begun again."""
-        self._open.add(trial.identity)
+        self._begun.add(trial.identity)
         self.put(lambda record, parent: record.begin(trial, parent))
 
     def row(self, trial: Trial, row: dict[str, float]) -> None:
@@ -122,7 +122,6 @@ class Tracker(Notes):
 
     def end(self, trial: Trial) -> None:
         """The trial is done or has failed; the rest is in its folder."""
-        self._open.discard(trial.identity)
         self.put(lambda record, parent: record.complete(trial, self._store.folder(trial.identity), parent))
 
     def open(self) -> tuple[Record, str]:
@@ -135,6 +134,7 @@ class Tracker(Notes):
     def finish(self, record: Record, parent: str) -> None:
         from experiments.tracking import sync
 
-        for identity in self._open & record.runs.keys():
-            record.stop(record.runs[identity])
         sync(record, parent, self._trials, self._store)
+        for identity in self._begun & record.runs.keys():
+            if not record.recorded.get(identity):  # neither done nor failed
+                record.stop(record.runs[identity])

@@ -18,7 +18,7 @@ from experiments.results import COLUMNS, row, write_rows
 from experiments.systems import contract
 from experiments.trial import run
 from experiments.trials import TrialStore
-from tests.experiments.test_sweep import table, timeless, wait_for
+from tests.experiments.sweeping import table, timeless, wait_for
 
 TOKEN = "f" * 64
 

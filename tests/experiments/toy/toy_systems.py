@@ -20,6 +20,11 @@ from data.seeds import seed_of
 from experiments.systems.contract import Learner, System, register
 
 BATCH = 32
+DAY = 86400.0
+
+if clock := os.environ.get("TOY_CLOCK"):  # a file; as long as it is there, the clock is a day ahead
+    _time = time.time
+    time.time = lambda: _time() + DAY * os.path.exists(clock)
 
 
 class ToySettings(BaseModel):
