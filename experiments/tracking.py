@@ -25,6 +25,7 @@ for _name, _level in {"alembic": logging.WARNING, "mlflow.store.db.utils": loggi
 # fails is not repeated but looked for anew, and a server that is away is not waited for.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every run of a server
 
 PAGE = 1000  # runs fetched at once
 UNPLOTTED = {"epoch", "time"}  # entries of a row that are its step and its timestamp

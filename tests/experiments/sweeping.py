@@ -5,6 +5,7 @@ import re
 import sqlite3
 import subprocess
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 from experiments.config import load
@@ -46,11 +47,28 @@ def wait_until_gone(pids, seconds=120):
     raise AssertionError(f"still there: {[pid for pid in pids if Path(f'/proc/{pid}').exists()]}")
 
 
-def wait_for(condition, seconds=120):
+def wait_for(condition, seconds=240):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+@contextmanager
+def running(world):
+    """A sweep as a process of its own, which does not outlive the block."""
+    driver = world.start("run")
+    try:
+        yield driver
+    finally:
+        driver.kill()
+        driver.communicate()
+
+
+def wait_for_results(world, driver, count):
+    """Waits until so many trials are done; the driver must be at work until then."""
+    wait_for(lambda: len(list(world.store.glob("*/result.json"))) >= count or driver.poll() is not None)
+    assert driver.poll() is None, driver.communicate()
 
 
 def idle(monkeypatch):

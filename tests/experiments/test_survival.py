@@ -34,11 +34,13 @@ from tests.experiments.sweeping import (
     ended_before,
     idle,
     parent_of,
+    running,
     table,
     undisturbed,
     wait_for,
+    wait_for_results,
     wait_until_gone,
-)  # fmt: skip
+)
 
 
 def results(world):
@@ -49,28 +51,24 @@ def results(world):
 @pytest.mark.slow
 def test_a_driver_killed_at_ten_random_moments_loses_nothing(tracked, monkeypatch):
     chance, count = random.Random(2016), 12
-    tracked.params(default={"proportions": [0.05, 0.1], "repetitions": count // 2}, toys={"epochs": 3, "busy": 0.4})
-    tracked.environment["COLUMNS"] = "200"
+    profile = {"proportions": [0.02, 0.05, 0.1, 0.2], "repetitions": count // 4}
+    tracked.params(default=profile, toys={"epochs": 3, "busy": 0.4})
     # While it starts, after so many seconds; as trials run, once so many are done; and when all are.
     starting = [(0, chance.uniform(0.3, 9)) for _ in range(3)]
-    running = [(done, chance.uniform(0, 0.5)) for done in sorted(chance.sample(range(1, count - 1), 6))]
-    moments = [*starting[:2], *running[:3], starting[2], *running[3:], (count, 0)]
+    midway = [(done, chance.uniform(0, 0.5)) for done in sorted(chance.sample(range(1, count - 1), 6))]
+    moments = [*starting[:2], *midway[:3], starting[2], *midway[3:], (count, 0)]
     assert len(moments) == 10
     children = set()
     for done, seconds in moments:
         before = results(tracked)
-        driver = tracked.start("run")
-        try:
-            wait_for(lambda done=done: len(results(tracked)) >= done)
+        with running(tracked) as driver:
+            wait_for_results(tracked, driver, done)
             time.sleep(seconds)
             children |= descendants(driver.pid)
-        finally:
-            driver.kill()
-        out, err = driver.communicate()
-        assert driver.returncode == -signal.SIGKILL, f"{done} {seconds}\n{out}\n{err}"
+            assert driver.poll() is None, f"over before it was killed: {done} {seconds}"
         assert results(tracked).items() >= before.items()  # what was done is not run again
     before = results(tracked)
-    out, err = tracked.run("run")
+    _, err = tracked.run("run")
     assert f"{count} reused, 0 to run" in err
     assert results(tracked) == before
     assert_whole(tracked, undisturbed(monkeypatch))
@@ -127,10 +125,10 @@ def test_an_mlflow_server_that_goes_away_costs_no_trial(tracked, monkeypatch):
     try:
         tracked.environment["MLFLOW_TRACKING_URI"] = server.uri
         tracked.params(default={"repetitions": 3}, toys={"epochs": 3, "busy": 0.6})
-        driver = tracked.start("run")
-        wait_for(lambda: results(tracked))
-        server.kill()
-        out, err = driver.communicate(timeout=200)
+        with running(tracked) as driver:
+            wait_for_results(tracked, driver, 1)
+            server.kill()
+            out, err = driver.communicate(timeout=240)
         assert driver.returncode == 0, err
         assert "3 done" in out
         assert "MLflow missed part of this sweep" in out
@@ -141,7 +139,7 @@ def test_an_mlflow_server_that_goes_away_costs_no_trial(tracked, monkeypatch):
         expected = undisturbed(monkeypatch)
         server.start()
         out, _ = tracked.run("sync")
-        assert re.match(r"[123] of 3 trials logged to http", out)
+        assert re.search(r"^[123] of 3 trials logged to http", out, re.MULTILINE)
         assert_whole(tracked, expected, synced=True)
         out, err = tracked.run("run")
         assert "3 reused, 0 to run" in err
@@ -308,23 +306,24 @@ def test_files_cut_in_half_cost_their_own_trial_alone(tracked, main, monkeypatch
 @pytest.mark.slow
 def test_a_clock_that_is_set_back_disturbs_nothing(tracked, monkeypatch):
     real = time.time
-    tracked.params(default={"repetitions": 1}, toys={"epochs": 3, "busy": 0.6})
+    profile, toys = {"proportions": [0.05, 0.1]}, {"epochs": 3, "busy": 0.6}
+    tracked.params(default=profile, toys=toys)
     idle(monkeypatch)
     with monkeypatch.context() as tomorrow:
         tomorrow.setattr(time, "time", lambda: real() + 86400)
         ended_before()
     before = results(tracked)
-    assert parent_of(tracked.folder / "mlflow.db") == ("FINISHED", {"done": 1, "failed": 0, "missing": 0})
-    tracked.params(default={"repetitions": 4}, toys={"epochs": 3, "busy": 0.6})
+    assert parent_of(tracked.folder / "mlflow.db") == ("FINISHED", {"done": 2, "failed": 0, "missing": 0})
+    tracked.params(default={**profile, "repetitions": 3}, toys=toys)
     ahead = tracked.folder / "ahead"
     ahead.touch()
     tracked.environment["TOY_CLOCK"] = str(ahead)
-    driver = tracked.start("run")
-    wait_for(lambda: len(results(tracked)) > 1)
-    ahead.unlink()
-    out, err = driver.communicate(timeout=200)
+    with running(tracked) as driver:
+        wait_for_results(tracked, driver, 3)
+        ahead.unlink()
+        out, err = driver.communicate(timeout=240)
     assert driver.returncode == 0, err
-    assert "1 reused, 3 to run" in err
+    assert "2 reused, 4 to run" in err
     assert results(tracked).items() >= before.items()
     assert not re.search(r"-\d", out + err)  # no time is negative
     facts = json.loads((tracked.folder / "experiments/gallery/sweep.json").read_text())
