@@ -57,7 +57,7 @@ def fill() -> None:
         folder.finish({"identity": trial.identity, **known, **rates, "ece": 1.0})
     write_rows(layout.results, COLUMNS, [row(trial, store, {}) for trial in wanted])
     write_rows(layout.averaging, AVERAGING, [])
-    facts = launch._facts(config, "benchmark", here(config.params.compute), time.time(), wanted, store)
+    facts = launch._facts(config, "benchmark", here(config.params.compute), 1.0, wanted, store)
     counts = {"done": len(wanted), "failed": 0, "missing": 0, "reused": 0}
     write_gallery(layout.gallery, wanted, store, facts | {"trials": counts})
 

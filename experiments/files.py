@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+PARTIAL = ".partial"
+
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Makes `path` from what `write` puts into a stream; until all of it is on the disk, nothing changes.
@@ -17,7 +19,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     Makes the parent folder. OSError where the disk is full or not writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             write(stream)
@@ -28,6 +30,12 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def drop_partial(folder: Path) -> None:
+    """Removes what processes that were killed had half written there; nobody may be at work in that folder."""
+    for path in folder.glob(f".*{PARTIAL}"):
+        path.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -67,26 +67,26 @@ def run(config: Config, layout: Layout, command: str, address: str | None = None
     `address` is that of a Ray cluster whose workers do it instead of this machine's. Whatever cannot work is refused
     before any trial starts, with a UserError or DataError.
     """
-    started = time.time()
+    started = time.monotonic()
     wanted, store = trials(config, layout), layout.trial_store
     check(tracking_uri(config))
     with _place(config, layout, address) as resources, store.alone():
         store.fetch([trial.identity for trial in wanted])
         pending = [trial for trial in wanted if store.folder(trial.identity).result() is None]
-        tracker, stopped = _sweep(config, layout, store, resources, wanted, pending)
+        tracker, failed, stopped = _sweep(config, layout, store, resources, wanted, pending)
         store.fetch([trial.identity for trial in pending])
-        rows = [row(trial, store, tracker.runs) for trial in wanted]
-        facts = _facts(config, command, resources, started, wanted, store)
+        rows = [row(trial, store, tracker.runs, failed) for trial in wanted]
+        facts = _facts(config, command, resources, time.monotonic() - started, wanted, store)
         facts["trials"] = {**_counts(rows), "reused": len(wanted) - len(pending)}
         store.note(_sweep_file(config), facts)
         _write(layout, store, wanted, rows, facts)
-    _say(rows, facts, tracker, stopped, time.time() - started, layout)
+    _say(rows, facts, tracker, stopped, time.monotonic() - started, layout)
     return not stopped
 
 
 def collect(config: Config, layout: Layout) -> None:
     """Writes results.csv and the gallery of the active profile's last sweep, from the store alone; runs nothing."""
-    started = time.time()
+    started = time.monotonic()
     wanted, store = trials(config, layout), layout.trial_store
     store.fetch([trial.identity for trial in wanted])
     facts = store.noted(_sweep_file(config))
@@ -96,7 +96,7 @@ def collect(config: Config, layout: Layout) -> None:
     tracker.close()
     rows = [row(trial, store, tracker.runs) for trial in wanted]
     _write(layout, store, wanted, rows, facts)
-    _say(rows, facts, tracker, False, time.time() - started, layout)
+    _say(rows, facts, tracker, False, time.monotonic() - started, layout)
 
 
 def _sweep_file(config: Config) -> str:
@@ -124,8 +124,8 @@ def _sweep(
     resources: Resources,
     wanted: Sequence[Trial],
     pending: Sequence[Trial],
-) -> tuple[Tracker, bool]:
-    """Runs the pending trials, MLflow told of all; what told it, and whether it was stopped half-way."""
+) -> tuple[Tracker, dict[str, str], bool]:
+    """Runs the pending trials, MLflow told of all; what told it, why which failed, and whether it was stopped."""
     reused = len(wanted) - len(pending)
     device = set_up(resources.cpus, resources.gpus > 0 and bool(gpus()))  # a cluster's GPUs need not be here
     with Live() as live:
@@ -133,10 +133,9 @@ def _sweep(
         costs = Costs(wanted, store, layout, device, budget=PROBE_SECONDS, each_proportion=False)
         expected = longest_first(pending, costs)
         tracker = Tracker(config, wanted, store)
-        stopped = False
+        progress, stopped = Progress(expected, resources.workers, reused), False
         try:
             if pending:
-                progress = Progress(expected, resources.workers, reused)
                 by_name = {trial.identity: trial for trial in pending}
                 ordered = [by_name[identity] for identity in expected]
                 limits = {name: epoch_limit(config, seconds) for name, seconds in expected.items()}
@@ -147,11 +146,11 @@ def _sweep(
         finally:
             live.show("waiting for MLflow")
             tracker.close()
-    return tracker, stopped
+    return tracker, progress.failed, stopped
 
 
 def _facts(
-    config: Config, command: str, resources: Resources, started: float, wanted: Sequence[Trial], store: TrialStore
+    config: Config, command: str, resources: Resources, seconds: float, wanted: Sequence[Trial], store: TrialStore
 ) -> dict[str, Any]:
     finished = time.time()
     results = [result for trial in wanted if (result := store.folder(trial.identity).result())]
@@ -164,9 +163,9 @@ def _facts(
         **revision(),
         "machine": machine(gpus()),
         "workers": resources.workers,
-        "started": _clock(started),
+        "started": _clock(finished - seconds),
         "finished": _clock(finished),
-        "wall_seconds": finished - started,
+        "wall_seconds": seconds,
         "trial_seconds": sum(result["seconds"] for result in results),
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from data.errors import DataError
 from experiments.grid import Trial
 from experiments.live import Live
 from experiments.progress import Progress
+from experiments.reasons import of_death
 from experiments.tracker import Tracker
 from experiments.trials import TrialFolder, TrialStore
 from experiments.watchdog import stood_at
@@ -23,18 +25,21 @@ class Observer(tune.Callback):
 
     def __init__(self, store: TrialStore, progress: Progress, tracker: Tracker, live: Live) -> None:
         self.store, self.progress, self.tracker, self.live = store, progress, tracker, live
+        self.heard: dict[str, float] = {}  # when each trial was last heard of
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune keeps a copy of its callbacks for restoring a sweep, which the trial store does here
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         ours = _ours(trial)
+        self.heard[ours.identity] = time.monotonic()
         self.progress.begin(ours.identity)
         self.tracker.begin(ours)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
+        self.heard[_ours(trial).identity] = time.monotonic()
         if OUTCOME in result:
             self._end(_ours(trial), result.get(REASON))
         else:
@@ -45,17 +50,19 @@ class Observer(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         details = Path(trial.error_file).read_text(encoding="utf-8")
-        reason = f"its worker process died again: {_last_failure(details)}"
-        if stood := stood_at(self.store.folder(_ours(trial).identity).stuck):
-            limit = trial.config["task"]["limit"]
+        reason = of_death(details)
+        limit, stood = trial.config["task"]["limit"], stood_at(self.store.folder(_ours(trial).identity).stuck)
+        # Where it stood is noted on its own machine, which need not be this one.
+        if stood or time.monotonic() - self.heard[_ours(trial).identity] >= limit:
             reason = f"an epoch took more than {limit:g} seconds, twice (compute.epoch_seconds)"
-            details = stood
+            details = stood or details
         self.store.folder(_ours(trial).identity).fail(reason, details)
         self._end(_ours(trial), reason)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self.live.due:
-            self.live.show(str(self.progress))
+            missing = f"; MLflow cannot be told now ({type(self.tracker.error).__name__})" if self.tracker.error else ""
+            self.live.show(f"{self.progress}{missing}")
 
     def _end(self, trial: Trial, failure: str | None) -> None:
         folder = self._brought(trial)
@@ -75,9 +82,3 @@ class Observer(tune.Callback):
 
 def _ours(trial: Any) -> Trial:
     return trial.config["task"]["trial"]
-
-
-def _last_failure(details: str) -> str:
-    """The first line of the last of Tune's notes on a trial's failures."""
-    _, *lines = details.rsplit("Failure # ", 1)[-1].strip().splitlines()
-    return lines[0] if lines else "no message"

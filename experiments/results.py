@@ -7,6 +7,7 @@ import io
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from experiments.files import write_json, write_whole
@@ -25,11 +26,17 @@ CAPTIONS = {
 }
 
 
-def row(trial: Trial, store: TrialStore, runs: Mapping[str, str]) -> dict[str, Any]:
-    """The trial's row; a trial that is neither done nor failed is missing."""
+def row(
+    trial: Trial, store: TrialStore, runs: Mapping[str, str], failed: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The trial's row; a trial that is neither done nor failed is missing.
+
+    `failed` has reasons by identity, of those too whose folder was on a disk too full to note them.
+    """
     folder = store.folder(trial.identity)
     found = folder.result()
-    failure = folder.failure() if found is None else None
+    noted = (folder.failure() or {}).get("reason") or failed.get(trial.identity)
+    failure = noted if found is None else None
     known = {
         **(found or {}),
         "trial_id": trial.identity,
@@ -41,7 +48,7 @@ def row(trial: Trial, store: TrialStore, runs: Mapping[str, str]) -> dict[str, A
         "labelled": trial.labelled,
         "status": "done" if found else "failed" if failure else "missing",
         "mlflow_run_id": runs.get(trial.identity),
-        "reason": failure and failure["reason"],
+        "reason": failure,
     }
     return {name: "" if known.get(name) is None else known[name] for name in COLUMNS}
 

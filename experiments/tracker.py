@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_URI = "sqlite:///mlflow.db"
 ARTIFACTS = Path("mlartifacts")
 SERVER_SECONDS = 10.0  # that a tracking server may take to answer
+RETRY_SECONDS = 20.0  # after an error, before the record is opened again
 
 
 def tracking_uri(config: Config) -> str:
@@ -48,15 +50,18 @@ def check(uri: str) -> None:
 class Notes:
     """Takes notes, in order, and logs them from a thread of its own.
 
-    MLflow is imported and opened in that thread too. An error there ends the logging, not the work: it is kept
-    in `error`, and what was missed can be logged later.
+    MLflow is imported and opened in that thread too. An error there is kept in `error` and costs the notes of the
+    next RETRY_SECONDS, not the work; then the record is opened again, and at the latest when all is closed. Once
+    `finish` has made good what was missed, there is no error any more; otherwise that can be done later.
     """
 
     def __init__(self) -> None:
         self.error: Exception | None = None
+        self._opened: tuple[Any, str] | None = None
         self._notes: queue.SimpleQueue[Callable[[Any, str], Any] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
         self._thread.start()
+        self.put(lambda record, parent: None)  # opens the record
 
     def put(self, note: Callable[[Any, str], Any]) -> None:
         """Calls the note with what `open` returned, once those before are through."""
@@ -72,58 +77,64 @@ class Notes:
         raise TypeError(f"{type(self).__name__} does not define open()")
 
     def finish(self, record: Any, parent: str) -> None:
-        """Called after the last note."""
+        """Called after the last note; logs whatever notes were lost."""
 
     def _work(self) -> None:
+        again = time.monotonic()
+        while (note := self._notes.get()) is not None:
+            if (self._opened or time.monotonic() >= again) and not self._take(note):
+                again = time.monotonic() + RETRY_SECONDS
+        if self._take(self.finish):
+            self.error = None
+
+    def _take(self, note: Callable[[Any, str], Any]) -> bool:
+        """Opens the record where it is not open, and lets it take the note; False where it did not."""
         try:
-            record, parent = self.open()
-            while (note := self._notes.get()) is not None:
-                note(record, parent)
-            self.finish(record, parent)
+            self._opened = self._opened or self.open()
+            note(*self._opened)
         except Exception as error:  # whatever the tracking store does, the work is not lost with it
-            self.error = error
+            self.error, self._opened = error, None
+        return self._opened is not None
 
 
 class Tracker(Notes):
     """Logs what happens to the trials of a sweep; what it misses, `python -m experiments sync` logs."""
 
     def __init__(self, config: Config, trials: Sequence[Trial], store: TrialStore) -> None:
-        self.runs: dict[str, str] = {}  # identity -> run, complete once closed
+        self.runs: dict[str, str] = {}  # identity -> run, complete once closed without an error
         self._config, self._trials, self._store = config, trials, store
-        self._open: dict[str, str] = {}  # trials that began and did not end -> run
+        self._begun: set[str] = set()
         super().__init__()
 
     def begin(self, trial: Trial) -> None:
         """The trial has begun, or begun again."""
-
-        def note(record: Record, parent: str) -> None:
-            self._open[trial.identity] = record.begin(trial, parent)
-
-        self.put(note)
+        self._begun.add(trial.identity)
+        self.put(lambda record, parent: record.begin(trial, parent))
 
     def row(self, trial: Trial, row: dict[str, float]) -> None:
         """An epoch of the trial has ended."""
-        self.put(lambda record, parent: record.log(record.runs[trial.identity], [row]))
+
+        def note(record: Record, parent: str) -> None:
+            run = record.runs.get(trial.identity) or record.begin(trial, parent)  # whose note may be lost
+            record.follow(run, row, self._store.folder(trial.identity))
+
+        self.put(note)
 
     def end(self, trial: Trial) -> None:
         """The trial is done or has failed; the rest is in its folder."""
-
-        def note(record: Record, parent: str) -> None:
-            self._open.pop(trial.identity, None)
-            record.complete(trial, self._store.folder(trial.identity), parent)
-
-        self.put(note)
+        self.put(lambda record, parent: record.complete(trial, self._store.folder(trial.identity), parent))
 
     def open(self) -> tuple[Record, str]:
         from experiments.tracking import Record
 
         record = Record(tracking_uri(self._config), self._config.dataset, ARTIFACTS)
+        self.runs = record.runs
         return record, record.sweep(self._config.params.profile, self._config.resolved())
 
     def finish(self, record: Record, parent: str) -> None:
         from experiments.tracking import sync
 
-        for run in self._open.values():
-            record.stop(run)
         sync(record, parent, self._trials, self._store)
-        self.runs = dict(record.runs)
+        for identity in self._begun & record.runs.keys():
+            if not record.recorded.get(identity):  # neither done nor failed
+                record.stop(record.runs[identity])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +19,13 @@ from experiments.grid import Trial, percent, xi_text
 from experiments.provenance import revision
 from experiments.trials import TrialFolder, TrialStore
 
-for _name in ("alembic", "mlflow.store.db.utils"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
+for _name, _level in {"alembic": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL}.items():
+    logging.getLogger(_name).setLevel(_level)  # the errors that the latter logs are raised too
+# A request whose answer was lost may have been carried out: repeated as it is, it would make a second run. So what
+# fails is not repeated but looked for anew, and a server that is away is not waited for.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every run of a server
 
 PAGE = 1000  # runs fetched at once
 UNPLOTTED = {"epoch", "time"}  # entries of a row that are its step and its timestamp
@@ -44,11 +50,17 @@ class Record:
         self.runs: dict[str, str] = {}
         self.recorded: dict[str, str] = {}  # identity -> "done" or "failed"
         self._logged: dict[str, int] = {}  # run -> epochs whose rows it has
+        self._bare: set[str] = set()  # runs that were made and not described, as nothing came after that
+        self._started: dict[str, int] = {}  # run -> milliseconds, by the clock as it was then
         for run in self._all_runs():
             tags = run.data.tags
+            self._started[run.info.run_id] = run.info.start_time
             if IDENTITY in tags:
                 self.runs[tags[IDENTITY]] = run.info.run_id
-                self.recorded[tags[IDENTITY]] = tags.get(RECORDED, "")
+                # A run that was not ended may lack what comes after the tag.
+                self.recorded[tags[IDENTITY]] = tags.get(RECORDED, "") if run.info.status != "RUNNING" else ""
+                if not run.data.params:
+                    self._bare.add(run.info.run_id)
             elif SWEEP in tags:
                 self.parents[tags[SWEEP]] = run.info.run_id
 
@@ -73,11 +85,21 @@ class Record:
             if not token:
                 return
 
+    def _create(self, name: str, tags: Mapping[str, str]) -> str:
+        made = self.client.create_run(self.experiment, run_name=name, tags=dict(tags))
+        run = made.info.run_id
+        self._started[run], self._logged[run] = made.info.start_time, 0
+        return run
+
+    def _end(self, run: str, status: str) -> None:
+        """Ends the run, never before it began, even where the clock was set back since."""
+        self.client.set_terminated(run, status, end_time=max(self._started[run], _milliseconds(time.time())))
+
     def sweep(self, name: str, params: Mapping[str, Any]) -> str:
         """The sweep's own run, found by its tag or made; its settings are kept as an artifact."""
         if name not in self.parents:
             tags = {SWEEP: name, "git_sha": revision()["git_sha"]}
-            self.parents[name] = self.client.create_run(self.experiment, run_name=name, tags=tags).info.run_id
+            self.parents[name] = self._create(name, tags)
         run = self.parents[name]
         self.client.update_run(run, status="RUNNING")
         self.client.set_tag(run, "git_sha", revision()["git_sha"])
@@ -87,13 +109,16 @@ class Record:
     def end_sweep(self, run: str, counts: Mapping[str, int]) -> None:
         """Notes how many trials of the sweep are done, failed and missing."""
         stamp = _milliseconds(time.time())
-        self.client.log_batch(run, [Metric(name, value, stamp, 0) for name, value in counts.items()])
-        self.client.set_terminated(run, "FINISHED" if not counts["missing"] else "KILLED")
+        step = len(self.client.get_metric_history(run, "missing"))  # the clock may have been set back since the last
+        self.client.log_batch(run, [Metric(name, value, stamp, step) for name, value in counts.items()])
+        self._end(run, "FINISHED" if not counts["missing"] else "KILLED")
 
     def begin(self, trial: Trial, parent: str) -> str:
         """The trial's run, found by its identity or made under `parent`, now running."""
         run = self.runs.get(trial.identity)
         if run is not None:
+            if run in self._bare:
+                self._describe(trial, run)
             self.recorded[trial.identity] = ""
             self.client.log_batch(run, tags=[RunTag(RECORDED, ""), RunTag(REASON, "")])
             self.client.update_run(run, status="RUNNING")
@@ -107,30 +132,41 @@ class Record:
             "git_sha": revision()["git_sha"],
             MLFLOW_PARENT_RUN_ID: parent,
         }
-        made = self.client.create_run(self.experiment, run_name=str(trial), tags=tags)
-        run = self.runs[trial.identity] = made.info.run_id
-        self._logged[run] = 0
+        run = self.runs[trial.identity] = self._create(str(trial), tags)
+        self._describe(trial, run)
+        return run
+
+    def _describe(self, trial: Trial, run: str) -> None:
         fields = {**trial.mapping, "xi": xi_text(trial.xi), "labelled": trial.labelled}
         params = [Param(name, str(value)) for name, value in _flat(fields)]
         for start in range(0, len(params), MAX_PARAMS_TAGS_PER_BATCH):
             self.client.log_batch(run, params=params[start : start + MAX_PARAMS_TAGS_PER_BATCH])
-        return run
+        self._bare.discard(run)
+
+    def follow(self, run: str, row: Mapping[str, float], folder: TrialFolder) -> None:
+        """Logs the row of an epoch that has just ended, and, where some before it were missed, those in the folder."""
+        self.log(run, [row] if row["epoch"] <= self._known(run) else folder.rows())
 
     def log(self, run: str, rows: Sequence[Mapping[str, float]]) -> None:
-        """Logs epochs' rows, each once, in as few calls as MLflow allows: one for a single row."""
+        """Logs epochs' rows, each once, in as few calls as MLflow allows for whole rows: one for a single row."""
+        new = [row for row in rows if row["epoch"] >= self._known(run)]
+        at_once = MAX_METRICS_PER_BATCH // max(map(len, new), default=1)
+        for start in range(0, len(new), at_once):
+            metrics = [
+                Metric(name, float(value), _milliseconds(row["time"]), row["epoch"])
+                for row in new[start : start + at_once]
+                for name, value in row.items()
+                if name not in UNPLOTTED
+            ]
+            self.client.log_batch(run, metrics)
+        self._logged[run] = max([self._logged[run], *(row["epoch"] + 1 for row in new)])
+
+    def _known(self, run: str) -> int:
+        """How many epochs' rows the run has."""
         if run not in self._logged:
             history = self.client.get_metric_history(run, "loss")
             self._logged[run] = max((metric.step + 1 for metric in history), default=0)
-        new = [row for row in rows if row["epoch"] >= self._logged[run]]
-        metrics = [
-            Metric(name, float(value), _milliseconds(row["time"]), row["epoch"])
-            for row in new
-            for name, value in row.items()
-            if name not in UNPLOTTED
-        ]
-        for start in range(0, len(metrics), MAX_METRICS_PER_BATCH):
-            self.client.log_batch(run, metrics[start : start + MAX_METRICS_PER_BATCH])
-        self._logged[run] = max([self._logged[run], *(row["epoch"] + 1 for row in new)])
+        return self._logged[run]
 
     def complete(self, trial: Trial, folder: TrialFolder, parent: str) -> None:
         """Brings the run of a done or failed trial level with its folder: curves, numbers, pictures, status."""
@@ -152,12 +188,12 @@ class Record:
         elif failure is not None:
             tags.append(RunTag(REASON, failure["reason"][:500]))
         self.client.log_batch(run, metrics=metrics, tags=tags)
-        self.client.set_terminated(run, "FINISHED" if status == "done" else "FAILED")
+        self._end(run, "FINISHED" if status == "done" else "FAILED")
         self.recorded[trial.identity] = status
 
     def stop(self, run: str) -> None:
         """Marks a run as stopped half-way."""
-        self.client.set_terminated(run, "KILLED")
+        self._end(run, "KILLED")
 
 
 def sync(record: Record, parent: str, trials: Sequence[Trial], store: TrialStore) -> int:

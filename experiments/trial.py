@@ -22,6 +22,7 @@ from experiments.evaluation import evaluate
 from experiments.grid import Layout, Trial
 from experiments.memory import keep_freed_memory
 from experiments.provenance import revision, versions
+from experiments.reasons import of_error
 from experiments.systems.contract import Learner, System, Task
 from experiments.trials import PICTURES, TrialFolder
 
@@ -268,7 +269,7 @@ def epochs(
             folder.begin({**trial.mapping, "identity": trial.identity, "labelled": trial.labelled})
             yield from _run(trial, system, layout, folder, device, validation_only)
         except Exception as error:
-            reason = str(error) if isinstance(error, TrialFailed) else f"{type(error).__name__}: {error}"
+            reason = str(error) if isinstance(error, TrialFailed) else of_error(error, folder.path)
             folder.fail(reason, traceback.format_exc())
             raise TrialFailed(reason) from error
 

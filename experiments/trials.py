@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from filelock import FileLock, Timeout
 
 from experiments.errors import UserError
-from experiments.files import read_json, write_json, write_whole
+from experiments.files import drop_partial, read_json, write_json, write_whole
 
 CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.pt"
 WEIGHTS, RESULT, FAILURE, PICTURES, LOCK = "weights.pt", "result.json", "failure.json", "pictures", ".lock"
@@ -52,7 +52,8 @@ class TrialFolder:
             lock.release()
 
     def begin(self, config: Mapping[str, Any]) -> None:
-        """Notes what the trial is; an earlier attempt's failure is forgotten."""
+        """Notes what the trial is; an earlier attempt's failure is forgotten, and what it had half written is gone."""
+        drop_partial(self.path)
         write_json(self.path / CONFIG, dict(config))
         (self.path / FAILURE).unlink(missing_ok=True)
 
@@ -115,8 +116,9 @@ class TrialFolder:
         (self.path / FAILURE).unlink(missing_ok=True)
 
     def fail(self, reason: str, details: str = "") -> None:
-        """Notes why the trial failed; its checkpoint, if any, stays for the next attempt."""
-        write_json(self.path / FAILURE, {"reason": reason, "details": details})
+        """Notes why the trial failed, unless the disk is too full for that; its checkpoint, if any, stays."""
+        with suppress(OSError):
+            write_json(self.path / FAILURE, {"reason": reason, "details": details})
 
     @property
     def stuck(self) -> Path:

@@ -44,7 +44,7 @@ class SearchRecord(Record):
             if setting.score is not None:
                 last.append(Metric("score", setting.score, stamp, 0))
             self.client.log_batch(run, metrics=last, tags=tags)
-            self.client.set_terminated(run, STATUS[setting.state])
+            self._end(run, STATUS[setting.state])
             self.recorded[identity] = setting.state
         else:
             self.client.update_run(run, status="RUNNING")
@@ -57,9 +57,7 @@ class SearchRecord(Record):
             "git_sha": revision()["git_sha"],
             MLFLOW_PARENT_RUN_ID: parent,
         }
-        made = self.client.create_run(self.experiment, run_name=f"{system} setting {setting.number}", tags=tags)
-        run = self.runs[identity] = made.info.run_id
-        self._logged[run] = 0
+        run = self.runs[identity] = self._create(f"{system} setting {setting.number}", tags)
         self.client.log_batch(run, params=[Param(name, str(value)) for name, value in setting.params.items()])
         return run
 

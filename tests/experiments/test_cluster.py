@@ -15,7 +15,7 @@ from experiments.systems import contract
 from experiments.trial import run
 from experiments.trials import TrialStore
 from tests.experiments.nodes import TOKEN
-from tests.experiments.test_sweep import table, timeless, wait_for
+from tests.experiments.sweeping import table, timeless, wait_for
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ import typer
 import yaml
 
 from tests.experiments.conftest import ROOT
-from tests.experiments.test_sweep import wait_for
+from tests.experiments.sweeping import wait_for
 
 FILES = ROOT / "experiments/cluster/files"
 LAUNCHERS = ["launcher.yaml", "on-premise.yaml"]

@@ -16,7 +16,7 @@ from data.remote import push_dataset
 from experiments.object_store import Objects
 from tests.experiments.conftest import ROOT
 from tests.experiments.nodes import Nodes, free_port
-from tests.experiments.test_sweep import table, timeless, wait_for
+from tests.experiments.sweeping import table, timeless, wait_for
 
 
 class Project:

@@ -1,64 +1,18 @@
 """Sweeps on a real Ray: everything is run once, whatever happens on the way."""
 
-import csv
 import json
-import os
 import signal
-import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
-from experiments.config import load
-from experiments.grid import Layout, trials
-from experiments.results import COLUMNS, row, write_rows
-from experiments.systems import contract
-from experiments.trial import run
-from experiments.trials import TrialStore
-
-TIMINGS = {"train_seconds", "images_per_second", "test_ms_per_image", "mlflow_run_id"}
-
-
-def table(path):
-    with path.open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def timeless(path):
-    return [{name: value for name, value in row.items() if name not in TIMINGS} for row in table(path)]
-
-
-def descendants(pid):
-    """Processes whose ancestor `pid` is, or was when they were started."""
-    found = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
-    parents = {int(child): int(parent) for child, parent in (line.split() for line in found.splitlines()[1:])}
-    kin, grown = {pid}, True
-    while grown:
-        more = {child for child, parent in parents.items() if parent in kin} - kin
-        kin, grown = kin | more, bool(more)
-    return kin - {pid}
-
-
-def wait_until_gone(pids, seconds=120):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
-            return
-        time.sleep(0.2)
-    raise AssertionError(f"still there: {[pid for pid in pids if Path(f'/proc/{pid}').exists()]}")
-
-
-def wait_for(condition, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+from experiments.results import COLUMNS
+from tests.experiments.sweeping import descendants, table, wait_for, wait_until_gone
 
 
 def test_a_sweep_outlives_its_failing_trials(tracked):
     profile = {
-        "systems": ["toy", "toy-bounded", "toy-nan", "toy-dying", "toy-once-dying"],
+        "systems": ["toy", "toy-bounded", "toy-nan", "toy-greedy", "toy-dying", "toy-killed", "toy-once-dying"],
         "proportions": [0.05],
         "repetitions": 2,
         "xi_study": {"systems": ["toy-bounded"], "proportions": [0.05], "xi": [0]},
@@ -75,59 +29,33 @@ def test_a_sweep_outlives_its_failing_trials(tracked):
     order = [(row["system"], float(row["proportion"]), row["xi"] not in ("", "auto"), int(row["seed"])) for row in rows]
     assert order == sorted(order)
     found = {(row["system"], row["xi"], row["seed"]): row for row in rows}
-    assert len(found) == len(rows) == 12
+    assert len(found) == len(rows) == 16
     failed = {key for key, row in found.items() if row["status"] == "failed"}
-    assert failed == {("toy-nan", "", "0"), ("toy-dying", "", "0")}
+    assert failed == {(f"toy-{name}", "", "0") for name in ("nan", "greedy", "dying", "killed")}
     assert all(row["status"] == "done" for key, row in found.items() if key not in failed)
     assert "not finite (nan) in epoch 1" in found["toy-nan", "", "0"]["reason"]
-    assert "worker process died again" in found["toy-dying", "", "0"]["reason"]
+    for name in ("toy-dying", "toy-killed"):
+        assert "its worker process died again: it crashed, or was killed" in found[name, "", "0"]["reason"]
+    assert found["toy-greedy", "", "0"]["reason"].startswith("out of memory (RuntimeError: ")
+    assert "let fewer trials run at once (compute.workers)" in found["toy-greedy", "", "0"]["reason"]
+    assert "toy-killed 5% seed 0: its worker process died; trying once more" in err
     assert found["toy-nan", "", "0"]["top1"] == ""
     assert found["toy-bounded", "auto", "0"]["xi_value"] == "7.0"
     assert found["toy-bounded", "0", "1"]["elbo"] != ""
     assert all(row["mlflow_run_id"] for row in rows)
-    assert "10 done, 2 failed" in out
+    assert "12 done, 4 failed" in out
     for key in failed:
         assert f"failed: {found[key]['trial_id']}" in out
     assert "Traceback" not in err
 
     gallery = tracked.folder / "experiments/gallery"
     facts = json.loads((gallery / "sweep.json").read_text())
-    assert facts["trials"] == {"done": 10, "failed": 2, "missing": 0, "reused": 0}
+    assert facts["trials"] == {"done": 12, "failed": 4, "missing": 0, "reused": 0}
     assert facts["workers"] == 2
     assert facts["params"]["profile"] == "default"
     assert {picture["kind"] for picture in facts["pictures"]} == {"reconstructions", "samples"}
     assert {picture["xi"] for picture in facts["pictures"]} == {"auto"}
     assert sorted(picture["file"] for picture in facts["pictures"]) == sorted(p.name for p in gallery.glob("*.png"))
-
-
-def test_a_killed_sweep_goes_on_and_ends_as_an_undisturbed_one(tracked, cpu):
-    profile = {"proportions": [0.05, 0.1], "repetitions": 3}
-    tracked.params(default=profile, toys={"epochs": 3, "busy": 0.3})
-    driver = tracked.start("run")
-    try:
-        wait_for(lambda: list(tracked.store.glob("*/metrics.jsonl")))
-        children = descendants(driver.pid)
-        wait_for(lambda: len(list(tracked.store.glob("*/result.json"))) >= 2)
-    finally:
-        os.kill(driver.pid, signal.SIGKILL)
-        driver.communicate()
-    time.sleep(1)  # workers notice within moments that their driver is gone
-    done = {path.parent.name: path.stat().st_mtime_ns for path in tracked.store.glob("*/result.json")}
-    assert 2 <= len(done) < 6
-    assert not tracked.results.exists()
-
-    out, err = tracked.run("run")
-    assert f"{len(done)} reused, {6 - len(done)} to run" in err
-    assert "6 done" in out
-    assert all((tracked.store / name / "result.json").stat().st_mtime_ns == when for name, when in done.items())
-    undisturbed = TrialStore(Path("undisturbed"))
-    rows = []
-    for trial in trials(load(Path("params.yaml")), Layout()):
-        run(trial, contract.get("toy"), Layout(), undisturbed.folder(trial.identity), cpu, lambda row: None)
-        rows.append(row(trial, undisturbed, {}))
-    write_rows(Path("undisturbed.csv"), COLUMNS, rows)
-    assert timeless(tracked.results) == timeless(Path("undisturbed.csv"))
-    wait_until_gone(children)
 
 
 def test_a_hanging_trial_costs_the_others_nothing(tracked, main):

@@ -1,11 +1,14 @@
 """MLflow's record on a real SQLite store: a parent for each sweep, one child for each identity, never doubled."""
 
 import os
+import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
+from experiments import tracker as tracker_module
 from experiments import tracking
 from experiments.config import load
 from experiments.grid import Layout, trials
@@ -165,6 +168,70 @@ def test_a_record_that_breaks_costs_no_trial(swept, monkeypatch):
     assert "database is locked" in str(tracker.error)
 
 
+REFUSED = {
+    "create_run": (0, 2),
+    "log_batch": (0, 2, 6),
+    "set_terminated": (1,),
+    "update_run": (0,),
+    "search_runs": (0,),
+}
+
+
+@pytest.mark.parametrize(("method", "takes"), [(name, takes) for name, counts in REFUSED.items() for takes in counts])
+@pytest.mark.parametrize("pause", [0.0, 1000.0])  # before it is tried again: none, or until all is over
+def test_an_outage_heals_by_itself(swept, monkeypatch, method, takes, pause):
+    config, wanted, store = swept
+    monkeypatch.setattr(tracker_module, "RETRY_SECONDS", pause)
+    real, calls = getattr(MlflowClient, method), []
+
+    def refused_once(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == takes + 1:
+            raise OSError("it does not answer")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(MlflowClient, method, refused_once)
+    tracker = Tracker(config, wanted, store)
+    for trial in wanted[:3]:
+        tracker.begin(trial)
+        for row in store.folder(trial.identity).rows():
+            tracker.row(trial, row)
+        tracker.end(trial)
+    tracker.begin(wanted[3])
+    tracker.close()
+    assert tracker.error is None
+    assert len(calls) > takes
+    monkeypatch.setattr(MlflowClient, method, real)
+    client, runs = all_runs()
+    by_name = {run.data.tags["identity"]: run for run in runs if "identity" in run.data.tags}
+    assert len(runs) == len(by_name) + 1
+    assert tracker.runs == {name: run.info.run_id for name, run in by_name.items()}
+    for trial in wanted[:3]:
+        run, folder = by_name[trial.identity], store.folder(trial.identity)
+        assert run.info.status == ("FINISHED" if folder.status == "done" else "FAILED")
+        assert run.data.params["settings.epochs"] == "3"
+        history = client.get_metric_history(run.info.run_id, "validation_accuracy")
+        assert [metric.step for metric in history] == [row["epoch"] for row in folder.rows()]
+    assert not [run for run in runs if run.info.status == "RUNNING"]
+
+
+def test_a_database_locked_for_a_moment_is_waited_for(swept):
+    config, wanted, store = swept
+    holder = sqlite3.connect("mlflow.db", isolation_level=None, check_same_thread=False)
+    tracker = Tracker(config, wanted, store)
+    tracker.begin(wanted[0])
+    holder.execute("BEGIN EXCLUSIVE")
+    released = threading.Timer(2, holder.execute, ["ROLLBACK"])
+    released.start()
+    tracker.end(wanted[0])
+    tracker.close()
+    released.join()
+    holder.close()
+    assert tracker.error is None
+    _, runs = all_runs()
+    assert len(runs) == 4
+
+
 def test_sync_as_a_command(swept, main):
     code, out, _ = main("sync")
     assert code == 0
@@ -189,6 +256,17 @@ def test_nothing_is_reported_home():
     assert os.environ["DO_NOT_TRACK"] == "true"
 
 
+@pytest.mark.usefixtures("swept")
+def test_runs_are_found_on_every_page(monkeypatch):
+    record = open_record()
+    wanted = {f"{number:016x}" for number in range(8)}
+    for name in wanted:
+        record.client.create_run(record.experiment, tags={"identity": name})
+    for page in (1, 3, 4, 8):
+        monkeypatch.setattr(tracking, "PAGE", page)
+        assert set(open_record().runs) == wanted
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("swept")
 def test_every_run_is_found_beyond_the_first_page(monkeypatch):
@@ -196,6 +274,4 @@ def test_every_run_is_found_beyond_the_first_page(monkeypatch):
     wanted = {f"{number:016x}" for number in range(1203)}
     for name in sorted(wanted):
         record.client.create_run(record.experiment, tags={"identity": name})
-    assert set(open_record().runs) == wanted
-    monkeypatch.setattr(tracking, "PAGE", 100)
     assert set(open_record().runs) == wanted

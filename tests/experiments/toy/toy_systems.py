@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -19,6 +20,11 @@ from data.seeds import seed_of
 from experiments.systems.contract import Learner, System, register
 
 BATCH = 32
+DAY = 86400.0
+
+if clock := os.environ.get("TOY_CLOCK"):  # a file; as long as it is there, the clock is a day ahead
+    _time = time.time
+    time.time = lambda: _time() + DAY * os.path.exists(clock)
 
 
 class ToySettings(BaseModel):
@@ -29,6 +35,12 @@ class ToySettings(BaseModel):
     learning_rate: float = Field(0.05, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     busy: float = Field(0.0, ge=0, description="seconds of work an epoch")
+
+
+def work(seconds):
+    deadline = time.perf_counter() + seconds
+    while time.perf_counter() < deadline:
+        torch.zeros(64, 64) @ torch.zeros(64, 64)
 
 
 class ToyLearner(Learner):
@@ -47,7 +59,6 @@ class ToyLearner(Learner):
     def epoch(self, epoch):
         rng = np.random.default_rng(seed_of("epoch", **self.task.axes, epoch=epoch))
         order = rng.permutation(self.task.labelled)
-        deadline = time.perf_counter() + self.settings.busy
         for step in range(self.steps_per_epoch):
             chosen = order[step * BATCH : (step + 1) * BATCH]
             images = self.task.store.batch(chosen).flatten(1)
@@ -57,8 +68,7 @@ class ToyLearner(Learner):
             loss.backward()
             self.optimizer.step()
             yield {"loss": self.loss(loss.detach(), epoch), "images": len(chosen)}
-        while time.perf_counter() < deadline:
-            torch.zeros(64, 64) @ torch.zeros(64, 64)
+        work(self.settings.busy)
 
     def loss(self, loss, epoch):
         return loss
@@ -163,6 +173,38 @@ class OnceDying(Toy):
 
     def learner(self, task, settings):
         return OnceDyingLearner(task, settings)
+
+
+class KilledLearner(ToyLearner):
+    def loss(self, loss, epoch):
+        if epoch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return loss
+
+
+@register
+class Killed(Toy):
+    """Its process is killed in epoch 1 of repetition 0, every time, as the system does when memory is short."""
+
+    name = "toy-killed"
+
+    def learner(self, task, settings):
+        return (KilledLearner if task.seed == 0 else ToyLearner)(task, settings)
+
+
+class GreedyLearner(ToyLearner):
+    def loss(self, loss, epoch):
+        return loss + torch.zeros(2**60).sum() if epoch == 1 else loss
+
+
+@register
+class Greedy(Toy):
+    """It asks for more memory than there is in epoch 1 of repetition 0."""
+
+    name = "toy-greedy"
+
+    def learner(self, task, settings):
+        return (GreedyLearner if task.seed == 0 else ToyLearner)(task, settings)
 
 
 class HangingLearner(ToyLearner):

@@ -1,0 +1,171 @@
+"""What tests of whole sweeps share: processes and what becomes of them, and whether a sweep's record is whole."""
+
+import csv
+import re
+import sqlite3
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+from experiments.config import load
+from experiments.grid import Layout, trials
+from experiments.results import COLUMNS, row, write_rows
+from experiments.systems import contract
+from experiments.trial import run, set_up
+from experiments.trials import TrialStore
+
+TIMINGS = {"train_seconds", "images_per_second", "test_ms_per_image", "mlflow_run_id"}
+
+
+def table(path):
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def timeless(path):
+    return [{name: value for name, value in row.items() if name not in TIMINGS} for row in table(path)]
+
+
+def descendants(pid):
+    """Processes whose ancestor `pid` is, or was when they were started."""
+    found = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
+    parents = {int(child): int(parent) for child, parent in (line.split() for line in found.splitlines()[1:])}
+    kin, grown = {pid}, True
+    while grown:
+        more = {child for child, parent in parents.items() if parent in kin} - kin
+        kin, grown = kin | more, bool(more)
+    return kin - {pid}
+
+
+def wait_until_gone(pids, seconds=120):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"still there: {[pid for pid in pids if Path(f'/proc/{pid}').exists()]}")
+
+
+def wait_for(condition, seconds=240):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@contextmanager
+def running(world):
+    """A sweep as a process of its own, which does not outlive the block."""
+    driver = world.start("run")
+    try:
+        yield driver
+    finally:
+        driver.kill()
+        driver.communicate()
+
+
+def wait_for_results(world, driver, count):
+    """Waits until so many trials are done; the driver must be at work until then."""
+    wait_for(lambda: len(list(world.store.glob("*/result.json"))) >= count or driver.poll() is not None)
+    assert driver.poll() is None, driver.communicate()
+
+
+def idle(monkeypatch):
+    """Toys that are to be busy for a while are not so in this process, which changes no number."""
+    import toy_systems
+
+    monkeypatch.setattr(toy_systems, "work", lambda seconds: None)
+
+
+def undisturbed(monkeypatch):
+    """Path of the table that the trials of this folder's params.yaml make one after another, without Ray or MLflow."""
+    idle(monkeypatch)
+    cpu, store, rows = set_up(1, False), TrialStore(Path("undisturbed")), []
+    for trial in trials(load(Path("params.yaml")), Layout()):
+        run(trial, contract.get(trial.system), Layout(), store.folder(trial.identity), cpu, lambda row: None)
+        rows.append(row(trial, store, {}))
+    write_rows(Path("undisturbed.csv"), COLUMNS, rows)
+    return Path("undisturbed.csv")
+
+
+def ended_before():
+    """Runs the trials of this folder's params.yaml in this process and tells MLflow, as a sweep that ended does."""
+    from experiments.tracking import Record, sync
+
+    config, layout = load(Path("params.yaml")), Layout()
+    wanted, store, cpu = trials(config, layout), TrialStore(layout.store), set_up(1, False)
+    for trial in wanted:
+        run(trial, contract.get(trial.system), layout, store.folder(trial.identity), cpu, lambda row: None)
+    # An absolute path: MLflow keeps stores open by their address, so tests would share a relative one.
+    record = Record(f"sqlite:///{Path.cwd()}/mlflow.db", config.dataset, Path("mlartifacts"))
+    sync(record, record.sweep(config.params.profile, config.resolved()), wanted, store)
+    return wanted, store
+
+
+def recorded(database):
+    """The trials' run of each identity in an MLflow database, read without MLflow: status and epochs of its curve.
+
+    Asserts that no identity has two, and no run ended before it began.
+    """
+    with sqlite3.connect(database) as reader:
+        runs = reader.execute(
+            "SELECT tags.value, runs.run_uuid, status, start_time, end_time FROM runs JOIN tags USING (run_uuid) "
+            "WHERE key = 'identity' AND lifecycle_stage = 'active'"
+        ).fetchall()
+        steps = reader.execute("SELECT run_uuid, step FROM metrics WHERE key = 'validation_accuracy'").fetchall()
+        described = {name for (name,) in reader.execute("SELECT DISTINCT run_uuid FROM params")}
+        tested = {name for (name,) in reader.execute("SELECT run_uuid FROM latest_metrics WHERE key = 'top1'")}
+    reader.close()
+    assert len({identity for identity, *_ in runs}) == len(runs)
+    assert all(ended is None or began <= ended for *_, began, ended in runs)
+    assert described == {run for _, run, *_ in runs}
+    assert tested == {run for _, run, status, *_ in runs if status == "FINISHED"}
+    return {
+        identity: (run, status, sorted(step for name, step in steps if name == run))
+        for identity, run, status, *_ in runs
+    }
+
+
+def parent_of(database):
+    """Status of the sweep's own run, and its counts of trials."""
+    with sqlite3.connect(database) as reader:
+        ((run, status),) = reader.execute(
+            "SELECT run_uuid, status FROM runs JOIN tags USING (run_uuid) WHERE key = 'sweep'"
+        )
+        counts = dict(reader.execute("SELECT key, value FROM latest_metrics WHERE run_uuid = ?", [run]))
+    reader.close()
+    return status, counts
+
+
+def assert_whole(world, expected, synced=False, curveless=()):
+    """Every finished trial is exactly once in the store, in MLflow and in the table, which is the expected one.
+
+    With `synced`, MLflow was told after the table was written, which then lacks the names of runs. The trials
+    `curveless` may have lost rows in the store.
+    """
+    lines = {line["trial_id"]: line for line in table(world.results)}
+    assert timeless(world.results) == timeless(expected)
+    assert {line["status"] for line in lines.values()} == {"done"}
+    epochs = {name: list(range(int(line["epochs"]))) for name, line in lines.items()}
+
+    store = TrialStore(world.store)
+    assert {path.name for path in store.root.iterdir() if re.fullmatch("[0-9a-f]{16}", path.name)} == lines.keys()
+    assert not list(store.root.rglob(".*.partial"))
+    for name in lines:
+        folder = store.folder(name)
+        assert folder.result()["identity"] == name
+        assert (folder.failure(), folder.stuck.exists()) == (None, False)
+        if name not in curveless:
+            assert [row["epoch"] for row in folder.rows()] == epochs[name]
+
+    database = world.folder / "mlflow.db"
+    runs = recorded(database)
+    assert {name: (status, steps) for name, (_, status, steps) in runs.items()} == {
+        name: ("FINISHED", steps) for name, steps in epochs.items()
+    }
+    assert parent_of(database) == ("FINISHED", {"done": len(lines), "failed": 0, "missing": 0})
+    if not synced:
+        assert {name: line["mlflow_run_id"] for name, line in lines.items()} == {
+            name: run for name, (run, *_) in runs.items()
+        }
