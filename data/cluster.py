@@ -31,8 +31,9 @@ def start(cpus: int | None = None) -> None:
     )
 
 
-def join(address: str, runtime_env: dict[str, Any]) -> None:
-    """Makes this process part of the cluster at `address`: `HOST:PORT`, `ray://HOST:PORT` or `auto`.
+def join(address: str, runtime_env: dict[str, Any]) -> str:
+    """Makes this process part of the cluster at `address`: `HOST:PORT`, `ray://HOST:PORT` or `auto`. Returns where its
+    dashboard is, "" where it has none.
 
     `runtime_env` is what its workers are given, as `ray.init` takes it. ConnectionError, with the reason in one line,
     where nobody answers there or this process is refused.
@@ -41,9 +42,10 @@ def join(address: str, runtime_env: dict[str, Any]) -> None:
 
     try:
         _knock(address)
-        ray.init(address=address, runtime_env=runtime_env, log_to_driver=False, logging_level=logging.ERROR)
+        found = ray.init(address=address, runtime_env=runtime_env, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
         raise ConnectionError(first_line(error)) from error
+    return f"http://{found.dashboard_url}" if found.dashboard_url else ""
 
 
 def first_line(error: Exception) -> str:

@@ -50,15 +50,15 @@ def epoch_limit(config: Config, expected: float) -> float:
 
 
 @contextmanager
-def _place(config: Config, layout: Layout, address: str | None) -> Iterator[Resources]:
-    """Where trials will run, and what each gets: the cluster at an address, or this machine."""
+def place(config: Config, layout: Layout, address: str | None) -> Iterator[tuple[Resources, str]]:
+    """What each trial gets where they will run, the cluster at an address or this machine, and the dashboard there."""
     if not address:
-        yield here(config.params.compute)
+        yield here(config.params.compute), ""
         return
     from experiments.cluster.nodes import connected
 
-    with connected(address, config.params.compute, layout, config.dataset) as resources:
-        yield resources
+    with connected(address, config.params.compute, layout, config.dataset) as found:
+        yield found
 
 
 def run(config: Config, layout: Layout, command: str, address: str | None = None) -> bool:
@@ -70,10 +70,10 @@ def run(config: Config, layout: Layout, command: str, address: str | None = None
     started = time.monotonic()
     wanted, store = trials(config, layout), layout.trial_store
     check(tracking_uri(config))
-    with _place(config, layout, address) as resources, store.alone():
+    with place(config, layout, address) as (resources, dashboard), store.alone():
         store.fetch([trial.identity for trial in wanted])
         pending = [trial for trial in wanted if store.folder(trial.identity).result() is None]
-        tracker, failed, stopped = _sweep(config, layout, store, resources, wanted, pending)
+        tracker, failed, stopped = _sweep(config, layout, store, resources, dashboard, wanted, pending)
         store.fetch([trial.identity for trial in pending])
         rows = [row(trial, store, tracker.runs, failed) for trial in wanted]
         facts = _facts(config, command, resources, time.monotonic() - started, wanted, store)
@@ -122,6 +122,7 @@ def _sweep(
     layout: Layout,
     store: TrialStore,
     resources: Resources,
+    dashboard: str,
     wanted: Sequence[Trial],
     pending: Sequence[Trial],
 ) -> tuple[Tracker, dict[str, str], bool]:
@@ -130,6 +131,7 @@ def _sweep(
     device = set_up(resources.cpus, resources.gpus > 0 and bool(gpus()))  # a cluster's GPUs need not be here
     with Live() as live:
         live.note(f"{len(wanted)} trials: {reused} reused, {len(pending)} to run, {resources}")
+        show_pages(live, config, dashboard)
         costs = Costs(wanted, store, layout, device, budget=PROBE_SECONDS, each_proportion=False)
         expected = longest_first(pending, costs)
         tracker = Tracker(config, wanted, store)
@@ -147,6 +149,17 @@ def _sweep(
             live.show("waiting for MLflow")
             tracker.close()
     return tracker, progress.failed, stopped
+
+
+def show_pages(live: Live, config: Config, dashboard: str) -> None:
+    """Links the pages on which this work can be looked at."""
+    if dashboard:
+        live.link("Ray's dashboard", dashboard)
+    uri = tracking_uri(config)
+    if uri.startswith("http"):
+        live.link("MLflow", uri)
+    else:
+        live.note(f"MLflow: {uri} (`make ui` shows it)")
 
 
 def _facts(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import TextIO
+
+from rich.text import Text
 
 PLAIN_SECONDS = 10.0  # between two lines where nobody watches
 WATCHED_SECONDS = 0.25
@@ -28,6 +31,7 @@ class Live(AbstractContextManager["Live"]):
     def __init__(self, stream: TextIO = sys.stderr) -> None:
         self.stream = stream
         self.shown_at, self.shown = -PLAIN_SECONDS, ""
+        self.links: dict[str, str] = {}  # pages worth a look, by name
         self.status = None
         if stream.isatty():
             from rich.console import Console
@@ -55,9 +59,19 @@ class Live(AbstractContextManager["Live"]):
             return
         self.shown = line
         if self.status:
-            self.status.update(line)
+            self.status.update(Text.assemble(line, *self._linked()))
         else:
             print(line, file=self.stream, flush=True)
+
+    def link(self, name: str, page: str) -> None:
+        """Links a page from the line, and says where it is."""
+        self.links[name] = page
+        self.note(f"{name}: {page}")
+
+    def _linked(self) -> Iterator[str | tuple[str, str]]:
+        for name, page in self.links.items():
+            yield " · "
+            yield name, f"underline link {page}"
 
     def note(self, line: str) -> None:
         """Prints a line that stays."""

@@ -1,10 +1,14 @@
 """What tests of several folders use: one thread, and an S3 server on this machine."""
 
+import signal
+
 import pytest
 import torch
 
 # The tests' products are small, and their digits should not depend on the machine's cores.
 torch.set_num_threads(1)
+# A shell's job in the background ignores Ctrl-C, and so would all that is started here and is to be stopped by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -30,11 +30,13 @@ LEFT_HERE = ["raw", "processed", "splits", "store", "gallery", "evidence", "resu
 
 
 @contextmanager
-def connected(address: str, compute: Compute, layout: Layout, dataset: str) -> Iterator[Resources]:
-    """This process in the cluster at `address` (`HOST:PORT`, `auto`, or `ray://…`); gives what each trial gets there.
+def connected(address: str, compute: Compute, layout: Layout, dataset: str) -> Iterator[tuple[Resources, str]]:
+    """This process in the cluster at `address` (`HOST:PORT`, `auto`, or `ray://…`); gives what each trial gets there,
+    and where its dashboard is, if it has one.
 
-    The code goes along; its dependencies have to be installed on the nodes. Data and trial store must be at the same
-    paths on every node. UserError where nobody answers, a node does not see them, or more is asked for than there is.
+    The code goes along; its dependencies have to be installed on the nodes. Data and trial store must be at a URI, or
+    at the same paths on every node. UserError where nobody answers, a node does not see them, or more is asked for than
+    there is.
     """
     import ray
 
@@ -45,7 +47,7 @@ def connected(address: str, compute: Compute, layout: Layout, dataset: str) -> I
         "env_vars": {**ENVIRONMENT, **told},
     }
     try:
-        join(address, package)
+        dashboard = join(address, package)
     except ConnectionError as error:
         raise UserError(
             f"no Ray cluster at {address} ({error}): look at `ray status` there, and, where it asks for a token, at "
@@ -55,7 +57,8 @@ def connected(address: str, compute: Compute, layout: Layout, dataset: str) -> I
     try:
         _check_nodes(ray, layout.absolute(), dataset, compute.gpus_per_trial != 0)
         there = ray.cluster_resources()
-        yield resolve(compute, int(there.get("CPU", 0)), int(there.get("GPU", 0)), f"the cluster at {address}")
+        place = f"the cluster at {address}"
+        yield resolve(compute, int(there.get("CPU", 0)), int(there.get("GPU", 0)), place), dashboard
     finally:
         ray.shutdown()
 
