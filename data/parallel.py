@@ -20,8 +20,8 @@ AHEAD = 2  # tasks at hand per core, so that none waits for its next one
 @contextmanager
 def _ray() -> Iterator[Any]:
     """A Ray: the cluster's, where RAY_ADDRESS names one, or else one of this process's own."""
-    address = os.environ.get("RAY_ADDRESS")  # "" is none
-    if address:
+    address = os.environ.get("RAY_ADDRESS", "")
+    if address and not address.startswith("http"):  # that is where jobs are sent
         # The cluster's nodes have their own Python, which need not have this package.
         package = {"py_modules": [str(Path(__file__).parent)], "excludes": ["raw", "processed", "splits"]}
         try:
