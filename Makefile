@@ -32,10 +32,10 @@ repro: setup ## run the whole pipeline: data, sweep, report (about nine minutes 
 	@echo "The tables, figures and the page that shows them all: reports/index.html"
 
 test: setup ## run every test (about twenty minutes on two cores)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-fast: setup ## run the tests that take seconds
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 lint: setup ## check the style and format of the code
 	@$(BIN)/ruff check .
