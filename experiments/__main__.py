@@ -187,6 +187,10 @@ def trial(
 def search(
     systems: Annotated[list[str] | None, typer.Argument(help="those to find settings for", show_default=False)] = None,
     everything: Annotated[bool, typer.Option("--all", help="every system that has a space")] = False,
+    address: Annotated[
+        str | None,
+        typer.Option(envvar="RAY_ADDRESS", help="of a Ray cluster, HOST:PORT or auto; otherwise this machine"),
+    ] = None,
     params: Params = PARAMS,
     store: Store = STORE,
     data: Data = DATA,
@@ -201,10 +205,18 @@ def search(
 
     Nothing is computed twice: whatever stops a search, the same command
     goes on where it was, and a larger `search.trials` adds to what was
-    tried. The studies are kept in STORE/search, and shown in MLflow under
-    DATASET-search. At the end the best settings are printed as they go into
-    params.yaml, and all that were tried are written to
-    experiments/evidence/search/SYSTEM.csv and SYSTEM.json.
+    tried. The studies are kept in STORE/search, or where `search.storage`
+    says (a PostgreSQL database), and shown in MLflow under DATASET-search.
+    With --address the settings are tried on a Ray cluster, as by `run`.
+
+    With `cost` in `search.objectives` (operations of training) the settings
+    are looked for, and shown, that none beats in accuracy without costing
+    more. With `search.warm_start: K` the K best settings of earlier searches,
+    of another dataset, space or budget, are tried anew before any is drawn.
+
+    At the end the best settings are printed as they go into params.yaml, and
+    all that were tried are written to experiments/evidence/search/SYSTEM.csv
+    and SYSTEM.json.
 
     Examples: `search bsvm`, `search alexnet googlenet`, `search --all`.
     """
@@ -214,7 +226,7 @@ def search(
     config = load(params)
     from experiments.search import launch
 
-    if not launch.run(config, Layout.at(data, store), launch.chosen(config, systems or [], everything)):
+    if not launch.run(config, Layout.at(data, store), launch.chosen(config, systems or [], everything), address):
         raise typer.Exit(STOPPED)
 
 
@@ -292,6 +304,7 @@ def sync(params: Params = PARAMS, store: Store = STORE, data: Data = DATA) -> No
     from experiments.config import load
     from experiments.grid import trials
     from experiments.layout import Layout
+    from experiments.secrets import masked
     from experiments.tracker import ARTIFACTS, tracking_uri
     from experiments.tracker import check as check_server
 
@@ -305,7 +318,7 @@ def sync(params: Params = PARAMS, store: Store = STORE, data: Data = DATA) -> No
         record = tracking.Record(uri, config.dataset, ARTIFACTS)
         parent = record.sweep(config.params.profile, config.resolved())
         logged = tracking.sync(record, parent, wanted, kept)
-    print(f"{logged} of {len(wanted)} trials logged to {uri}, the others were there or are not run")
+    print(f"{logged} of {len(wanted)} trials logged to {masked(uri)}, the others were there or are not run")
 
 
 def main() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, field_validator
 from ruamel.yaml import YAML
@@ -15,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 from data import catalog
 from experiments.errors import UserError
 from experiments.search import space
+from experiments.secrets import masked
 from experiments.systems import contract
 from vae.architecture import TABLE2
 
@@ -52,6 +54,14 @@ def _seconds(value: Any) -> float | None:
     if value is not None and (number is None or number <= 0):
         raise ValueError("must be null or a number of seconds above 0")
     return number
+
+
+def _database(value: Any) -> str | None:
+    if value is not None and not (isinstance(value, str) and re.match(r"postgresql(\+\w+)?://", value)):
+        raise ValueError(
+            "must be null (a file in the store) or a PostgreSQL URL, postgresql+psycopg://USER@HOST/DATABASE"
+        )
+    return value
 
 
 def _system(value: Any) -> str:
@@ -123,11 +133,21 @@ class Search(_Section):
     trials: Count
     proportions: list[Proportion] = Field(min_length=1)
     repetitions: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    objectives: list[Literal["accuracy", "cost"]] = ["accuracy"]
+    warm_start: Annotated[int, Field(ge=0)] = 0  # settings of earlier studies that are tried first
+    storage: Annotated[str | None, BeforeValidator(_database)] = None
     spaces: dict[str, dict[str, space.Space]] = Field(min_length=1)
 
-    @field_validator("proportions", "repetitions")
+    @field_validator("objectives")
     @classmethod
-    def _each_once(cls, values: list[float]) -> list[float]:
+    def _accuracy_first(cls, values: list[str]) -> list[str]:
+        if "accuracy" not in values:
+            raise ValueError("must name accuracy: the cheapest setting needs no search")
+        return sorted(values)
+
+    @field_validator("proportions", "repetitions", "objectives")
+    @classmethod
+    def _each_once(cls, values: list[Any]) -> list[Any]:
         if len(set(values)) < len(values):
             raise ValueError("names one twice")
         return values
@@ -292,7 +312,7 @@ def _told(schema: type[BaseModel], found: Mapping[str, Any], section: Path_ = ()
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = masked(repr(value))
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -18,6 +18,7 @@ from experiments.progress import Progress
 from experiments.provenance import machine, revision, versions
 from experiments.resources import Resources, gpus, here
 from experiments.results import AVERAGING, COLUMNS, averaging_rows, row, write_gallery, write_rows
+from experiments.secrets import masked
 from experiments.tracker import Tracker, check, tracking_uri
 from experiments.trial import set_up
 from experiments.trials import TrialStore
@@ -155,7 +156,7 @@ def show_pages(live: Live, config: Config, dashboard: str) -> None:
     """Links the pages on which this work can be looked at."""
     if dashboard:
         live.link("Ray's dashboard", dashboard)
-    uri = tracking_uri(config)
+    uri = masked(tracking_uri(config))
     if uri.startswith("http"):
         live.link("MLflow", uri)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from statistics import fmean
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,9 +14,10 @@ from ray.tune.search import Searcher
 from experiments.grid import Layout
 from experiments.live import Live
 from experiments.resources import Resources
+from experiments.search.front import Point, dominates
 from experiments.search.protocol import HALVING, Protocol, Setting
 from experiments.search.study import Study
-from experiments.search.worker import CELLS, DONE_CELLS, REASON, SCORE, SECONDS, SearchWorker, task
+from experiments.search.worker import CELLS, DONE_CELLS, OPERATIONS, REASON, SCORE, SECONDS, SearchWorker, task
 from experiments.systems import contract
 from experiments.tuning import fit
 
@@ -44,20 +46,24 @@ class Asker(Searcher):
         trials, system = protocol.trials(setting.params), contract.get(protocol.system)
         keep = setting.params == protocol.shipped
         gpu = self.resources.gpus > 0
-        return {"task": task(setting, trials, system, self.layout, self.resources.cpus, gpu, keep)}
+        threads, cost = self.resources.cpus, protocol.weighs_cost
+        return {"task": task(setting, trials, system, self.layout, threads, gpu, keep, cost)}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         if CELLS in result:
-            self.told(self.study.report(self.numbers[trial_id], result[CELLS], result[SECONDS]))
+            self.told(self._report(self.numbers[trial_id], result))
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         number = self.numbers.pop(trial_id, None)
         if number is None or (result is None and not error):  # Tune gave it up before it began: it is still to be run
             return
         if result is not None and CELLS in result:
-            self.study.report(number, result[CELLS], result[SECONDS])
+            self._report(number, result)
         failure = "its worker process died again" if result is None else result.get(REASON)
         self.told(self.study.end(number, failure))
+
+    def _report(self, number: int, result: dict[str, Any]) -> Setting:
+        return self.study.report(number, result[CELLS], result[SECONDS], result[OPERATIONS])
 
     def save(self, checkpoint_path: str) -> None:
         """The study keeps itself."""
@@ -71,6 +77,9 @@ class Halving(ASHAScheduler):
 
     Not the median rule: Tune compares a setting's best mean with others' means of means, and means over proportions
     that rise from 1 % to 100 % grow with every cell, so that it would stop next to nothing.
+
+    Where cost is an objective, it spares those that no other setting dominates after as many cells: the cheap end of
+    the front is there for being cheap, and halving by accuracy would cut it off.
     """
 
     def __init__(self, protocol: Protocol, before: list[Setting]) -> None:
@@ -82,18 +91,27 @@ class Halving(ASHAScheduler):
             grace_period=protocol.grace,
             reduction_factor=HALVING,
         )
+        self.points: dict[int, list[Point]] = {}  # accuracy and cost by cells done, where cost is an objective
         for setting in before:
             stand_in: Any = SimpleNamespace(trial_id=f"before-{setting.number}", config={"task": {"keep": False}})
             controller: Any = None
             self.on_trial_add(controller, stand_in)
             for done in range(1, len(setting.cells) + 1):
                 score = sum(setting.cells[:done]) / done
-                self.on_trial_result(controller, stand_in, {DONE_CELLS: done, SCORE: score})
+                costs = list(setting.operations[:done])
+                self.on_trial_result(controller, stand_in, {DONE_CELLS: done, SCORE: score, OPERATIONS: costs})
             self.on_trial_remove(controller, stand_in)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         decision = super().on_trial_result(tune_controller, trial, result)
-        return TrialScheduler.CONTINUE if trial.config["task"]["keep"] else decision
+        spared = bool(result.get(OPERATIONS)) and self._on_front(result)
+        return TrialScheduler.CONTINUE if spared or trial.config["task"]["keep"] else decision
+
+    def _on_front(self, result: dict[str, Any]) -> bool:
+        """Whether no setting dominates this one so far, which is noted for those to come."""
+        point, others = (result[SCORE], fmean(result[OPERATIONS])), self.points.setdefault(result[DONE_CELLS], [])
+        others.append(point)
+        return not any(dominates(other, point) for other in others)
 
 
 class Observer(tune.Callback):

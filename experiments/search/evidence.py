@@ -15,7 +15,9 @@ from ruamel.yaml import YAML
 
 from experiments.files import write_json, write_whole
 from experiments.provenance import revision
+from experiments.search.front import front, knee
 from experiments.search.protocol import Protocol, Setting
+from experiments.search.space import written
 
 FEWEST = 10  # settings that importances are estimated from
 
@@ -73,11 +75,15 @@ def write(protocol: Protocol, settings: Sequence[Setting]) -> None:
     folder, names = protocol.layout.evidence, list(protocol.space)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["number", "state", "score", "cells", "seconds", *(f"params_{name}" for name in names)])
+    edge = [setting.number for setting in front(settings)]
+    costs = ["operations", "pareto"] if protocol.weighs_cost else []
+    writer.writerow(["number", "state", "score", "cells", "seconds", *costs, "origin", *(f"params_{n}" for n in names)])
     for setting in settings:
         score = "" if setting.score is None else f"{setting.score:.4f}"
         row = [setting.number, setting.state, score, len(setting.cells), f"{setting.seconds:.1f}"]
-        writer.writerow([*row, *(setting.params[name] for name in names)])
+        if protocol.weighs_cost:
+            row += ["" if setting.cost is None else f"{setting.cost:.0f}", "yes" if setting.number in edge else "no"]
+        writer.writerow([*row, setting.origin, *(written(setting.params[name]) for name in names)])
     write_whole(folder / f"{protocol.system}.csv", lambda stream: stream.write(text.getvalue().encode()))
     found, used = best(settings), shipped(protocol, settings)
     write_json(
@@ -85,6 +91,8 @@ def write(protocol: Protocol, settings: Sequence[Setting]) -> None:
         {
             "system": protocol.system,
             "dataset": protocol.config.dataset,
+            "study": protocol.name,
+            "objectives": protocol.objectives,
             "command": f"python -m experiments search {protocol.system}",
             "git_sha": revision()["git_sha"],
             "budget": protocol.budget,
@@ -93,6 +101,7 @@ def write(protocol: Protocol, settings: Sequence[Setting]) -> None:
             "space": {name: str(dimension) for name, dimension in protocol.space.items()},
             "chosen": protocol.shipped,
             "best": found and {"number": found.number, "score": found.score, "params": found.params},
+            **({"front": edge} if protocol.weighs_cost else {}),
             "shipped_score": used and used.score,
             "importances": importances(protocol, settings),
         },
@@ -110,6 +119,8 @@ def advice(protocol: Protocol, settings: Sequence[Setting]) -> str:
     told += (
         f"\n  best: setting {found.number}, {found.score:.2f}% of the validation images over {len(found.cells)} cells"
     )
+    if protocol.weighs_cost:
+        told += _front(settings, found)
     if used is None:
         told += "\n  the settings in params.yaml failed"
     elif used.number == found.number:
@@ -121,6 +132,18 @@ def advice(protocol: Protocol, settings: Sequence[Setting]) -> str:
             "error over the cells; the best of many tries owes part of its gain to luck)"
         )
     return f"{told}\nTo use it, put this into params.yaml:\n\n{_snippet(protocol.system, found.params)}"
+
+
+def _front(settings: Sequence[Setting], found: Setting) -> str:
+    """The front as lines, the cheapest first."""
+    edge = front(settings)
+    bend, told = knee(edge), "\n  accuracy against cost (operations of a cell's training), what nothing beats in both:"
+    for setting in edge:
+        names = [name for name, one in (("best", found), ("knee", bend)) if one is setting]
+        params = ", ".join(f"{name} {value}" for name, value in setting.params.items())
+        called = f" ({', '.join(names)})" if names else ""
+        told += f"\n    setting {setting.number}{called}: {setting.score:.2f}% at {setting.cost:.3g}: {params}"
+    return told
 
 
 def _snippet(system: str, params: dict[str, Any]) -> str:

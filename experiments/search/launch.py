@@ -10,11 +10,11 @@ import torch
 from experiments.config import Config
 from experiments.cost import Costs
 from experiments.errors import UserError
-from experiments.grid import Layout
-from experiments.launch import PROBE_SECONDS, longest_first
+from experiments.launch import PROBE_SECONDS, longest_first, place, show_pages
+from experiments.layout import Layout
 from experiments.live import Live, duration
-from experiments.resources import Resources, here
-from experiments.search import driver, evidence
+from experiments.resources import Resources, gpus
+from experiments.search import driver, evidence, storage
 from experiments.search.progress import SearchProgress
 from experiments.search.protocol import Protocol, Setting
 from experiments.search.study import Study
@@ -23,8 +23,6 @@ from experiments.tracker import check, tracking_uri
 from experiments.trial import set_up
 from experiments.trials import TrialStore
 from experiments.tuning import local_ray
-
-STUDIES = "studies.db"  # of Optuna, in the folder of the searches
 
 
 def chosen(config: Config, systems: Sequence[str], everything: bool) -> list[str]:
@@ -40,22 +38,31 @@ def chosen(config: Config, systems: Sequence[str], everything: bool) -> list[str
     return list(dict.fromkeys(systems or config.spaces))
 
 
-def run(config: Config, layout: Layout, systems: Sequence[str]) -> bool:
+def run(config: Config, layout: Layout, systems: Sequence[str], address: str | None = None) -> bool:
     """Tries settings of each system until its budget is reached; False where it was stopped half-way.
 
-    Whatever cannot work is refused before any setting is tried, with a UserError or DataError.
+    `address` is that of a Ray cluster whose workers do it instead of this machine's. Whatever cannot work is refused
+    before any setting is tried, with a UserError or DataError.
     """
-    resources, store = here(config.params.compute), TrialStore(layout.searches)
+    if address and address.startswith(("http://", "https://")):
+        raise UserError(f"--address {address}: a search is not sent as a job: name the cluster's HOST:PORT, or auto")
+    store = layout.search_store
     protocols = [Protocol(config, layout, system) for system in systems]
+    names = [protocol.name for protocol in protocols]
     check(tracking_uri(config))
-    with store.alone():
-        studies = [Study(protocol, layout.searches / STUDIES) for protocol in protocols]
-        device = set_up(resources.cpus, resources.gpus > 0)
+    with (
+        place(config, layout, address) as (resources, dashboard),  # nodes that see the store see the searches in it
+        store.alone(),
+        storage.opened(config.params.search.storage, layout.searches, names) as studies_at,
+    ):
+        studies = [Study(protocol, studies_at) for protocol in protocols]
+        device = set_up(resources.cpus, resources.gpus > 0 and bool(gpus()))  # a cluster's GPUs need not be here
         with Live() as live:
+            show_pages(live, config, dashboard)
             expected = [_expected(study, store, device) / resources.workers for study in studies]
             for study, seconds in zip(studies, expected, strict=True):
                 live.note(_plan(study, resources, seconds))
-            with local_ray(resources) if any(study.left for study in studies) else nullcontext():
+            with local_ray(resources) if not address and any(study.left for study in studies) else nullcontext():
                 told = []
                 for study, seconds in zip(studies, expected, strict=True):
                     told.append(_search(config, study, resources, seconds, live))
@@ -71,6 +78,7 @@ def _expected(study: Study, store: TrialStore, device: torch.device) -> float:
     if not study.left:
         return 0.0
     trials = protocol.trials(protocol.shipped)
+    store.fetch([trial.identity for trial in trials])
     costs = Costs(trials, store, protocol.layout, device, budget=PROBE_SECONDS, each_proportion=False)
     seconds = longest_first(trials, costs)
     shares = zip(trials, protocol.expected_cells(), strict=True)

@@ -17,6 +17,7 @@ from experiments.systems import contract
 
 State = Literal["complete", "pruned", "failed", "running"]
 HALVING = 2  # one in so many settings survives each look at them
+SHIPPED, DRAWN = "shipped", "drawn"  # origins of settings; the others name the study that they are from
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,18 @@ class Setting:
     cells: tuple[float, ...] = ()
     seconds: float = 0.0  # of one worker
     reason: str = ""  # for which it failed
+    operations: tuple[float, ...] = ()  # of each cell's training, where cost is an objective
+    origin: str = DRAWN  # who asked for it
 
     @property
     def score(self) -> float | None:
         """The mean over its cells; None where it failed or has none."""
         return statistics.fmean(self.cells) if self.cells and self.state != "failed" else None
+
+    @property
+    def cost(self) -> float | None:
+        """Operations of a cell's training, in the mean; None where none were counted."""
+        return statistics.fmean(self.operations) if self.operations else None
 
 
 class Protocol:
@@ -43,8 +51,8 @@ class Protocol:
     Settings are looked at after whole passes over the proportions, the first time after one: from then on
     successive halving stops the worse ones.
 
-    Its `name` depends on all that a score depends on: data, splits, cells, spaces, settings that are not searched, and
-    the system's version.
+    Its `name` depends on all that a score depends on: data, splits, cells, spaces, settings that are not searched, the
+    system's version; and on the objectives, where accuracy is not the only one.
     """
 
     def __init__(self, config: Config, layout: Layout, system: str) -> None:
@@ -52,6 +60,7 @@ class Protocol:
         assert search is not None
         self.config, self.layout, self.system = config, layout, system
         self.budget, self.proportions, self.repetitions = search.trials, search.proportions, search.repetitions
+        self.objectives, self.warm_start = search.objectives, search.warm_start
         self.space: Mapping[str, Dimension] = config.spaces[system]
         used = config.settings[system].model_dump(mode="json")
         self.shipped = {name: used[name] for name in self.space}
@@ -61,8 +70,16 @@ class Protocol:
         ]
         fixed = [trial.identity for trial in self.trials(dict.fromkeys(self.space))]
         space = {name: dimension.plain() for name, dimension in self.space.items()}
-        digest = hashlib.sha256(canonical({"cells": fixed, "space": space}).encode()).hexdigest()
+        asked: dict[str, Any] = {"cells": fixed, "space": space}
+        if self.weighs_cost:
+            asked["objectives"] = self.objectives
+        digest = hashlib.sha256(canonical(asked).encode()).hexdigest()
         self.name = f"{system}-{config.dataset}-{digest[:12]}"
+
+    @property
+    def weighs_cost(self) -> bool:
+        """Whether settings are to be cheap too."""
+        return "cost" in self.objectives
 
     def trials(self, params: Mapping[str, Any]) -> list[Trial]:
         """The cells with those settings, in order. DataError where a split is not there."""

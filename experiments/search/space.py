@@ -88,6 +88,16 @@ class Dimension:
             return value in self.choices
         return isinstance(value, int | float) and self.low <= value <= self.high
 
+    def read(self, text: str) -> Any:
+        """The value that `written` gave that text. ValueError where it could not be drawn."""
+        if self.choices:
+            value = next((choice for choice in self.choices if written(choice) == text), text)
+        else:
+            value = int(text) if isinstance(self.low, int) else float(text)
+        if not self.holds(value):
+            raise ValueError(f"{self.name} = {text} is not within {self}")
+        return value
+
     def plain(self) -> dict[str, Any]:
         """As it would stand in params.yaml."""
         if self.choices:
@@ -98,6 +108,11 @@ class Dimension:
         if self.choices:
             return ", ".join(map(str, self.choices))
         return f"{self.low:g} to {self.high:g}{' (log)' if self.log else ''}"
+
+
+def written(value: Any) -> str:
+    """A value as it stands in a CSV file."""
+    return "" if value is None else str(value)
 
 
 def resolve(

@@ -1,21 +1,24 @@
-"""A search's memory: an Optuna study in a SQLite file, which outlives whatever stops the search."""
+"""A search's memory: an Optuna study in a database, which outlives whatever stops the search."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from data.seeds import seed_of
-from experiments.search.protocol import Protocol, Setting, State
+from experiments.search import past
+from experiments.search.protocol import DRAWN, SHIPPED, Protocol, Setting, State
 from experiments.search.space import Dimension
 
 STARTUP = 8  # settings drawn at random before their scores say where to look
-CELLS, SECONDS, REASON = "cells", "seconds", "reason"  # attributes of Optuna's trials
+# Attributes of Optuna's trials; the last one is of the study, too, once it has had its warm start.
+CELLS, SECONDS, OPERATIONS, REASON, WARM = "cells", "seconds", "operations", "reason", "warm_start"
+FIXED = "fixed_params"  # Optuna's own attribute of those that were not drawn
 STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -44,24 +47,37 @@ class Study:
     """The settings of one protocol, by number: asked for, reported on, told the end of.
 
     What a killed search left running is asked for again first, under its number; the settings in use come next,
-    unless they were tried. Each other one is drawn from a stream named after its number, so a search that
-    was stopped draws nothing twice.
+    unless they were tried, and after them the best ones of earlier studies, where the protocol asks for them. Each
+    other one is drawn from a stream named after its number, so a search that was stopped draws nothing twice.
+
+    With cost as the second objective it is the sampler's too: TPE's good settings are then those nearest to the front.
     """
 
-    def __init__(self, protocol: Protocol, path: Path) -> None:
+    def __init__(self, protocol: Protocol, storage: RDBStorage) -> None:
         self.protocol = protocol
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._study = optuna.create_study(
-            storage=optuna.storages.RDBStorage(f"sqlite:///{path.absolute()}"),
+            storage=storage,
             study_name=protocol.name,
-            direction="maximize",
+            directions=["maximize", "minimize"] if protocol.weighs_cost else ["maximize"],
             sampler=self._sampler(0),
             pruner=optuna.pruners.NopPruner(),  # Ray Tune's scheduler stops settings
             load_if_exists=True,
         )
         self._study.enqueue_trial(protocol.shipped, skip_if_exists=True)
+        self._warm_up(storage)
         self._interrupted = self._study.get_trials(states=[TrialState.RUNNING])
         self._open: dict[int, optuna.trial.Trial] = {}
+
+    def _warm_up(self, storage: RDBStorage) -> None:
+        """Asks for the best settings of earlier studies, once, and for no more of them than the budget has room."""
+        asked = self._study.get_trials(deepcopy=False)
+        room = min(self.protocol.warm_start, self.protocol.budget - len(asked))
+        if room <= 0 or WARM in self._study.user_attrs:
+            return
+        known = [trial.system_attrs.get(FIXED, trial.params) for trial in asked]
+        for params, name in past.first_ones(self.protocol, storage, known, room):
+            self._study.enqueue_trial(params, {WARM: name})
+        self._study.set_user_attr(WARM, room)
 
     def _sampler(self, number: int) -> _Sampler:
         seed = seed_of("search", study=self.protocol.name, number=number)
@@ -93,12 +109,14 @@ class Study:
         self._open[trial.number] = trial
         return self.setting(trial.number)
 
-    def report(self, number: int, cells: Sequence[float], seconds: float) -> Setting:
-        """The setting's validation accuracy in each of its cells so far, and the seconds they took."""
+    def report(self, number: int, cells: Sequence[float], seconds: float, operations: Sequence[float] = ()) -> Setting:
+        """The setting's validation accuracy in each of its cells so far, the seconds they took, and their cost."""
         trial = self._open[number]
         trial.set_user_attr(CELLS, list(cells))
         trial.set_user_attr(SECONDS, seconds)
-        if len(cells) not in self._study.get_trials(deepcopy=False)[number].intermediate_values:
+        if self.protocol.weighs_cost:
+            trial.set_user_attr(OPERATIONS, list(operations))  # Optuna takes no values half-way of two objectives
+        elif len(cells) not in self._study.get_trials(deepcopy=False)[number].intermediate_values:
             trial.report(statistics.fmean(cells), len(cells))
         return self.setting(number)
 
@@ -111,11 +129,14 @@ class Study:
         elif len(found.cells) < self.protocol.cells:
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
-            self._study.tell(trial, found.score)
+            self._study.tell(trial, [found.score, found.cost] if self.protocol.weighs_cost else found.score)
         return self.setting(number)
 
 
 def _setting(trial: FrozenTrial) -> Setting:
     known = trial.user_attrs
     cells, seconds = tuple(known.get(CELLS, ())), known.get(SECONDS, 0.0)
-    return Setting(trial.number, trial.params, STATES[trial.state], cells, seconds, known.get(REASON, ""))
+    asked = SHIPPED if FIXED in trial.system_attrs else DRAWN
+    origin = f"warm start from {known[WARM]}" if WARM in known else asked
+    state, costs = STATES[trial.state], tuple(known.get(OPERATIONS, ()))
+    return Setting(trial.number, trial.params, state, cells, seconds, known.get(REASON, ""), costs, origin)

@@ -34,6 +34,7 @@ class SearchTracker(Notes):
             "budget": protocol.budget,
             "proportions": protocol.proportions,
             "repetitions": protocol.repetitions,
+            "objectives": protocol.objectives,
             "space": {name: dimension.plain() for name, dimension in protocol.space.items()},
             "settings": self._config.settings[protocol.system].model_dump(mode="json"),
         }

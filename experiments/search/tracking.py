@@ -43,6 +43,8 @@ class SearchRecord(Record):
             last = [Metric("seconds", setting.seconds, stamp, 0)]
             if setting.score is not None:
                 last.append(Metric("score", setting.score, stamp, 0))
+            if setting.cost is not None:
+                last.append(Metric("operations", setting.cost, stamp, 0))
             self.client.log_batch(run, metrics=last, tags=tags)
             self._end(run, STATUS[setting.state])
             self.recorded[identity] = setting.state
@@ -54,6 +56,7 @@ class SearchRecord(Record):
             IDENTITY: identity,
             "system": system,
             "setting": str(setting.number),
+            "origin": setting.origin,
             "git_sha": revision()["git_sha"],
             MLFLOW_PARENT_RUN_ID: parent,
         }

@@ -10,14 +10,17 @@ from typing import Any
 import torch
 from ray import tune
 
+from data.errors import DataError
+from experiments.errors import UserError
 from experiments.grid import Layout, Trial
+from experiments.search.operations import operations
 from experiments.search.protocol import Setting
 from experiments.systems.contract import System
 from experiments.trial import TrialFailed, epochs, set_up
-from experiments.trials import TrialStore
 
 # Of a result: how many cells are done, their mean, each one's validation accuracy, their seconds, why it failed.
 DONE_CELLS, SCORE, CELLS, SECONDS, REASON = "cells_done", "score", "cells", "seconds", "reason"
+OPERATIONS = "operations"  # each one's, where the task has `cost`
 
 
 class SearchWorker(tune.Trainable):
@@ -35,7 +38,7 @@ class SearchWorker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         try:
             return next(self.results)
-        except TrialFailed as error:
+        except (TrialFailed, UserError, DataError) as error:
             return {REASON: str(error), "done": True}
 
     def cleanup(self) -> None:
@@ -44,8 +47,11 @@ class SearchWorker(tune.Trainable):
 
 def _run(task: dict[str, Any], device: torch.device) -> Generator[dict[str, Any]]:
     """A result for each epoch, empty, and for each cell that is done; those done before cost nothing."""
-    store, layout, trials = TrialStore(task["layout"].searches), task["layout"], task["trials"]
+    layout, trials = task["layout"].of_worker(), task["trials"]
+    layout.bring(trials[0].dataset)
+    store = layout.search_store
     found: list[dict[str, Any]] = []
+    counted: list[float] = []
     for trial in trials:
         folder = store.folder(trial.identity)
         with closing(epochs(trial, task["system"], layout, folder, device, validation_only=True)) as rows:
@@ -54,20 +60,31 @@ def _run(task: dict[str, Any], device: torch.device) -> Generator[dict[str, Any]
         result = folder.result()
         assert result is not None
         found.append(result)
+        if task["cost"]:
+            counted.append(operations(trial, layout, device, folder.rows()))
         cells = [result["validation_accuracy"] for result in found]
         yield {
             DONE_CELLS: len(cells),
             SCORE: statistics.fmean(cells),
             CELLS: cells,
             SECONDS: sum(result["seconds"] for result in found),
+            OPERATIONS: list(counted),
             "done": len(cells) == len(trials),
         }
 
 
 def task(
-    setting: Setting, trials: Sequence[Trial], system: System, layout: Layout, threads: int, gpu: bool, keep: bool
+    setting: Setting,
+    trials: Sequence[Trial],
+    system: System,
+    layout: Layout,
+    threads: int,
+    gpu: bool,
+    keep: bool,
+    cost: bool,
 ) -> dict[str, Any]:
-    """What a worker has to know; `keep` says that the setting is not to be stopped early."""
+    """What a worker has to know; `keep` says that the setting is not to be stopped early, `cost` that operations are
+    to be counted."""
     return {
         "number": setting.number,
         "trials": list(trials),
@@ -76,4 +93,5 @@ def task(
         "threads": threads,
         "gpu": gpu,
         "keep": keep,
+        "cost": cost,
     }

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from experiments.systems import contract
 from tests.experiments.nodes import Nodes
+from tests.experiments.postgres import binaries, server
 
 ROOT = Path(__file__).parents[2]
 TOYS = Path(__file__).parent / "toy"
@@ -125,6 +126,15 @@ def nodes(tracked, tmp_path_factory):
     made = Nodes(tmp_path_factory.mktemp("elsewhere"), own)
     yield made
     made.end()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A PostgreSQL server that asks for a password."""
+    if binaries() is None:
+        pytest.skip("PostgreSQL is not installed: neither on PATH nor in /usr/lib/postgresql")
+    with server() as started:
+        yield started
 
 
 @pytest.fixture

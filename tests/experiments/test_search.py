@@ -14,6 +14,7 @@ from experiments.config import load
 from experiments.grid import Layout
 from experiments.search import evidence
 from experiments.search.protocol import Protocol, Setting
+from experiments.search.storage import sqlite
 from experiments.search.study import Study
 
 RATES = {"choices": [1e-6, 1e-5, 0.05]}
@@ -21,6 +22,7 @@ RATES = {"choices": [1e-6, 1e-5, 0.05]}
 
 def ask_for(world, spaces=None, trials=5, proportions=(0.1, 0.5), **changes):
     """A params.yaml that searches the toy, whose shipped learning rate learns next to nothing."""
+    further = {name: changes.pop(name) for name in ("objectives", "warm_start", "storage") if name in changes}
     world.params(
         toys={"epochs": 2, "learning_rate": 1e-6, **changes.pop("toys", {})},
         search={
@@ -28,6 +30,7 @@ def ask_for(world, spaces=None, trials=5, proportions=(0.1, 0.5), **changes):
             "proportions": list(proportions),
             "repetitions": [1, 2],
             "spaces": spaces or {"toy": {"learning_rate": RATES}},
+            **further,
         },
         **changes,
     )
@@ -79,7 +82,9 @@ def test_the_best_setting_is_found_and_the_test_part_never_read(tracked):
     assert "Traceback" not in err
 
     rows, told = found(tracked)
-    assert list(rows[0]) == ["number", "state", "score", "cells", "seconds", "params_learning_rate", "params_momentum"]
+    columns = ["number", "state", "score", "cells", "seconds", "origin", "params_learning_rate", "params_momentum"]
+    assert list(rows[0]) == columns
+    assert [row["origin"] for row in rows] == ["shipped"] + 5 * ["drawn"]
     assert [row["number"] for row in rows] == [str(number) for number in range(6)]
     assert {row["state"] for row in rows} == {"complete", "pruned"}  # halving stops some, and never the shipped one
     for row in rows:
@@ -167,7 +172,7 @@ def test_a_search_that_was_stopped_goes_on_and_runs_nothing_twice(tracked, blow)
     time.sleep(1)  # workers notice within moments that their driver is gone
     done = results(tracked)
     assert not (tracked.folder / "experiments/evidence").exists()
-    study = Study(Protocol(load(Path("params.yaml")), Layout(), "toy"), tracked.store / "search/studies.db")
+    study = Study(Protocol(load(Path("params.yaml")), Layout(), "toy"), sqlite(tracked.store / "search"))
     left = [setting for setting in study.settings() if setting.state == "running"]
     assert left
     _, err = tracked.run("search", "--all")
@@ -244,9 +249,10 @@ def test_a_space_that_cannot_be_is_refused(world, main, spaces, told):
         ([], "name systems to find settings for, or all of them by --all: known are toy"),
         (["--all", "toy"], "name systems to find settings for, or all of them by --all: known are toy"),
         (["bsvm"], "system 'bsvm' has no space in search.spaces of params.yaml: known are toy"),
+        (["toy", "--address", "http://head:8265"], "a search is not sent as a job: name the cluster's HOST:PORT"),
     ],
 )
-def test_a_search_of_nothing_is_refused(world, main, arguments, told):
+def test_a_search_of_nothing_or_nowhere_is_refused(world, main, arguments, told):
     ask_for(world)
     code, _, err = main("search", *arguments)
     assert (code, told in err) == (2, True), err
@@ -275,9 +281,9 @@ def test_a_study_goes_on_with_the_draws_it_would_have_made(protocol, tmp_path):
     asked = protocol(learning_rate={"low": 1e-6, "high": 0.1, "log": True}, epochs={"low": 1, "high": 9})
 
     def draw(path, count, anew):
-        study, drawn = Study(asked, path), []
+        study, drawn = Study(asked, sqlite(path)), []
         for _ in range(count):
-            study = Study(asked, path) if anew else study
+            study = Study(asked, sqlite(path)) if anew else study
             setting = study.ask()
             drawn.append(setting.params)
             score = 50 + np.log10(setting.params["learning_rate"])
@@ -286,8 +292,8 @@ def test_a_study_goes_on_with_the_draws_it_would_have_made(protocol, tmp_path):
             study.end(setting.number)
         return drawn
 
-    whole = draw(tmp_path / "whole.db", 14, anew=False)
-    assert draw(tmp_path / "bits.db", 14, anew=True) == whole
+    whole = draw(tmp_path / "whole", 14, anew=False)
+    assert draw(tmp_path / "bits", 14, anew=True) == whole
     assert whole[0] == asked.shipped
     assert len({json.dumps(params) for params in whole}) == 14
     assert all(isinstance(params["epochs"], int) and 1 <= params["epochs"] <= 9 for params in whole)
