@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from experiments.systems import contract
 
+pytest.register_assert_rewrite("tests.experiments.sweeping")
 ROOT = Path(__file__).parents[2]
 TOYS = Path(__file__).parent / "toy"
 REPETITIONS = 3
