@@ -201,9 +201,9 @@ def _say(
         print(f"failed: {failed['trial_id']} ({name}): {failed['reason']}")
     if counts["failed"]:
         print("failed trials are tried again by the next `python -m experiments run`")
-    if tracker.error is not None:
+    if tracker.trouble:
         print(
-            f"MLflow missed part of this sweep ({type(tracker.error).__name__}: {tracker.error}); "
+            f"MLflow missed part of this sweep ({tracker.trouble}); "
             "nothing else is lost: `python -m experiments sync` logs it"
         )
     if stopped:

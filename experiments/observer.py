@@ -61,8 +61,8 @@ class Observer(tune.Callback):
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self.live.due:
-            missing = f"; MLflow cannot be told now ({type(self.tracker.error).__name__})" if self.tracker.error else ""
-            self.live.show(f"{self.progress}{missing}")
+            missed = f"; MLflow cannot be told now ({trouble})" if (trouble := self.tracker.trouble) else ""
+            self.live.show(f"{self.progress}{missed}")
 
     def _end(self, trial: Trial, failure: str | None) -> None:
         folder = self._brought(trial)

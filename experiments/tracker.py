@@ -63,6 +63,11 @@ class Notes:
         self._thread.start()
         self.put(lambda record, parent: None)  # opens the record
 
+    @property
+    def trouble(self) -> str:
+        """The error in one line; empty where there is none."""
+        return "" if self.error is None else f"{type(self.error).__name__}: {self.error}".splitlines()[0]
+
     def put(self, note: Callable[[Any, str], Any]) -> None:
         """Calls the note with what `open` returned, once those before are through."""
         self._notes.put(note)

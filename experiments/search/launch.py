@@ -120,9 +120,9 @@ def _search(config: Config, study: Study, resources: Resources, seconds: float, 
         evidence.write(protocol, settings)
         told.append(evidence.advice(protocol, settings))
         told.append(f"all that were tried: {protocol.layout.evidence / protocol.system}.csv")
-    if tracker.error is not None:
+    if tracker.trouble:
         told.append(
-            f"MLflow missed part of this search ({type(tracker.error).__name__}: {tracker.error}); "
+            f"MLflow missed part of this search ({tracker.trouble}); "
             f"nothing else is lost: `python -m experiments search {protocol.system}` logs it"
         )
     return "\n".join(told)

@@ -14,6 +14,7 @@ from experiments.systems import contract
 from tests.experiments.nodes import Nodes
 from tests.experiments.postgres import binaries, server
 
+pytest.register_assert_rewrite("tests.experiments.sweeping")
 ROOT = Path(__file__).parents[2]
 TOYS = Path(__file__).parent / "toy"
 REPETITIONS = 3
