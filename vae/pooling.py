@@ -58,7 +58,7 @@ def draw_positions(probabilities: Tensor) -> Tensor:
         # First position whose cumulated mass exceeds u: one of no mass is never first.
         threshold = uniform_like(mass[-1]) * mass[-1]
         chosen = (mass > threshold).to(torch.uint8).argmax(0, keepdim=True)
-        return torch.zeros_like(mass).scatter_(0, chosen, 1.0)
+        return torch.zeros_like(mass).scatter(0, chosen, 1.0)
 
 
 def draw_switches(posterior: SwitchPosterior) -> Switches:

@@ -68,7 +68,7 @@ class Gumbel(Estimator):
         """One draw per block, whose gradient is the soft weights'."""
         noise = -exponential_like(posterior.probabilities).log()
         soft = relaxed(posterior.probabilities, noise, self.temperature)
-        hard = torch.zeros_like(soft).scatter_(0, soft.detach().argmax(0, keepdim=True), 1.0)
+        hard = torch.zeros_like(soft).scatter(0, soft.detach().argmax(0, keepdim=True), 1.0)
         return Switches(_StraightThrough.apply(soft, hard), drawn=True)
 
     def surrogate(
