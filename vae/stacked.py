@@ -66,9 +66,7 @@ class StackedTrainer(Trainer):
         )
         self.schedule.load_state_dict(states[0]["schedule"])
 
-    def step_together(
-        self, batches: Mapping[str, Any], streams: Sequence[torch.Generator]
-    ) -> dict[str, Tensor]:
+    def step_together(self, batches: Mapping[str, Any], streams: Sequence[torch.Generator]) -> dict[str, Tensor]:
         """One step of every trial; the objective's parts, each [T].
 
         Args:
@@ -94,7 +92,7 @@ class StackedTrainer(Trainer):
         groups, moments = whole["optimizer"]["param_groups"], whole["optimizer"]["state"]
         return [
             {
-                "model": {name: value[trial] for name, value in whole["model"].items()},
+                "model": {name: value[trial].clone() for name, value in whole["model"].items()},
                 "optimizer": {
                     "param_groups": groups,
                     "state": {index: _of_trial(each, trial) for index, each in moments.items()},
@@ -117,5 +115,5 @@ def _joined(moments: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _of_trial(moments: Mapping[str, Tensor], trial: int) -> dict[str, Tensor]:
-    """What Adam keeps of one parameter, of one trial."""
-    return {name: value if name == _STEP else value[trial] for name, value in moments.items()}
+    """What Adam keeps of one parameter, of one trial, in memory of its own."""
+    return {name: (value if name == _STEP else value[trial]).clone() for name, value in moments.items()}
