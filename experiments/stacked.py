@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from data.errors import DataError
+from experiments.errors import UserError
 from experiments.grid import Trial
 from experiments.layout import Layout
 from experiments.systems import contract
@@ -78,16 +80,17 @@ def rounds(
     with ExitStack() as locks:
         run = _Run(system, layout, device)
         done = run.begin(trials, store, locks)
-        while run.members or done.ended:
+        if done.ended:
+            yield done
+        while run.members:
+            done = run.turn()
             try:
                 yield done
             except GeneratorExit:
-                for member in run.members:
-                    member.training.save(at_once=True)
+                run.save(at_once=True)
                 raise
-            for member in run.members:
-                member.training.save()
-            done = run.turn()
+            if ended := run.save():
+                yield Round(ended=ended)
 
 
 class _Run:
@@ -104,26 +107,36 @@ class _Run:
         ended: dict[str, str | None] = {}
         for trial in trials:
             folder, lock = store.folder(trial.identity), locks.enter_context(ExitStack())
-            lock.enter_context(folder.alone())
-            if folder.result() is not None:
-                ended[trial.identity] = None
-                continue
             try:
+                lock.enter_context(folder.alone())
+                if folder.result() is not None:
+                    ended[trial.identity] = None
+                    continue
                 with self._taking_time(set()), failures_noted(folder):
                     training = begun(trial, self.system, self.layout, folder, self.device)
-            except TrialFailed as failure:
+            except (TrialFailed, UserError, DataError) as failure:
                 ended[trial.identity] = str(failure)
                 lock.close()
             else:
                 self.members.append(_Member(trial, training, lock))
         return Round(ended=ended)
 
+    def save(self, at_once: bool = False) -> dict[str, str | None]:
+        """Writes checkpoints, where it is time; which trials have ended because theirs could not be written."""
+        ended: dict[str, str | None] = {}
+        for member in list(self.members):
+            try:
+                with failures_noted(member.training.folder):
+                    member.training.save(at_once)
+            except TrialFailed as failure:
+                ended[member.trial.identity] = str(failure)
+                self._end(member)
+        return ended
+
     def turn(self) -> Round:
         """Tests those whose epochs are over; where there are none, trains those that are furthest behind."""
         if over := [member for member in self.members if member.training.over]:
             return Round(ended=dict(self._conclude(member) for member in over))
-        if not self.members:
-            return Round()
         behind = min(self.members, key=lambda member: member.epochs)
         group = [member for member in self.members if member.epochs == behind.epochs and not member.alone]
         if behind.alone or len(group) == 1:
@@ -135,7 +148,8 @@ class _Run:
         with self._taking_time({member}):
             try:
                 with failures_noted(member.training.folder):
-                    conclude(member.trial, member.training, self.layout, {"stacked": member.stacked})
+                    facts = {"stacked": member.stacked} if member.stacked > 1 else {}
+                    conclude(member.trial, member.training, self.layout, facts)
             except TrialFailed as failure:
                 reason = str(failure)
         self._end(member)
