@@ -58,6 +58,7 @@ search: setup ## look for settings on the validation part, within params.yaml's 
 
 benchmark: setup ## measure the training step, the sweep, the way of the data and the record, as ratios
 	@$(BIN)/python benchmarks/training_step.py
+	@$(BIN)/python benchmarks/stacked.py
 	@$(BIN)/python benchmarks/sweep_overhead.py
 	@$(BIN)/python benchmarks/data_path.py
 	@$(BIN)/python benchmarks/record.py

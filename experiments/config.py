@@ -119,6 +119,7 @@ class Compute(_Section):
     cpus_per_trial: Count | None = None
     gpus_per_trial: Annotated[float | None, BeforeValidator(_share_of_gpus)] = None
     epoch_seconds: Annotated[float | None, BeforeValidator(_seconds)] = None
+    stack: Count | None = None
 
 
 class Tracking(_Section):

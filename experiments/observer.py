@@ -17,7 +17,7 @@ from experiments.reasons import of_death
 from experiments.tracker import Tracker
 from experiments.trials import TrialFolder, TrialStore
 from experiments.watchdog import stood_at
-from experiments.worker import OUTCOME, REASON, ROW
+from experiments.worker import ENDED, NOTE, ROWS
 
 
 class Observer(tune.Callback):
@@ -25,39 +25,46 @@ class Observer(tune.Callback):
 
     def __init__(self, store: TrialStore, progress: Progress, tracker: Tracker, live: Live) -> None:
         self.store, self.progress, self.tracker, self.live = store, progress, tracker, live
-        self.heard: dict[str, float] = {}  # when each trial was last heard of
+        self.heard: dict[str, float] = {}  # when each of Tune's trials was last heard of
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune keeps a copy of its callbacks for restoring a sweep, which the trial store does here
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        ours = _ours(trial)
-        self.heard[ours.identity] = time.monotonic()
-        self.progress.begin(ours.identity)
-        self.tracker.begin(ours)
+        self.heard[trial.trial_id] = time.monotonic()
+        left = self._left(trial)
+        for ours in left:
+            self.progress.begin(ours.identity, len(left))
+            self.tracker.begin(ours)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
-        self.heard[_ours(trial).identity] = time.monotonic()
-        if OUTCOME in result:
-            self._end(_ours(trial), result.get(REASON))
-        else:
-            self.tracker.row(_ours(trial), result[ROW])
+        self.heard[trial.trial_id] = time.monotonic()
+        if result[NOTE]:
+            self.live.note(result[NOTE])
+        for ours in self._left(trial):
+            if row := result[ROWS].get(ours.identity):
+                self.tracker.row(ours, row)
+            if ours.identity in result[ENDED]:
+                self._end(ours, result[ENDED][ours.identity])
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.live.note(f"{_ours(trial)}: its worker process died; trying once more")
+        ours = ", ".join(map(str, self._left(trial)))
+        self.live.note(f"{ours}: its worker process died; trying once more")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         details = Path(trial.error_file).read_text(encoding="utf-8")
         reason = of_death(details)
-        limit, stood = trial.config["task"]["limit"], stood_at(self.store.folder(_ours(trial).identity).stuck)
+        first, limit = trial.config["task"]["trials"][0], trial.config["task"]["limit"]
+        stood = stood_at(self.store.folder(first.identity).stuck)
         # Where it stood is noted on its own machine, which need not be this one.
-        if stood or time.monotonic() - self.heard[_ours(trial).identity] >= limit:
+        if stood or time.monotonic() - self.heard[trial.trial_id] >= limit:
             reason = f"an epoch took more than {limit:g} seconds, twice (compute.epoch_seconds)"
             details = stood or details
-        self.store.folder(_ours(trial).identity).fail(reason, details)
-        self._end(_ours(trial), reason)
+        for ours in self._left(trial):
+            self.store.folder(ours.identity).fail(reason, details)
+            self._end(ours, reason)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         if self.live.due:
@@ -79,6 +86,6 @@ class Observer(tune.Callback):
             self.store.fetch([trial.identity])
         return self.store.folder(trial.identity)
 
-
-def _ours(trial: Any) -> Trial:
-    return trial.config["task"]["trial"]
+    def _left(self, trial: Any) -> list[Trial]:
+        """Those of our trials that are one of Tune's and have not ended."""
+        return [ours for ours in trial.config["task"]["trials"] if ours.identity not in self.progress.ended]

@@ -20,13 +20,14 @@ class Progress:
     def __init__(self, expected: Mapping[str, float], workers: int, reused: int) -> None:
         self.expected, self.workers, self.reused = dict(expected), workers, reused
         self.started: dict[str, float] = {}
+        self.stacked: dict[str, int] = {}  # how many trials share the time of one that has begun
         self.ended: set[str] = set()
         self.failed: dict[str, str] = {}
         self.paid, self.taken = 0.0, 0.0  # what the ended trials were expected to cost, and did
 
-    def begin(self, identity: str) -> None:
-        """The trial has begun, or begun again."""
-        self.started[identity] = time.monotonic()
+    def begin(self, identity: str, stacked: int = 1) -> None:
+        """The trial has begun, or begun again, as one of so many that are trained as one."""
+        self.started[identity], self.stacked[identity] = time.monotonic(), stacked
 
     def end(self, identity: str, failure: str | None = None) -> None:
         """The trial is done, or has failed for that reason."""
@@ -34,7 +35,13 @@ class Progress:
         if failure is not None:
             self.failed[identity] = failure
         self.paid += self.expected[identity]
-        self.taken += time.monotonic() - self.started.pop(identity, time.monotonic())
+        self.taken += self._taken(identity)
+        self.started.pop(identity, None)
+
+    def _taken(self, identity: str) -> float:
+        """What a trial that has begun has cost so far."""
+        now = time.monotonic()
+        return (now - self.started.get(identity, now)) / self.stacked.get(identity, 1)
 
     @property
     def running(self) -> int:
@@ -44,8 +51,7 @@ class Progress:
     def seconds_left(self) -> float:
         """Expected seconds to the end: what is left to pay, at the rate that was paid so far, over the workers."""
         rate = self.taken / self.paid if self.taken and self.paid else 1.0
-        now = time.monotonic()
-        running = [max(0.0, rate * self.expected[name] - (now - since)) for name, since in self.started.items()]
+        running = [max(0.0, rate * self.expected[name] - self._taken(name)) for name in self.started]
         waiting = sum(
             rate * seconds
             for name, seconds in self.expected.items()

@@ -11,20 +11,24 @@ from experiments.config import Compute
 from experiments.errors import UserError
 from experiments.provenance import cores
 
+STACKED_ON_GPU = 8  # trials that train as one there (not measured yet); on CPUs they are no faster so
 WORKERS_PER_GPU = 8  # a trial of small images fills a fraction of a GPU, but each process holds half a GiB of it
 
 
 @dataclass(frozen=True)
 class Resources:
-    """`workers` trials at once, each with `cpus` CPUs, as many threads, and `gpus`: 0, a share of one, or several."""
+    """`workers` trials at once, each with `cpus` CPUs, as many threads, and `gpus`: 0, a share of one, or several; up
+    to `stack` trials, where they can be stacked, count as one."""
 
     workers: int
     cpus: int
     gpus: float
+    stack: int = 1
 
     def __str__(self) -> str:
         gpus = f" and {self.gpus:.3g} GPU" if self.gpus else ""
-        return f"{self.workers} at once, each on {self.cpus} CPU{gpus}"
+        stacked = f", up to {self.stack} trained as one" if self.stack > 1 else ""
+        return f"{self.workers} at once, each on {self.cpus} CPU{gpus}{stacked}"
 
 
 def gpus() -> list[str]:
@@ -60,4 +64,4 @@ def resolve(compute: Compute, cores: int, gpus: int, place: str = "this machine"
     elif share:
         room = math.floor(1 / share + 1e-9) * gpus if share <= 1 else int(gpus // share)
         workers = min(workers, room)
-    return Resources(workers, cpus, share or 0.0)
+    return Resources(workers, cpus, share or 0.0, compute.stack or (STACKED_ON_GPU if share else 1))

@@ -1,4 +1,4 @@
-"""Sending trials to workers with Ray Tune: what is not done yet, longest first, each in its own time.
+"""Sending trials to workers with Ray Tune: what is not done yet, longest first, some of them as one where that pays.
 
 Where this process is in a cluster already, its workers are used; otherwise a Ray is started here.
 """
@@ -12,6 +12,7 @@ from experiments.grid import Layout, Trial
 from experiments.live import Live
 from experiments.progress import Progress
 from experiments.resources import Resources
+from experiments.stacked import grouped
 from experiments.systems import contract
 from experiments.tracker import Tracker
 from experiments.trials import TrialStore
@@ -31,7 +32,7 @@ def run(
     """Runs the trials in the order given; the store has what came of each.
 
     A trial that fails is noted, and the others go on; one whose process dies, or is ended because an epoch takes more
-    than the seconds in `limits`, is tried once more, then noted as failed.
+    than the seconds in `limits`, is tried once more, then noted as failed, and so are those stacked with it.
     SIGINT ends the sweep after a last checkpoint of what is running: then not all trials have ended in `progress`.
     """
     import ray
@@ -43,9 +44,20 @@ def run(
         from experiments.worker import Worker, task
 
         absolute, gpu = layout.absolute(), resources.gpus > 0
+        stacks = sorted(
+            grouped(trials, resources.stack, store),
+            key=lambda stack: -sum(progress.expected[trial.identity] for trial in stack),
+        )
         tasks = [
-            task(trial, contract.get(trial.system), absolute, resources.cpus, gpu, limits[trial.identity])
-            for trial in trials
+            task(
+                stack,
+                contract.get(stack[0].system),
+                absolute,
+                resources.cpus,
+                gpu,
+                sum(limits[trial.identity] for trial in stack),
+            )
+            for stack in stacks
         ]
         observer = Observer(store, progress, tracker, live)
         fit(Worker, resources, observer, {"task": tune.grid_search(tasks)})

@@ -7,8 +7,10 @@ import math
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -95,7 +97,7 @@ def _column(values: list[float | Tensor]) -> Tensor:
     return torch.tensor([float(value) for value in values], dtype=torch.float64)
 
 
-class _Training:
+class Training:
     """A learner on its way through its epochs, with all that a checkpoint has to hold."""
 
     def __init__(self, task: Task, learner: Learner, folder: TrialFolder) -> None:
@@ -106,11 +108,12 @@ class _Training:
         self.saved_at, self.saved_rows = time.monotonic(), 0
         self.seconds_before = 0.0  # of earlier attempts, up to the checkpoint
         self.started = time.monotonic()
+        self.waited = 0.0  # of the time since then, what went to other trials of a stack
 
     @property
     def seconds(self) -> float:
         """All the time that the trial has taken so far."""
-        return self.seconds_before + time.monotonic() - self.started
+        return self.seconds_before + time.monotonic() - self.started - self.waited
 
     def resume(self) -> None:
         """Goes on from the folder's checkpoint, where it has a whole one of this trial."""
@@ -154,8 +157,12 @@ class _Training:
         """Trains and validates one epoch; keeps its weights where they are the best so far."""
         number, started = len(self.rows), time.perf_counter()
         means = mean_scalars(self.learner.epoch(number), number)
-        seconds = time.perf_counter() - started
-        images = means.pop("images")
+        return self.trained(means, time.perf_counter() - started)
+
+    def trained(self, means: Row, seconds: float) -> Row:
+        """Validates the epoch that the learner has just been trained for, in so many seconds; `means` are those of
+        its steps."""
+        number, images = len(self.rows), means.pop("images")
         validation = evaluate(self.learner, self.task.store, self.task.validation, self.task.device)
         validation["accuracy"] = validation.pop("top1")
         for name in ("top5", "ece", "ms_per_image", "averaging"):
@@ -259,27 +266,38 @@ def epochs(
     A row has `epoch`, `loss` and whatever else the learner's steps tell (means weighted by images),
     `validation_accuracy` (percent), `validation_elbo` and the bound's other terms where there is one, `seconds` of
     training, `images_per_second` and `time` (Unix). With `validation_only` the test part is never read, and
-    the result is that of `_Training.validated`.
+    the result is that of `Training.validated`.
     Raises TrialFailed, with its reason in the folder, whatever went wrong.
     """
-    with folder.alone():
-        try:
-            if folder.result() is not None:
-                return
-            folder.begin({**trial.mapping, "identity": trial.identity, "labelled": trial.labelled})
+    with folder.alone(), failures_noted(folder):
+        if folder.result() is None:
             yield from _run(trial, system, layout, folder, device, validation_only)
-        except Exception as error:
-            reason = str(error) if isinstance(error, TrialFailed) else of_error(error, folder.path)
-            folder.fail(reason, traceback.format_exc())
-            raise TrialFailed(reason) from error
+
+
+@contextmanager
+def failures_noted(folder: TrialFolder) -> Iterator[None]:
+    """Whatever goes wrong within it is a TrialFailed, its reason in the folder."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error) if isinstance(error, TrialFailed) else of_error(error, folder.path)
+        folder.fail(reason, traceback.format_exc())
+        raise TrialFailed(reason) from error
+
+
+def begun(trial: Trial, system: System, layout: Layout, folder: TrialFolder, device: torch.device) -> Training:
+    """The trial at its start, or at its checkpoint where it has one."""
+    folder.begin({**trial.mapping, "identity": trial.identity, "labelled": trial.labelled})
+    task, learner = prepare(trial, system, layout, device)
+    training = Training(task, learner, folder)
+    training.resume()
+    return training
 
 
 def _run(
     trial: Trial, system: System, layout: Layout, folder: TrialFolder, device: torch.device, validation_only: bool
 ) -> Generator[Row]:
-    task, learner = prepare(trial, system, layout, device)
-    training = _Training(task, learner, folder)
-    training.resume()
+    training = begun(trial, system, layout, folder, device)
     while not training.over:
         row = training.epoch()
         try:
@@ -289,11 +307,20 @@ def _run(
             raise
         training.save()
     if validation_only:
-        result = training.validated()
+        _finish(trial, training, training.validated())
     else:
-        result = training.result(data_of(trial, layout, device)[1].test)
-        folder.save_weights(learner.model.state_dict())
-    folder.finish(
+        conclude(trial, training, layout)
+
+
+def conclude(trial: Trial, training: Training, layout: Layout, facts: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Tests a trial whose epochs are over and writes its result, with those facts in it."""
+    result = training.result(data_of(trial, layout, training.task.device)[1].test)
+    training.folder.save_weights(training.learner.model.state_dict())
+    _finish(trial, training, {**result, **facts})
+
+
+def _finish(trial: Trial, training: Training, result: Mapping[str, Any]) -> None:
+    training.folder.finish(
         {
             "identity": trial.identity,
             "trial": trial.mapping,

@@ -16,14 +16,15 @@ from data.seeds import seed_of
 from experiments.augmentation import Augmentation
 from experiments.errors import UserError
 from experiments.evaluation import batches
-from experiments.randomness import seeded
+from experiments.randomness import Stream, seeded
+from experiments.recipes import Picked, Recipe, gathered
 from experiments.systems.contract import Learner, Task
 from vae.architecture import Architecture, architecture_for, architecture_named
 from vae.decoder import Decoder
 from vae.encoder import Encoder
 from vae.estimators.contract import estimator_named
 from vae.labels import LabelModel
-from vae.model import Batch, Labelled, VariationalAutoencoder
+from vae.model import Batch, VariationalAutoencoder
 from vae.objective import xi_as_number
 from vae.prediction import class_probabilities
 from vae.training import Trainer, fit_label_model
@@ -114,14 +115,13 @@ class VariationalLearner(Learner):
         self.selects_by = "accuracy" if self.xi_value else "elbo"
         self.epochs, self.patience = settings.epochs, settings.patience
         self.steps_per_epoch = math.ceil(len(task.train) / settings.batch)
-        pooling = [index for index, layer in enumerate(architecture.layers) if layer.pooling > 1]
         with self._stream("weights"):
             self.model = self.Model(
                 architecture,
                 Encoder(architecture, settings.activation, settings.switch_hidden, settings.code_hidden),
                 Decoder(architecture, settings.log_alpha),
                 label_model(math.prod(architecture.code_shape), task.classes),
-                estimator_named(settings.estimator)(architecture.values, pooling),
+                estimator_named(settings.estimator)(architecture.values, architecture.pooling_layers),
                 settings.reading,
             ).to(task.device)
         self.train_for(self.epochs * self.steps_per_epoch)
@@ -143,33 +143,46 @@ class VariationalLearner(Learner):
 
     def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
         """One pass over all training images; labelled ones come round as often as their batch asks."""
+        for step, indices in enumerate(self.order(epoch)):
+            # Inside one step, never across a yield: the caller keeps its own random stream.
+            with self._stream("step", epoch=epoch, step=step):
+                recipe = self.recipe(*indices, Stream(), self.trainer)
+                parts = self.trainer.step(Batch.of(gathered(recipe, self.task, self.settings)))
+            yield {**parts, "images": len(indices[0])}
+
+    def order(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The images of each of the epoch's steps, and the labelled ones."""
         task, size = self.task, self.settings.labelled_batch
         order = np.random.default_rng(seed_of("order", **task.axes, epoch=epoch))
         images = np.array_split(order.permutation(task.train), self.steps_per_epoch)
         rounds = math.ceil(self.steps_per_epoch * size / len(task.labelled))
         labelled = np.concatenate([order.permutation(task.labelled) for _ in range(rounds)])
         for step, indices in enumerate(images):
-            # Inside one step, never across a yield: the caller keeps its own random stream.
-            with self._stream("step", epoch=epoch, step=step):
-                parts = self.trainer.step(self._batch(indices, labelled[step * size : (step + 1) * size]))
-            yield {**parts, "images": len(indices)}
+            yield indices, labelled[step * size : (step + 1) * size]
 
-    def _batch(self, indices: np.ndarray, labelled: np.ndarray) -> Batch:
-        """What a step learns from, of these images and these labelled ones."""
-        images = self.task.store.batch(indices, self.task.device)
-        return Batch(images, self._labelled(labelled) if self.label_weight else None)
+    def step_stream(self, epoch: int, step: int) -> Stream:
+        """The stream of that step, apart from PyTorch's global ones."""
+        return Stream.starting(seed_of("step", **self.task.axes, epoch=epoch, step=step), self.task.device)
 
-    def _labelled(self, indices: np.ndarray) -> Labelled:
-        images = self.settings.augmented(self.task.store.batch(indices, self.task.device))
-        return Labelled(images, self._labels(indices), len(self.task.labelled), self.label_weight)
+    def recipe(self, indices: np.ndarray, labelled: np.ndarray, stream: Stream, trainer: Trainer) -> Recipe:
+        """What a step learns from, of these images and these labelled ones; `trainer` is the one that takes it."""
+        recipe: dict[str, Any] = {"images": Picked(indices)}
+        if self.label_weight:
+            recipe["labelled"] = {
+                "images": self._changed(labelled, stream),
+                "labels": self.task.store.labels[labelled],
+                "total": len(self.task.labelled),
+                "weight": self.label_weight,
+            }
+        return recipe
 
-    def _labels(self, indices: np.ndarray) -> Tensor:
-        return torch.from_numpy(self.task.store.labels[indices]).to(self.task.device)
+    def _changed(self, indices: np.ndarray, stream: Stream) -> Picked:
+        """Those images, to be changed by what is drawn now."""
+        return Picked(indices, self.settings.drawn(len(indices), self.task.device, stream.device))
 
-    def _known_labels(self, indices: np.ndarray) -> Tensor:
+    def _known_labels(self, indices: np.ndarray) -> np.ndarray:
         """The labels at hand, −1 where there is none."""
-        missing = torch.from_numpy(~np.isin(indices, self.task.labelled)).to(self.task.device)
-        return self._labels(indices).masked_fill(missing, -1)
+        return np.where(np.isin(indices, self.task.labelled), self.task.store.labels[indices], -1)
 
     def predict(self, images: Tensor) -> Tensor:
         """Class probabilities averaged over the settings' draws of the code."""
@@ -195,7 +208,7 @@ class VariationalLearner(Learner):
             store, indices = self.task.store, self.task.labelled
             images = (store.batch(part, self.task.device) for part in batches(store, indices, CODED))
             with self._stream("labels"):
-                fit_label_model(self.model, images, self._labels(indices))
+                fit_label_model(self.model, images, torch.from_numpy(store.labels[indices]).to(self.task.device))
 
     def pictures(self, images: Tensor) -> Mapping[str, Tensor]:
         """Images above their reconstructions, and samples from the prior."""

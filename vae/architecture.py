@@ -55,6 +55,11 @@ class Architecture:
         return tuple(found)
 
     @property
+    def pooling_layers(self) -> list[int]:
+        """The layers that pool, counted from the image, from 0."""
+        return [index for index, layer in enumerate(self.layers) if layer.pooling > 1]
+
+    @property
     def code_shape(self) -> tuple[int, int, int]:
         """(K_L, n, n): the code has one map per element of the top dictionary."""
         side = self.sizes[-1].pooled

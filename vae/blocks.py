@@ -20,6 +20,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from vae.folding import Folded
+
 
 def _gather(maps: Tensor, size: int, stride: int, count: int) -> Tensor:
     """Copies every window: [C, H, W, B] → [C, size, size, count, count, B]."""
@@ -42,11 +44,15 @@ def _scatter(windows: Tensor, stride: int, side: int) -> Tensor:
     return maps
 
 
-class _Windows(torch.autograd.Function):
+class _Windows(Folded):
     @staticmethod
-    def forward(ctx: Any, maps: Tensor, size: int, stride: int, count: int) -> Tensor:
-        ctx.stride, ctx.side = stride, maps.shape[1]
+    def forward(maps: Tensor, size: int, stride: int, count: int) -> Tensor:
         return _gather(maps, size, stride, count)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        maps, _, ctx.stride, _ = inputs
+        ctx.side = maps.shape[1]
 
     @staticmethod
     @once_differentiable
@@ -54,11 +60,15 @@ class _Windows(torch.autograd.Function):
         return _scatter(grad, ctx.stride, ctx.side), None, None, None
 
 
-class _OverlapAdd(torch.autograd.Function):
+class _OverlapAdd(Folded):
     @staticmethod
-    def forward(ctx: Any, windows: Tensor, stride: int, side: int) -> Tensor:
-        ctx.size, ctx.stride, ctx.count = windows.shape[1], stride, windows.shape[3]
+    def forward(windows: Tensor, stride: int, side: int) -> Tensor:
         return _scatter(windows, stride, side)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        windows, ctx.stride, _ = inputs
+        ctx.size, ctx.count = windows.shape[1], windows.shape[3]
 
     @staticmethod
     @once_differentiable
@@ -99,27 +109,35 @@ def overlap_add(windows: Tensor, kernel: int, pooling: int, count: int, side: in
     return _OverlapAdd.apply(stacked, pooling, whole)[:, :side, :side]
 
 
-class _BlockMatrix(torch.autograd.Function):
-    @staticmethod
-    def _placed(whole: Tensor, kernel: int) -> Tensor:
-        """The part of [p, p, K, C, w, w] that holds each position's copy of the filters, [p, p, K, C, k, k]."""
-        row, column, *rest = whole.stride()
-        strides = (row + rest[2], column + rest[3], *rest)
-        return whole.as_strided((*whole.shape[:4], kernel, kernel), strides)
+class _BlockMatrix(Folded):
+    """From filters [T, K, C, k, k] to [T, p²·K, C·w²], T trials in one go."""
 
     @staticmethod
-    def forward(ctx: Any, filters: Tensor, pooling: int) -> Tensor:
-        elements, channels, ctx.kernel, _ = filters.shape
+    def _placed(whole: Tensor, kernel: int) -> Tensor:
+        """The part of [T, p, p, K, C, w, w] that holds each position's copy of the filters, [T, p, p, K, C, k, k]."""
+        trial, row, column, *rest = whole.stride()
+        strides = (trial, row + rest[2], column + rest[3], *rest)
+        return whole.as_strided((*whole.shape[:5], kernel, kernel), strides)
+
+    @staticmethod
+    def forward(filters: Tensor, pooling: int) -> Tensor:
+        trials, elements, channels, kernel, _ = filters.shape
+        size = pooling + kernel - 1
+        whole = filters.new_zeros(trials, pooling, pooling, elements, channels, size, size)
+        _BlockMatrix._placed(whole, kernel).copy_(filters[:, None, None])
+        return whole.view(trials, pooling * pooling * elements, -1)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        filters, pooling = inputs
+        trials, elements, channels, ctx.kernel, _ = filters.shape
         size = pooling + ctx.kernel - 1
-        whole = filters.new_zeros(pooling, pooling, elements, channels, size, size)
-        _BlockMatrix._placed(whole, ctx.kernel).copy_(filters.expand(pooling, pooling, -1, -1, -1, -1))
-        ctx.shape = whole.shape
-        return whole.view(pooling * pooling * elements, -1)
+        ctx.shape = (trials, pooling, pooling, elements, channels, size, size)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return _BlockMatrix._placed(grad.contiguous().view(ctx.shape), ctx.kernel).sum((0, 1)), None
+        return _BlockMatrix._placed(grad.contiguous().view(ctx.shape), ctx.kernel).sum((1, 2)), None
 
 
 def block_matrix(filters: Tensor, pooling: int) -> Tensor:
@@ -132,20 +150,23 @@ def block_matrix(filters: Tensor, pooling: int) -> Tensor:
     Returns:
         [p²·K, C·w²], rows ordered by position and then by filter.
     """
-    return filters.flatten(1) if pooling == 1 else _BlockMatrix.apply(filters, pooling)
+    return filters.flatten(1) if pooling == 1 else _BlockMatrix.apply(filters[None], pooling).squeeze(0)
 
 
 _SLICE_VALUES = 2**18  # of a slice: 1 MiB in single precision, a few of which fit a core's share of the cache
 
 
-def slices(blocks: Tensor) -> Iterator[slice]:
-    """Cuts blocks [p², K, …] along K into parts small enough to stay in a core's cache, on a CPU; elsewhere whole."""
-    elements = blocks.shape[1]
-    step = elements
-    if blocks.device.type == "cpu":
-        step = max(1, _SLICE_VALUES * elements // blocks.numel())
-    for start in range(0, elements, step):
-        yield slice(start, min(start + step, elements))
+def slices(blocks: Tensor) -> Iterator[tuple[slice, slice]]:
+    """Cuts blocks [T, p², K, …] along T and K: on a CPU into parts of one trial, small enough to stay in a core's
+    cache; elsewhere whole."""
+    trials, _, elements = blocks.shape[:3]
+    if blocks.device.type != "cpu":
+        yield slice(None), slice(None)
+        return
+    step = max(1, _SLICE_VALUES * elements * trials // blocks.numel())
+    for trial in range(trials):
+        for start in range(0, elements, step):
+            yield slice(trial, trial + 1), slice(start, min(start + step, elements))
 
 
 def real_positions(conv: int, pooling: int, count: int) -> Tensor | None:

@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from vae.architecture import Architecture
 from vae.blocks import block_matrix, overlap_add, slices
+from vae.folding import Folded
 from vae.pooling import Switches, draw_positions, uniform_switches
 
 
@@ -33,37 +34,47 @@ class Reconstruction:
         return difference.square().sum((0, 1, 2)) + self.spread
 
 
-class _ExpectedUnpooling(torch.autograd.Function):
-    """Puts s̃ at every position of its block by its probability, and says what that leaves out.
+class _ExpectedUnpooling(Folded):
+    """Puts s̃ at every position of its block by its probability, and says what that leaves out, for T trials.
 
-    Gives η s̃, [p², K, n², B], and ηᵀ G_k η, [K, n², B], from η, s̃ [K, n², B] and the Gram matrices G [K, p², p²]
-    (symmetric), a few elements at a time (see `vae.pooling`).
+    Gives η s̃, [T, p², K, n², B], and ηᵀ G_k η, [T, K, n², B], from η, s̃ [T, K, n², B] and the Gram matrices
+    G [T, K, p², p²] (symmetric), a few elements at a time (see `vae.pooling`).
     """
 
     @staticmethod
-    def forward(ctx: Any, eta: Tensor, values: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(eta: Tensor, values: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
         placed, quadratic = torch.empty_like(eta), torch.empty_like(values)
-        for part in slices(eta):
-            torch.mul(eta[:, part], values[part], out=placed[:, part])
-            by_element = eta[:, part].flatten(2).transpose(0, 1)
-            torch.sum((gram[part] @ by_element).mul_(by_element), 1, out=quadratic[part].flatten(1))
-        ctx.save_for_backward(eta, values, gram)
+        for trial, part in slices(eta):
+            torch.mul(eta[trial, :, part], values[trial, None, part], out=placed[trial, :, part])
+            by_element = _by_element(eta[trial, :, part])
+            product = gram[trial, part].flatten(0, 1) @ by_element
+            torch.sum(product.mul_(by_element), 1, out=quadratic[trial, part].flatten(2).flatten(0, 1))
         return placed, quadratic
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.save_for_backward(*inputs)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, to_placed: Tensor, to_quadratic: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         eta, values, gram = ctx.saved_tensors
         to_eta, to_values, to_gram = torch.empty_like(eta), torch.empty_like(values), torch.empty_like(gram)
-        for part in slices(eta):
-            torch.sum(to_placed[:, part] * eta[:, part], 0, out=to_values[part])
-            torch.mul(to_placed[:, part], values[part], out=to_eta[:, part])
-            by_element = eta[:, part].flatten(2).transpose(0, 1)
-            weight = to_quadratic[part].flatten(1).unsqueeze(1)
-            product = gram[part] @ by_element
-            to_eta[:, part].flatten(2).transpose(0, 1).addcmul_(product, weight, value=2)
-            torch.bmm(by_element * weight, by_element.transpose(1, 2), out=to_gram[part])
+        for trial, part in slices(eta):
+            torch.sum(to_placed[trial, :, part] * eta[trial, :, part], 1, out=to_values[trial, part])
+            torch.mul(to_placed[trial, :, part], values[trial, None, part], out=to_eta[trial, :, part])
+            by_element = _by_element(eta[trial, :, part])
+            weight = to_quadratic[trial, part].flatten(2).flatten(0, 1).unsqueeze(1)
+            product = gram[trial, part].flatten(0, 1) @ by_element
+            own = to_eta[trial, :, part].flatten(3).transpose(1, 2)
+            own.addcmul_(product.view(own.shape), weight.view(*own.shape[:2], 1, -1), value=2)
+            torch.bmm(by_element * weight, by_element.transpose(1, 2), out=to_gram[trial, part].flatten(0, 1))
         return to_eta, to_values, to_gram
+
+
+def _by_element(eta: Tensor) -> Tensor:
+    """[t·K, p², n²·B] from η [t, p², K, n², B]: without copying anything where t is one."""
+    return eta.flatten(3).transpose(1, 2).flatten(0, 1)
 
 
 class Decoder(nn.Module):
@@ -114,7 +125,8 @@ class Decoder(nn.Module):
         """
         shifted = dictionary.view(probabilities.shape[0], values.shape[0], -1).transpose(0, 1)
         gram = shifted @ shifted.transpose(1, 2)
-        placed, quadratic = _ExpectedUnpooling.apply(probabilities, values, gram)
+        found = _ExpectedUnpooling.apply(probabilities[None], values[None], gram[None])
+        placed, quadratic = (each.squeeze(0) for each in found)
         norms = self.dictionaries[0].square().sum((1, 2, 3))[:, None, None]
         return placed, (values.square() * (norms - quadratic)).sum((0, 1))
 

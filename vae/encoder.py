@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vae.architecture import Architecture
 from vae.blocks import block_matrix, windows_of
+from vae.noise import normal_like
 from vae.pooling import Switches, SwitchNetwork, SwitchPosterior
 
 Draw = Callable[[SwitchPosterior, int], Switches]
@@ -45,7 +46,7 @@ class Encoding:
     def sample(self, times: int = 1) -> Tensor:
         """A code by eq (7), [K_L, m, B]. Where the batch comes `times` over, the copies of an image share the
         noise: what still differs between them comes from their switches."""
-        noise = torch.randn_like(self.mean[..., : self.mean.shape[2] // times])
+        noise = normal_like(self.mean[..., : self.mean.shape[2] // times])
         return self.mean + self.log_sigma.exp() * noise.repeat(1, 1, times)
 
 

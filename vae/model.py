@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -53,6 +54,12 @@ class Batch:
     labelled: Labelled | None = None
     marginalised: Marginalised | None = None
     labels: Tensor | None = None
+
+    @classmethod
+    def of(cls, parts: Mapping[str, Any]) -> Batch:
+        """The batch of its fields by name, those of `labelled` and `marginalised` by name in turn."""
+        kinds = {"labelled": Labelled, "marginalised": Marginalised}
+        return cls(**{name: kinds[name](**part) if name in kinds else part for name, part in parts.items()})
 
 
 class VariationalAutoencoder(nn.Module):

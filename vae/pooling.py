@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from vae.blocks import real_positions, slices
+from vae.folding import Folded
+from vae.noise import uniform_like
 
 # A logit so low that its probability is exactly zero in single precision, and zero times it still zero.
 _NEVER = -1e9
@@ -53,9 +56,9 @@ def draw_positions(probabilities: Tensor) -> Tensor:
     with torch.no_grad():
         mass = probabilities.cumsum(0)
         # First position whose cumulated mass exceeds u: one of no mass is never first.
-        threshold = torch.rand_like(mass[-1]) * mass[-1]
+        threshold = uniform_like(mass[-1]) * mass[-1]
         chosen = (mass > threshold).to(torch.uint8).argmax(0, keepdim=True)
-        return torch.zeros_like(mass).scatter_(0, chosen, 1.0)
+        return torch.zeros_like(mass).scatter(0, chosen, 1.0)
 
 
 def draw_switches(posterior: SwitchPosterior) -> Switches:
@@ -97,7 +100,7 @@ class SwitchNetwork(nn.Module):
     def forward(self, blocks: Tensor) -> SwitchPosterior:
         """q(z | X) of the blocks [p², K, n², B]."""
         # tanh a = 2σ(2a) − 1, with the factors in the weights: the sigmoid is the faster of the two.
-        pooled, probabilities, negentropy = _StochasticPooling.apply(
+        arguments = (
             blocks,
             2 * self.hidden_weight,
             2 * self.hidden_bias,
@@ -105,11 +108,13 @@ class SwitchNetwork(nn.Module):
             self.bias - self.weight.sum(1, keepdim=True),
             self.padded,
         )
+        found = _StochasticPooling.apply(*(each if each is None else each[None] for each in arguments))
+        pooled, probabilities, negentropy = (each.squeeze(0) for each in found)
         return SwitchPosterior(probabilities, pooled, (negentropy + self.log_choices).sum((0, 1)))
 
 
-class _StochasticPooling(torch.autograd.Function):
-    """From blocks [p², K, n², B] to Σ η·block, η and Σ η log η, a few dictionary elements at a time.
+class _StochasticPooling(Folded):
+    """From blocks [T, p², K, n², B] of T trials to Σ η·block, η and Σ η log η, a few dictionary elements at a time.
 
     These small products and element-wise steps over p² values a block are most of a training step's memory
     traffic; taken some elements at a time, forward and backward, what they pass to each other stays in the cache.
@@ -117,35 +122,45 @@ class _StochasticPooling(torch.autograd.Function):
     """
 
     @staticmethod
-    def _logits(part: Tensor, weights: tuple[Tensor, ...], padded: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """The blocks as they are read, the hidden units and the logits, each [·, columns]."""
+    def _logits(part: Tensor, weights: Sequence[Tensor], padded: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The blocks as they are read, the hidden units and the logits, each [t, ·, columns]."""
         hidden_weight, hidden_bias, weight, bias = weights
         if padded is not None:
             part = part.masked_fill(padded, 0.0)
-        flat = part.flatten(1)
-        hidden = torch.addmm(hidden_bias, hidden_weight, flat).sigmoid_()
-        logits = torch.addmm(bias, weight, hidden)
+        flat = part.flatten(2)
+        hidden = torch.baddbmm(hidden_bias, hidden_weight, flat).sigmoid_()
+        logits = torch.baddbmm(bias, weight, hidden)
         if padded is not None:
             logits.view(part.shape).masked_fill_(padded, _NEVER)
         return flat, hidden, logits
 
     @staticmethod
-    def forward(ctx: Any, blocks: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def _part(trial: slice, weights: Sequence[Tensor], padded: Tensor | None) -> tuple[list[Tensor], Tensor | None]:
+        """The weights and the padding of those trials."""
+        return [each[trial] for each in weights], None if padded is None else padded[trial]
+
+    @staticmethod
+    def forward(blocks: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
         *weights, padded = arguments
         probabilities = torch.empty_like(blocks)
-        pooled, negentropy = torch.empty_like(blocks[0]), torch.empty_like(blocks[0])
-        for part in slices(blocks):
-            flat, _, logits = _StochasticPooling._logits(blocks[:, part], tuple(weights), padded)
-            logits -= logits.amax(0)
-            eta = probabilities[:, part].flatten(1)
+        pooled, negentropy = torch.empty_like(blocks[:, 0]), torch.empty_like(blocks[:, 0])
+        for trial, part in slices(blocks):
+            own = _StochasticPooling._part(trial, weights, padded)
+            flat, _, logits = _StochasticPooling._logits(blocks[trial, :, part], *own)
+            logits -= logits.amax(1, keepdim=True)
+            eta = probabilities[trial, :, part].flatten(2)
             torch.exp(logits, out=eta)
-            total = eta.sum(0)
+            total = eta.sum(1, keepdim=True)
             eta /= total
-            torch.sum(eta * flat, 0, out=pooled[part].view(-1))
-            negentropy[part] = (logits.mul_(eta).sum(0) - total.log_()).view(pooled[part].shape)
-        ctx.padded = padded
-        ctx.save_for_backward(blocks, probabilities, *weights)
+            torch.sum(eta * flat, 1, out=pooled[trial, part].flatten(1))
+            sums = logits.mul_(eta).sum(1, keepdim=True) - total.log_()
+            negentropy[trial, part] = sums.view(pooled[trial, part].shape)
         return pooled, probabilities, negentropy
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        blocks, *weights, ctx.padded = inputs
+        ctx.save_for_backward(blocks, output[1], *weights)
 
     @staticmethod
     @once_differentiable
@@ -153,24 +168,26 @@ class _StochasticPooling(torch.autograd.Function):
         ctx: Any, grad_pooled: Tensor, grad_probabilities: Tensor, grad_negentropy: Tensor
     ) -> tuple[Tensor | None, ...]:
         blocks, probabilities, *weights = ctx.saved_tensors
-        hidden_weight, _, weight, _ = weights
         grads = [torch.zeros_like(each) for each in weights]
         grad_blocks = torch.empty_like(blocks)
-        for part in slices(blocks):
-            flat, hidden, logits = _StochasticPooling._logits(blocks[:, part], tuple(weights), ctx.padded)
-            eta, to_pooled = probabilities[:, part].flatten(1), grad_pooled[part].reshape(-1)
+        for trial, part in slices(blocks):
+            own, padded = _StochasticPooling._part(trial, weights, ctx.padded)
+            hidden_weight, _, weight, _ = own
+            flat, hidden, logits = _StochasticPooling._logits(blocks[trial, :, part], own, padded)
+            eta = probabilities[trial, :, part].flatten(2)
+            to_pooled = grad_pooled[trial, part].flatten(1).unsqueeze(1)
             # Σ η log η has the gradient η (l − Σ η l): that of Σ η l with l held fixed.
-            grad = torch.addcmul(grad_probabilities[:, part].flatten(1), flat, to_pooled)
-            grad.addcmul_(logits, grad_negentropy[part].reshape(-1))
-            grad.sub_((eta * grad).sum(0)).mul_(eta)
-            grads[3] += grad.sum(1, keepdim=True)
-            grads[2].addmm_(grad, hidden.T)
-            to_hidden = torch.ops.aten.sigmoid_backward(weight.T @ grad, hidden)
-            grads[1] += to_hidden.sum(1, keepdim=True)
-            grads[0].addmm_(to_hidden, flat.T)
-            to_blocks = grad_blocks[:, part].flatten(1)
+            grad = torch.addcmul(grad_probabilities[trial, :, part].flatten(2), flat, to_pooled)
+            grad.addcmul_(logits, grad_negentropy[trial, part].flatten(1).unsqueeze(1))
+            grad.sub_((eta * grad).sum(1, keepdim=True)).mul_(eta)
+            grads[3][trial] += grad.sum(2, keepdim=True)
+            grads[2][trial].baddbmm_(grad, hidden.mT)
+            to_hidden = torch.ops.aten.sigmoid_backward(weight.mT @ grad, hidden)
+            grads[1][trial] += to_hidden.sum(2, keepdim=True)
+            grads[0][trial].baddbmm_(to_hidden, flat.mT)
+            to_blocks = grad_blocks[trial, :, part].flatten(2)
             torch.mul(eta, to_pooled, out=to_blocks)
-            to_blocks.addmm_(hidden_weight.T, to_hidden)
+            to_blocks.baddbmm_(hidden_weight.mT, to_hidden)
         if ctx.padded is not None:
             grad_blocks.masked_fill_(ctx.padded, 0.0)
         return grad_blocks, *grads, None

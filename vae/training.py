@@ -40,6 +40,14 @@ class Trainer:
         weight_decay: float,
     ) -> None:
         self.model = model
+        self.options = {
+            "total_steps": total_steps,
+            "learning_rate": learning_rate,
+            "noise_learning_rate": noise_learning_rate,
+            "warmup": warmup,
+            "switch_warmup": switch_warmup,
+            "weight_decay": weight_decay,
+        }
         undecayed = {id(p) for p in (*model.label_model.parameters(), model.decoder.log_alpha)}
         groups = [
             {"params": [p for p in model.parameters() if id(p) not in undecayed], "weight_decay": weight_decay},
@@ -62,10 +70,14 @@ class Trainer:
         done = self.schedule.last_epoch / self.total_steps
         return 1.0 if done >= warmup else done / warmup
 
+    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """What the next step lowers, and its parts."""
+        return self.model.loss(batch, self.risen(self.switch_warmup))
+
     def step(self, batch: Batch) -> dict[str, Tensor]:
         """One step; the objective's parts, scalars, `loss` among them."""
         self.model.train()
-        loss, parts = self.model.loss(batch, self.risen(self.switch_warmup))
+        loss, parts = self.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from experiments.systems.contract import System, Task, register
+from experiments.systems.contract import Task, register
 from experiments.variational import VariationalLearner, VariationalSettings
+from experiments.variational_system import VariationalSystem
 from vae.labels import BayesianSVM
 
 
 @register
-class Bsvm(System):
+class Bsvm(VariationalSystem):
     """Eq (18) with the pseudo-likelihood of eqs (14)–(15)."""
 
     name = "bsvm"
     version = 2
-    shares = "vae"
-    uses_xi = True
 
     class Settings(VariationalSettings):
         """The model's settings and the support vector machine's own."""

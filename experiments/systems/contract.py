@@ -89,6 +89,21 @@ class Learner:
         raise TypeError(f"{type(self).__name__} does not define restore()")
 
 
+class Stack:
+    """Learners of one system that train as one program, each with the numbers it would have alone.
+
+    What they have learned is the stack's own until `settle` puts it back into them.
+    """
+
+    def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
+        """As `Learner.epoch`, for all: each step's scalars, a tensor [T] where it differs between the T learners."""
+        raise TypeError(f"{type(self).__name__} does not define epoch()")
+
+    def settle(self) -> None:
+        """Each learner is as far as if it had trained alone."""
+        raise TypeError(f"{type(self).__name__} does not define settle()")
+
+
 class System:
     """One row of Table 1. Subclass it in a file of this folder; `name` is what params.yaml says."""
 
@@ -101,6 +116,15 @@ class System:
     def learner(self, task: Task, settings: BaseModel) -> Learner:
         """A learner at epoch 0, its weights drawn from the task's own stream."""
         raise TypeError(f"{type(self).__name__} does not define learner()")
+
+    def stacks(self, dataset: str, xi: float | str | None, settings: BaseModel) -> bool:
+        """Whether trials with these settings that differ in repetition, proportion and ξ alone, where this says so of
+        each ξ, may be handed to `stack`."""
+        return False
+
+    def stack(self, learners: Sequence[Learner]) -> Stack:
+        """Learners that are equally far, from where they are now."""
+        raise TypeError(f"{type(self).__name__} does not define stack()")
 
 
 _systems: dict[str, System] = {}

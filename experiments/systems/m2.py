@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
-from experiments.systems.contract import System, Task, register
+from experiments.recipes import Recipe
+from experiments.systems.contract import Task, register
 from experiments.variational import VariationalLearner, VariationalSettings
+from experiments.variational_system import VariationalSystem
 from vae.class_conditional import ClassConditional
 from vae.labels import Softmax
-from vae.model import Batch
 
 
 class ClassConditionalLearner(VariationalLearner):
@@ -22,19 +23,17 @@ class ClassConditionalLearner(VariationalLearner):
     def __init__(self, task: Task, settings: VariationalSettings) -> None:
         super().__init__(task, settings, lambda size, classes: Softmax(size, classes, settings.precision))
 
-    def _batch(self, indices: np.ndarray, labelled: np.ndarray) -> Batch:
-        labels = self._known_labels(indices) if self.label_weight else None
-        return replace(super()._batch(indices, labelled), labels=labels)
+    def recipe(self, indices: np.ndarray, *others: Any) -> Recipe:
+        recipe = super().recipe(indices, *others)
+        return {**recipe, "labels": self._known_labels(indices)} if self.label_weight else recipe
 
 
 @register
-class M2(System):
+class M2(VariationalSystem):
     """No row of Table 1: ξ weighs the classifier's own term, α of the reference's eq. (9)."""
 
     name = "m2"
     version = 1
-    shares = "vae"
-    uses_xi = True
     Settings = VariationalSettings
 
     def learner(self, task: Task, settings: VariationalSettings) -> ClassConditionalLearner:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from experiments.systems.contract import System, Task, register
+from experiments.systems.contract import Task, register
 from experiments.variational import VariationalLearner, VariationalSettings
+from experiments.variational_system import VariationalSystem
 from vae.labels import Softmax
 
 
 @register
-class SoftmaxSystem(System):
+class SoftmaxSystem(VariationalSystem):
     """Eq (18) with a categorical likelihood of the label."""
 
     name = "softmax"
     version = 2
-    shares = "vae"
-    uses_xi = True
     Settings = VariationalSettings
 
     def learner(self, task: Task, settings: VariationalSettings) -> VariationalLearner:

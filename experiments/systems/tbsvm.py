@@ -6,17 +6,18 @@ with the probability that the model itself gives it there (`VariationalAutoencod
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from pydantic import Field
 
+from experiments.randomness import Stream
+from experiments.recipes import Picked, Recipe
 from experiments.systems.bsvm import Bsvm
-from experiments.systems.contract import System, Task, register
+from experiments.systems.contract import Task, register
 from experiments.variational import VariationalLearner
+from experiments.variational_system import VariationalSystem
 from vae.labels import BayesianSVM
-from vae.model import Batch, Marginalised
+from vae.training import Trainer
 
 
 class TransductiveLearner(VariationalLearner):
@@ -27,27 +28,28 @@ class TransductiveLearner(VariationalLearner):
             task, settings, lambda size, classes: BayesianSVM(size, classes, settings.precision, settings.gamma)
         )
 
-    def _batch(self, indices: np.ndarray, labelled: np.ndarray) -> Batch:
-        batch = super()._batch(indices, labelled)
-        return replace(batch, marginalised=self._marginalised()) if self.label_weight else batch
+    def recipe(self, indices: np.ndarray, labelled: np.ndarray, stream: Stream, trainer: Trainer) -> Recipe:
+        recipe = super().recipe(indices, labelled, stream, trainer)
+        return {**recipe, "marginalised": self._marginalised(stream, trainer)} if self.label_weight else recipe
 
-    def _marginalised(self) -> Marginalised:
-        drawn = torch.randint(len(self.task.train), (self.settings.marginalised_batch,)).numpy()
-        indices = self.task.train[drawn]
-        images = self.task.store.batch(indices, self.task.device)
-        weight = self.settings.marginalised_weight * self.trainer.risen(self.settings.marginalised_warmup)
-        views, labels = self.settings.augmented(images), self._known_labels(indices)
-        return Marginalised(images, views, labels, self.label_weight * weight)
+    def _marginalised(self, stream: Stream, trainer: Trainer) -> Recipe:
+        count = self.settings.marginalised_batch
+        indices = self.task.train[torch.randint(len(self.task.train), (count,), generator=stream.host).numpy()]
+        weight = self.settings.marginalised_weight * trainer.risen(self.settings.marginalised_warmup)
+        return {
+            "images": Picked(indices),
+            "views": self._changed(indices, stream),
+            "labels": self._known_labels(indices),
+            "weight": self.label_weight * weight,
+        }
 
 
 @register
-class TransductiveBsvm(System):
+class TransductiveBsvm(VariationalSystem):
     """No row of Table 1: eq (18) with a term for every image whose label is missing."""
 
     name = "tbsvm"
     version = 1
-    shares = "vae"
-    uses_xi = True
 
     class Settings(Bsvm.Settings):
         """The BSVM's settings and those of the missing labels."""

@@ -39,6 +39,16 @@ def test_the_time_left_follows_what_trials_really_take(clock):
     assert progress.failed == {"b": "broke"}
 
 
+def test_trials_that_train_as_one_share_their_time(clock):
+    progress = Progress({"a": 10.0, "b": 10.0, "c": 10.0}, workers=1, reused=0)
+    progress.begin("a", 2), progress.begin("b", 2)
+    clock[0] += 10
+    assert progress.seconds_left == 5 + 5 + 10
+    clock[0] += 10
+    progress.end("a"), progress.end("b")
+    assert progress.seconds_left == 10
+
+
 def test_where_nobody_watches_a_line_comes_every_ten_seconds_at_most(clock):
     stream = io.StringIO()
     with Live(stream) as live:

@@ -33,6 +33,14 @@ def test_what_is_null_is_chosen(compute, cores, gpus, workers, cpus, share):
 
 
 @pytest.mark.parametrize(
+    ("compute", "gpus", "stack"),
+    [({}, 0, 1), ({}, 1, 8), ({"gpus_per_trial": 0}, 1, 1), ({"stack": 4}, 0, 4), ({"stack": 1}, 1, 1)],
+)
+def test_trials_are_stacked_on_gpus(compute, gpus, stack):
+    assert resolve(Compute(**compute), 4, gpus).stack == stack
+
+
+@pytest.mark.parametrize(
     ("compute", "cores", "gpus", "told"),
     [
         ({"cpus_per_trial": 9}, 8, 0, "cpus_per_trial = 9: this machine has 8 CPUs"),

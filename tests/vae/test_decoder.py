@@ -73,7 +73,7 @@ def test_expected_unpooling_gradients(monkeypatch):
     values = torch.randn(2, 3, 2, dtype=torch.double, requires_grad=True)
 
     def unpooled(eta, values, half):
-        return _ExpectedUnpooling.apply(eta, values, half @ half.transpose(1, 2))
+        return _ExpectedUnpooling.apply(eta[None], values[None], (half @ half.transpose(1, 2))[None])
 
     assert torch.autograd.gradcheck(unpooled, (eta, values, half))
 

@@ -31,6 +31,11 @@ class Estimator(nn.Module, ABC):
     def __init__(self, values: int, layers: Sequence[int]) -> None:
         super().__init__()
 
+    @classmethod
+    def keeps_statistics(cls, layers: Sequence[int]) -> bool:
+        """Whether an estimator of those layers has more than weights to remember between steps."""
+        return False
+
     @abstractmethod
     def switches(self, posterior: SwitchPosterior, layer: int) -> Switches:
         """What `layer` unpools with: one draw per block, or the probabilities where the expectation is taken

@@ -10,15 +10,21 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from vae.estimators.contract import Estimator, register
+from vae.folding import Folded
+from vae.noise import exponential_like
 from vae.pooling import Switches, SwitchPosterior
 
 
-class _StraightThrough(torch.autograd.Function):
+class _StraightThrough(Folded):
     """Gives the one-hot weights as they are, and their gradient to the soft ones."""
 
     @staticmethod
-    def forward(ctx: Any, soft: Tensor, hard: Tensor) -> Tensor:
+    def forward(soft: Tensor, hard: Tensor) -> Tensor:
         return hard
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        pass
 
     @staticmethod
     @once_differentiable
@@ -60,9 +66,9 @@ class Gumbel(Estimator):
 
     def switches(self, posterior: SwitchPosterior, layer: int) -> Switches:
         """One draw per block, whose gradient is the soft weights'."""
-        noise = -torch.empty_like(posterior.probabilities).exponential_().log()
+        noise = -exponential_like(posterior.probabilities).log()
         soft = relaxed(posterior.probabilities, noise, self.temperature)
-        hard = torch.zeros_like(soft).scatter_(0, soft.detach().argmax(0, keepdim=True), 1.0)
+        hard = torch.zeros_like(soft).scatter(0, soft.detach().argmax(0, keepdim=True), 1.0)
         return Switches(_StraightThrough.apply(soft, hard), drawn=True)
 
     def surrogate(

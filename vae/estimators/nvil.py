@@ -62,10 +62,19 @@ class Nvil(Estimator):
 
     def __init__(self, values: int, layers: Sequence[int]) -> None:
         super().__init__(values, layers)
-        drawn = [layer for layer in layers if layer >= self.first_drawn]
+        drawn = self._drawn(layers)
         self.controls = nn.ModuleDict(
             {f"{source}-{layer}": _SignalControl(values) for source in SOURCES for layer in drawn}
         )
+
+    @classmethod
+    def _drawn(cls, layers: Sequence[int]) -> list[int]:
+        return [layer for layer in layers if layer >= cls.first_drawn]
+
+    @classmethod
+    def keeps_statistics(cls, layers: Sequence[int]) -> bool:
+        """Where any layer's switches are drawn."""
+        return bool(cls._drawn(layers))
 
     def switches(self, posterior: SwitchPosterior, layer: int) -> Switches:
         """One draw per block."""

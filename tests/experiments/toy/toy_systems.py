@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch.nn import functional as F
 
 from data.seeds import seed_of
-from experiments.systems.contract import Learner, System, register
+from experiments.systems.contract import Learner, Stack, System, register
 
 BATCH = 32
 DAY = 86400.0
@@ -222,3 +222,28 @@ class Hanging(Toy):
 
     def learner(self, task, settings):
         return (HangingLearner if task.seed == 0 else ToyLearner)(task, settings)
+
+
+class ToyStack(Stack):
+    def __init__(self, learners):
+        self.learners = learners
+
+    def epoch(self, epoch):
+        for rows in zip(*(learner.epoch(epoch) for learner in self.learners), strict=True):
+            yield {"loss": torch.stack([row["loss"] for row in rows]), "images": rows[0]["images"]}
+
+    def settle(self):
+        pass  # the learners themselves have been trained
+
+
+@register
+class Stacked(Nan):
+    """As `toy-nan`, and its trials are stacked."""
+
+    name = "toy-stacked"
+
+    def stacks(self, dataset, xi, settings):
+        return True
+
+    def stack(self, learners):
+        return ToyStack(learners)
