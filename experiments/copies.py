@@ -23,7 +23,7 @@ def copy_of(uri: str) -> Path:
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if root.stat().st_uid != os.getuid():
         raise DataError(f"{root} belongs to somebody else: name another folder for temporary files with TMPDIR")
-    return root / hashlib.sha256(uri.rstrip("/").encode()).hexdigest()[:12]
+    return root / hashlib.sha256(uri.encode()).hexdigest()[:12]
 
 
 @cache

@@ -32,10 +32,10 @@ class Layout:
     def at(cls, data: str, store: str) -> Layout:
         """The layout with data and trial store where they are said to be, by path or URI."""
         return cls(
-            data=copy_of(data) if is_uri(data) else Path(data),
+            data=copy_of(data.rstrip("/")) if is_uri(data) else Path(data),
             store=cls.store if is_uri(store) else Path(store),
-            data_uri=data if is_uri(data) else "",
-            store_uri=store if is_uri(store) else "",
+            data_uri=data.rstrip("/") if is_uri(data) else "",
+            store_uri=store.rstrip("/") if is_uri(store) else "",
         )
 
     def absolute(self) -> Layout:

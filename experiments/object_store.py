@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from data.errors import DataError
-from data.places import place_at, told_of
+from data.places import NO_CREDENTIALS, place_at, told_of
 from experiments.files import write_whole
 from experiments.lease import is_held, lease
 from experiments.trials import (
@@ -51,10 +51,17 @@ class Objects:
                 return do()
             except FileNotFoundError:
                 raise
-            except Exception:  # each filesystem has its own
+            except Exception as error:  # each filesystem has its own
+                if isinstance(error, PermissionError) or type(error).__name__ in NO_CREDENTIALS:
+                    break  # which no patience mends
                 time.sleep(pause)
-        with told_of(self.place.uri):
+        try:
             return do()
+        except FileNotFoundError:
+            raise
+        except Exception:
+            with told_of(self.place.uri):
+                raise
 
     def names(self, folder: str = "") -> set[str]:
         """Names of all objects, or of those in one trial's folder, relative to the place."""
@@ -68,11 +75,13 @@ class Objects:
 
     def send(self, path: Path, name: str) -> None:
         """Makes an object of a file."""
-        self._patiently(lambda: self.place.filesystem.put_file(str(path), self.place.file(name)))
+        with told_of(self.place.uri):
+            self._patiently(lambda: self.place.filesystem.put_file(str(path), self.place.file(name)))
 
     def put(self, name: str, content: bytes) -> None:
         """Makes an object of some bytes."""
-        self._patiently(lambda: self.place.filesystem.pipe_file(self.place.file(name), content))
+        with told_of(self.place.uri):
+            self._patiently(lambda: self.place.filesystem.pipe_file(self.place.file(name), content))
 
     def fetch(self, name: str, path: Path) -> None:
         """Makes a file of an object, whole; nothing where there is none any more."""
@@ -212,6 +221,8 @@ class SharedStore(TrialStore):
 
     def fetch(self, identities: Iterable[str]) -> None:
         wanted = set(identities)
+        if not wanted:
+            return
         (only,) = wanted if len(wanted) == 1 else ("",)
         there: dict[str, set[str]] = {identity: set() for identity in wanted}
         for name in self.objects.names(only):

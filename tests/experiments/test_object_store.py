@@ -159,6 +159,11 @@ def test_a_holder_that_died_is_succeeded_by_one(uri, monkeypatch):
     assert len(held) == len(refused) == 1
 
 
-def test_a_place_that_is_none(monkeypatch):
+def test_places_that_are_none(uri):
     with pytest.raises(DataError, match="unknown protocol"):
         SharedStore(Path("a"), "nowhere://x")
+    told = r"s3://no-such-bucket/x: does not exist \(The specified bucket does not exist\): make the bucket"
+    with pytest.raises(DataError, match=told), machine("a", "s3://no-such-bucket/x").marked(".mark"):
+        pass
+    with pytest.raises(DataError, match=told), machine("a", "s3://no-such-bucket/x").alone():
+        pass
