@@ -18,6 +18,7 @@ from experiments.progress import Progress
 from experiments.provenance import machine, revision, versions
 from experiments.resources import Resources, gpus, here
 from experiments.results import AVERAGING, COLUMNS, averaging_rows, row, write_gallery, write_rows
+from experiments.sharing import shared
 from experiments.tracker import Tracker, check, tracking_uri
 from experiments.trial import set_up
 from experiments.trials import TrialStore
@@ -130,10 +131,11 @@ def _sweep(
     reused = len(wanted) - len(pending)
     device = set_up(resources.cpus, resources.gpus > 0 and bool(gpus()))  # a cluster's GPUs need not be here
     with Live() as live:
-        live.note(f"{len(wanted)} trials: {reused} reused, {len(pending)} to run, {resources}")
-        show_pages(live, config, dashboard)
         costs = Costs(wanted, store, layout, device, budget=PROBE_SECONDS, each_proportion=False)
         expected = longest_first(pending, costs)
+        resources = shared(config.params.compute, resources, costs, pending, live)
+        live.note(f"{len(wanted)} trials: {reused} reused, {len(pending)} to run, {resources}")
+        show_pages(live, config, dashboard)
         tracker = Tracker(config, wanted, store)
         progress, stopped = Progress(expected, resources.workers, reused), False
         try:

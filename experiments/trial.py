@@ -21,6 +21,7 @@ from torch import Tensor
 from data.splits import Splits
 from data.store import ImageStore
 from experiments.evaluation import evaluate
+from experiments.gpu_memory import let_go
 from experiments.grid import Layout, Trial
 from experiments.memory import keep_freed_memory
 from experiments.provenance import revision, versions
@@ -47,6 +48,12 @@ def _opened(processed: Path, splits: Path, device: torch.device) -> tuple[ImageS
 def data_of(trial: Trial, layout: Layout, device: torch.device) -> tuple[ImageStore, Splits]:
     """The images and splits that a trial reads. DataError where they are not there."""
     return _opened(layout.processed(trial.dataset).absolute(), layout.splits(trial.dataset).absolute(), device)
+
+
+def close_data(device: torch.device) -> None:
+    """Lets go of the images that this process has opened, where they are on a device."""
+    _opened.cache_clear()
+    let_go(device)
 
 
 def prepare(trial: Trial, system: System, layout: Layout, device: torch.device) -> tuple[Task, Learner]:
@@ -288,6 +295,7 @@ def failures_noted(folder: TrialFolder) -> Iterator[None]:
 def begun(trial: Trial, system: System, layout: Layout, folder: TrialFolder, device: torch.device) -> Training:
     """The trial at its start, or at its checkpoint where it has one."""
     folder.begin({**trial.mapping, "identity": trial.identity, "labelled": trial.labelled})
+    let_go(device)  # of what the trials before it have left, one that was short of memory above all
     task, learner = prepare(trial, system, layout, device)
     training = Training(task, learner, folder)
     training.resume()
