@@ -54,7 +54,7 @@ def epoch_limit(config: Config, expected: float) -> float:
 def place(config: Config, layout: Layout, address: str | None) -> Iterator[tuple[Resources, str]]:
     """What each trial gets where they will run, the cluster at an address or this machine, and the dashboard there."""
     if not address:
-        yield here(config.params.compute), ""
+        yield here(config.params.compute, spread=True), ""
         return
     from experiments.cluster.nodes import connected
 

@@ -24,7 +24,7 @@ def shared(compute: Compute, chosen: Resources, costs: Costs, pending: Sequence[
 
     UserError where a system's trials do not fit a whole GPU.
     """
-    if compute.gpus_per_trial is not None or not chosen.gpus or not pending:
+    if compute.gpus_per_trial is not None or not chosen.gpus or chosen.devices > 1 or not pending:
         return chosen
     import ray
 

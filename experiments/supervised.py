@@ -127,18 +127,21 @@ class SupervisedLearner(Learner):
         steps = zip(rows.split(batch), seeds, strict=True)
         for step, (chosen, seed) in enumerate(steps, start=epoch * self.steps_per_epoch):
             rate = self.learning_rate(step)
+            part = self.task.ranks.part(chosen)
             # Seeded step by step, never across a yield: whoever takes the steps keeps a stream of his own.
-            with seeded(seed, self.task.device):
-                loss = self._step(chosen, rate)
-            yield {"loss": loss, "images": float(batch), "learning_rate": rate}
+            with seeded(self.task.ranks.seed(seed), self.task.device):
+                loss = self._step(part, rate, len(part) / len(chosen))
+            yield {"loss": loss, "images": float(len(part)), "learning_rate": rate}
 
-    def _step(self, chosen: Tensor, rate: float) -> Tensor:
+    def _step(self, chosen: Tensor, rate: float, share: float) -> Tensor:
+        """Learns from the chosen rows, that share of a batch; their loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
         loss = self._loss(chosen)
         self.optimizer.zero_grad()
         loss.backward()
+        self.task.ranks.average(self.model, share)
         self.optimizer.step()
         return loss.detach()
 
