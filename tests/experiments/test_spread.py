@@ -1,11 +1,7 @@
 """Sweeps whose trials have two devices each: Ray Tune, Ray Train and gloo, on CPUs."""
 
-import json
-
 import pytest
 
-from experiments.config import load
-from experiments.grid import Layout, trials
 from experiments.trials import TrialStore
 from tests.experiments.sweeping import table
 from tests.experiments.test_variational import SHIPPED
@@ -17,7 +13,7 @@ SMALL = {"epochs": 1, "batch": 500, "labelled_batch": 64, "code_hidden": 2, "swi
 def spread(tracked):
     """A world whose profile asks for trials on two devices."""
     tracked.params(
-        default={"systems": ["bsvm"]},
+        default={"systems": ["bsvm", "toy-nan-spread"]},
         compute={"workers": 1, "devices_per_trial": 2},
         vae={**SHIPPED["vae"], **SMALL},
         supervised=SHIPPED["supervised"],
@@ -27,15 +23,16 @@ def spread(tracked):
 
 
 @pytest.mark.slow
-def test_a_trial_on_two_devices_ends_in_the_table(spread):
+def test_trials_on_two_devices_end_in_the_table(spread):
+    """One to its end, and one whose first device finds a loss that is no number while the other one waits for it."""
     out, err = spread.run("run")
-    assert "1 done" in out, err
+    assert "1 done, 1 failed" in out, err
     assert "each on 2 devices of 1 CPU" in err
-    (row,) = table(spread.results)
-    assert (row["status"], row["system"], row["epochs"]) == ("done", "bsvm", "1")
-    assert row["mlflow_run_id"]
-    folder = TrialStore(spread.store).folder(row["trial_id"])
-    assert folder.result()["devices"] == 2
-    assert folder.result()["trial"]["devices"] == 2
-    (epoch,) = folder.rows()
-    assert 0 < epoch["images_per_second"]
+    done, failed = table(spread.results)
+    assert (done["status"], done["system"], done["epochs"]) == ("done", "bsvm", "1")
+    assert done["mlflow_run_id"]
+    folder = TrialStore(spread.store).folder(done["trial_id"])
+    assert folder.result()["devices"] == folder.result()["trial"]["devices"] == 2
+    assert [row["epoch"] for row in folder.rows()] == [0]
+    assert failed["status"] == "failed"
+    assert "the loss is not finite (nan) in epoch 1" in failed["reason"]
