@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from data.seeds import seed_of
+from experiments.arithmetic import Arithmetic
 from experiments.augmentation import Augmentation
 from experiments.randomness import seeded
 from experiments.systems.contract import Learner, Task
@@ -25,7 +26,7 @@ from experiments.systems.contract import Learner, Task
 SAMPLE = 128  # labelled images, at most, on which inputs and initial weights are scaled
 
 
-class SupervisedSettings(Augmentation):
+class SupervisedSettings(Augmentation, Arithmetic):
     """Section `supervised` of params.yaml."""
 
     epochs: int = Field(ge=1, le=100_000, description="epochs of training, at most")
@@ -153,7 +154,9 @@ class SupervisedLearner(Learner):
         return F.cross_entropy(scores, labels, label_smoothing=self.settings.label_smoothing)
 
     def _scores(self, images: Tensor) -> Tensor:
-        return self.model(images.contiguous(memory_format=torch.channels_last))
+        with self.settings.autocast(self.task.device):
+            scores = self.model(images.contiguous(memory_format=torch.channels_last))
+        return scores.float()
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from data.seeds import seed_of
+from experiments.arithmetic import Arithmetic
 from experiments.augmentation import Augmentation
 from experiments.errors import UserError
 from experiments.evaluation import batches
@@ -33,7 +34,7 @@ from vae.training import Trainer, fit_label_model
 CODED = 256  # images, at most, that are turned into codes at a time to fit the label model to
 
 
-class VariationalSettings(Augmentation):
+class VariationalSettings(Augmentation, Arithmetic):
     """Section `vae` of params.yaml: the model and how it is trained; labelled images alone are augmented."""
 
     architecture: str | None = Field(description="row of Table 2; null takes the dataset's")
@@ -119,8 +120,10 @@ class VariationalLearner(Learner):
         with self._stream("weights"):
             self.model = self.Model(
                 architecture,
-                Encoder(architecture, settings.activation, settings.switch_hidden, settings.code_hidden),
-                Decoder(architecture, settings.log_alpha),
+                Encoder(
+                    architecture, settings.activation, settings.switch_hidden, settings.code_hidden, settings.factors
+                ),
+                Decoder(architecture, settings.log_alpha, settings.factors),
                 label_model(math.prod(architecture.code_shape), task.classes),
                 estimator_named(settings.estimator)(architecture.values, architecture.pooling_layers),
                 settings.reading,
