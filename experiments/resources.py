@@ -11,7 +11,7 @@ from experiments.config import Compute
 from experiments.errors import UserError
 from experiments.provenance import cores
 
-STACKED_ON_GPU = 8  # trials of small images that train as one there; on CPUs they are no faster so
+STACKED_ON_GPU = 8  # trials that train as one there (not measured yet); on CPUs they are no faster so
 WORKERS_PER_GPU = 8  # a trial of small images fills a fraction of a GPU, but each process holds half a GiB of it
 
 

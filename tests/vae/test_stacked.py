@@ -200,3 +200,17 @@ def test_only_trainers_that_are_alike_and_equally_far_are_stacked():
         StackedTrainer([first, second])
     with pytest.raises(ValueError, match="statistics"):
         StackedTrainer(trainers(estimator="nvil"))
+
+
+def test_all_trials_in_one_go_as_on_a_gpu(monkeypatch):
+    """There nothing is cut into parts that fit a cache."""
+
+    def parts(trial, step):
+        return parts_of(trial, step, torch.float64, ONE_POOLING)
+
+    alone, stack = trainers(), StackedTrainer(trainers())
+    train_alone(alone, range(STEPS), parts)
+    for module in ("vae.pooling", "vae.decoder"):
+        monkeypatch.setattr(f"{module}.slices", lambda blocks: [(slice(None), slice(None))])
+    train_stacked(stack, range(STEPS), parts, torch.float64)
+    assert_same(alone, stack.states(), 1e-10)
