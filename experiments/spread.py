@@ -1,67 +1,95 @@
 """A trial over several devices: Ray Tune's view of it, which has Ray Train start its ranks.
 
-Ray Train's own checkpoints and results are not used: the first rank keeps the trial's folder, as a worker does that
-runs a trial alone.
+Neither keeps anything: the first rank writes the trial's folder, as a worker does that runs a trial alone.
 """
 
 from __future__ import annotations
 
 import tempfile
+import threading
 from typing import Any
 
+import torch
 from ray import train, tune
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
-from ray.tune.integration.ray_train import TuneReportCallback
+from ray.util.queue import Empty, Queue
 
 from data.errors import DataError
 from experiments.errors import UserError
 from experiments.layout import Layout
 from experiments.ranks import Ranks
-from experiments.trial import TrialFailed, epochs, follow, set_up
+from experiments.trial import Row, TrialFailed, epochs, follow, set_up
 from experiments.watchdog import within
 from experiments.worker import ENDED, NOTE, ROWS
 
 # Kept by Tune for what waits for the ranks: a byte, which every node has, so that no CPU is kept from them.
 WAITING = tune.PlacementGroupFactory([{"memory": 1}])
+POLL_SECONDS = 1.0
 REFUSALS = (TrialFailed, UserError, DataError)
 
 
-def launch(config: dict[str, Any]) -> None:
-    """What Tune runs for each trial: its ranks, to its end. Its config has what `worker.task` makes of one trial under
-    the key `task`.
+class Spreader(tune.Trainable):
+    """Has the ranks of trial after trial started, and passes on what the first of them tells. Its config has what
+    `worker.task` makes of one trial under the key `task`.
 
-    A trial that fails ends like any other, with its reason; where a rank's process dies, which is Tune's business, it
-    raises what Ray Train does.
+    A trial that fails ends like any other; where a rank's process dies, which is Tune's business, it raises what Ray
+    Train does.
     """
-    task = config["task"]
-    (trial,) = task["trials"]
-    each = {"CPU": task["threads"], **({"GPU": 1} if task["gpu"] else {})}
-    told = TuneReportCallback()
-    with tempfile.TemporaryDirectory(prefix="train-") as storage:
-        trainer = TorchTrainer(
-            _rank,
-            train_loop_config=task,
-            torch_config=TorchConfig(timeout_s=int(task["limit"])),
-            scaling_config=train.ScalingConfig(
-                num_workers=trial.devices, use_gpu=task["gpu"], resources_per_worker=each
-            ),
-            run_config=train.RunConfig(name=trial.identity, storage_path=storage, callbacks=[told]),
-        )
+
+    def setup(self, config: dict[str, Any]) -> None:
+        # Not Ray Train's reports by way of Tune's session: the last of them can be lost when the trainer ends.
+        self.rows = Queue(actor_options={"num_cpus": 0})
+        self._begin(config["task"])
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config["task"])
+        return True
+
+    def _begin(self, task: dict[str, Any]) -> None:
+        (self.trial,) = task["trials"]
+        self.error: Exception | None = None
+        self.thread = threading.Thread(target=self._train, args=(task,), daemon=True)
+        self.thread.start()
+
+    def _train(self, task: dict[str, Any]) -> None:
+        each = {"CPU": task["threads"], **({"GPU": 1} if task["gpu"] else {})}
         try:
-            trainer.fit()
-        except train.WorkerGroupError as error:
-            reasons = [str(each) for each in error.worker_failures.values() if isinstance(each, REFUSALS)]
-            if not reasons:
-                raise
-            told.after_report(None, [_said(ended={trial.identity: reasons[0]})], None)
+            with tempfile.TemporaryDirectory(prefix="train-") as storage:
+                TorchTrainer(
+                    _rank,
+                    train_loop_config={**task, "rows": self.rows},
+                    torch_config=TorchConfig(timeout_s=int(task["limit"])),
+                    scaling_config=train.ScalingConfig(
+                        num_workers=self.trial.devices, use_gpu=task["gpu"], resources_per_worker=each
+                    ),
+                    run_config=train.RunConfig(name=self.trial.identity, storage_path=storage),
+                ).fit()
+        except Exception as error:  # raised again in the thread that Tune listens to
+            self.error = error
 
+    def step(self) -> dict[str, Any]:
+        while True:
+            over = not self.thread.is_alive()  # before the look, so that nothing told in between is missed
+            try:
+                row = self.rows.get(timeout=None if over else POLL_SECONDS, block=not over)
+                return {ROWS: {self.trial.identity: row}, ENDED: {}, NOTE: ""}
+            except Empty:
+                if over:
+                    return {ROWS: {}, ENDED: {self.trial.identity: self._refusal()}, NOTE: "", "done": True}
 
-def _said(rows: dict[str, Any] | None = None, ended: dict[str, str | None] | None = None) -> dict[str, Any]:
-    return {ROWS: rows or {}, ENDED: ended or {}, NOTE: ""}
+    def _refusal(self) -> str | None:
+        """Why the trial failed, None where it did not. Raises what else went wrong."""
+        if self.error is None:
+            return None
+        if isinstance(self.error, train.WorkerGroupError):
+            for failure in self.error.worker_failures.values():
+                if isinstance(failure, REFUSALS):
+                    return str(failure)
+        raise self.error
 
 
 def _rank(task: dict[str, Any]) -> None:
-    """What runs on each device. All ranks report equally often, since Ray Train waits for the last to do so."""
+    """What runs on each device."""
     context = train.get_context()
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
     device = set_up(task["threads"], task["gpu"])
@@ -74,20 +102,19 @@ def _rank(task: dict[str, Any]) -> None:
         _lead(task, layout, device, ranks)
     elif ranks.told(None):
         for _ in follow(trial, task["system"], layout, device, ranks):
-            train.report(_said())
-    train.report(_said(ended={trial.identity: None}))
+            pass
 
 
-def _lead(task: dict[str, Any], layout: Layout, device: Any, ranks: Ranks) -> None:
+def _lead(task: dict[str, Any], layout: Layout, device: torch.device, ranks: Ranks) -> None:
     (trial,) = task["trials"]
     folder = layout.trial_store.folder(trial.identity)
     folder.path.mkdir(parents=True, exist_ok=True)
     if not ranks.told(folder.result() is None):
         return
     rows = epochs(trial, task["system"], layout, folder, device, ranks=ranks)
-    while True:
+    row: Row | None = {}
+    while row is not None:
         with within(task["limit"], folder.stuck):
             row = next(rows, None)
-        if row is None:
-            return
-        train.report(_said(rows={trial.identity: row}))
+        if row is not None:
+            task["rows"].put(row)

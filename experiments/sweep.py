@@ -64,6 +64,6 @@ def run(
         if resources.devices == 1:
             fit(Worker, resources, observer, space)
         else:
-            from experiments.spread import WAITING, launch
+            from experiments.spread import WAITING, Spreader
 
-            fit(launch, resources, observer, space, WAITING, max_concurrent_trials=resources.workers)
+            fit(Spreader, resources, observer, space, WAITING, max_concurrent_trials=resources.workers)
