@@ -4,7 +4,8 @@
     python benchmarks/training_step.py --batch 128
 
 Prints images/s, the model's own floating-point operations per second, those of a 2048³ product timed in turn with it,
-and their ratio: the figure to compare between machines. Operations are those of the equations (a valid
+and their ratio: the figure to compare between machines. Then the step with factors of bfloat16 against the same in
+float32, timed in turn, on a GPU where there is one. Operations are those of the equations (a valid
 convolution's k² products per value, and so on), not those that an implementation happens to spend.
 """
 
@@ -13,12 +14,13 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
 
+from experiments.evaluation import now
 from experiments.memory import keep_freed_memory
+from experiments.trial import device_name
 from vae.architecture import TABLE2, Architecture
 from vae.decoder import Decoder
 from vae.encoder import Encoder
@@ -28,6 +30,7 @@ from vae.model import Batch, VariationalAutoencoder
 from vae.training import Trainer
 
 SWITCH_HIDDEN, CODE_HIDDEN, SIDE = 9, 16, 2048
+CPU = torch.device("cpu")
 
 
 def training_flops(architecture: Architecture) -> float:
@@ -54,30 +57,30 @@ def training_flops(architecture: Architecture) -> float:
     return 2.0 * (forward + backward + 3 * network)
 
 
-def model_step(batch: int) -> Callable[[], object]:
+def model_step(batch: int, device: torch.device = CPU, factors: torch.dtype | None = None) -> Callable[[], object]:
     """One optimisation step of the MNIST model on the bound of `batch` images."""
     architecture = TABLE2["mnist"]
     torch.manual_seed(0)
     model = VariationalAutoencoder(
         architecture,
-        Encoder(architecture, "relu", SWITCH_HIDDEN, CODE_HIDDEN),
-        Decoder(architecture, log_alpha=2.3),
+        Encoder(architecture, "relu", SWITCH_HIDDEN, CODE_HIDDEN, factors),
+        Decoder(architecture, 2.3, factors),
         BayesianSVM(math.prod(architecture.code_shape), 10, precision=1.0, gamma=1.0),
         estimator_named("exact")(architecture.values, [0]),
         "factorised",
-    )
+    ).to(device)
     rates = {"learning_rate": 1e-4, "noise_learning_rate": 1e-4}
     trainer = Trainer(model, total_steps=10**6, **rates, warmup=0.01, switch_warmup=0.0, weight_decay=0.0)
-    images = torch.rand(batch, 1, 28, 28)
+    images = torch.rand(batch, 1, 28, 28, device=device)
     return lambda: trainer.step(Batch(images))
 
 
-def seconds(run: Callable[[], object], repeats: int) -> float:
+def seconds(run: Callable[[], object], repeats: int, device: torch.device = CPU) -> float:
     """Mean wall time of one call."""
-    start = time.perf_counter()
+    start = now(device)
     for _ in range(repeats):
         run()
-    return (time.perf_counter() - start) / repeats
+    return (now(device) - start) / repeats
 
 
 def measure(threads: int, batch: int, rounds: int) -> None:
@@ -100,6 +103,22 @@ def measure(threads: int, batch: int, rounds: int) -> None:
     )
 
 
+def compare(batch: int, rounds: int) -> None:
+    """Times the step in both arithmetics in turn and prints the median of each and of their ratio."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    whole, rounded = (model_step(batch, device, factors) for factors in (None, torch.bfloat16))
+    times = []
+    for turn in range(rounds + 1):
+        pair = seconds(whole, 10, device), seconds(rounded, 10, device)
+        times += [pair] if turn else []  # the first one allocates
+    slow, fast = (batch / statistics.median(column) for column in zip(*times, strict=True))
+    ratios = [one / other for one, other in times]
+    print(
+        f"{device_name(device)}, batch {batch}: float32 {slow:,.0f} images/s, bfloat16 {fast:,.0f}; bfloat16 is "
+        f"{statistics.median(ratios):.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f} over {rounds} rounds)"
+    )
+
+
 def main() -> None:
     """Measures with all cores and with one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -110,6 +129,7 @@ def main() -> None:
     print(f"{training_flops(TABLE2['mnist']) / 1e6:.1f} MFLOP an image, forward and backward")
     for threads in sorted({torch.get_num_threads(), 1}, reverse=True):
         measure(threads, arguments.batch, arguments.rounds)
+    compare(arguments.batch, arguments.rounds)
 
 
 if __name__ == "__main__":

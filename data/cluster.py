@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import tempfile
 from typing import Any
+
+from data.errors import DataError
 
 KNOCK_SECONDS = 10
 OBJECT_STORE_BYTES = 80 * 2**20  # next to nothing goes through it; Ray asks for 75 MiB at least
@@ -17,18 +20,28 @@ ENVIRONMENT = {
 
 
 def start(cpus: int | None = None) -> None:
-    """Starts a Ray on this machine alone, with so many CPUs or all of them: no dashboard, nothing reported home."""
+    """Starts a Ray on this machine alone, with so many CPUs or all of them: no dashboard, nothing reported home.
+
+    DataError where the folder for temporary files has too long a name for its sockets.
+    """
     os.environ.update(ENVIRONMENT)
     import ray
 
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    try:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except OSError as error:
+        if "AF_UNIX" not in str(error):
+            raise
+        raise DataError(
+            f"{tempfile.gettempdir()} has too long a name for Ray's sockets in it: name another folder with TMPDIR"
+        ) from error
 
 
 def join(address: str, runtime_env: dict[str, Any]) -> str:

@@ -113,7 +113,7 @@ def plan(params: Params = PARAMS, store: Store = STORE, data: Data = DATA) -> No
     from experiments.trial import set_up
 
     config, layout = load(params), Layout.at(data, store)
-    wanted, resources, kept = trials(config, layout), here(config.params.compute), layout.trial_store
+    wanted, resources, kept = trials(config, layout), here(config.params.compute, spread=True), layout.trial_store
     kept.fetch([trial.identity for trial in wanted])
     device = set_up(resources.cpus, resources.gpus > 0)
     costs = Costs(wanted, kept, layout, device, budget=PLAN_SECONDS, each_proportion=True)

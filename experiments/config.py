@@ -118,6 +118,7 @@ class Compute(_Section):
     workers: Count | None = None
     cpus_per_trial: Count | None = None
     gpus_per_trial: Annotated[float | None, BeforeValidator(_share_of_gpus)] = None
+    devices_per_trial: Count | None = None
     epoch_seconds: Annotated[float | None, BeforeValidator(_seconds)] = None
     stack: Count | None = None
 

@@ -1,7 +1,8 @@
-"""What trials will cost, in seconds of one worker, before they are run."""
+"""What trials will cost, in seconds of one worker and in memory of its GPU, before they are run."""
 
 from __future__ import annotations
 
+import copy
 import statistics
 from collections.abc import Iterable
 from contextlib import closing
@@ -9,6 +10,7 @@ from contextlib import closing
 import torch
 
 from experiments.evaluation import batches, evaluate, now
+from experiments.gpu_memory import Held, Meter, beside_tensors
 from experiments.grid import Layout, Trial
 from experiments.systems import contract
 from experiments.systems.contract import Learner, Task
@@ -48,6 +50,9 @@ class Costs:
         self.measured = {key: statistics.median(values) for key, values in seconds.items()}
         self._estimates: dict[tuple[str, float], float] = {}
         self._rates: dict[tuple[str, float | None], tuple[float, float]] = {}
+        self._held: dict[str, Held] = {}
+        self._meter = Meter(device)
+        self._beside = beside_tensors(device) if device.type == "cuda" else 0
 
     def is_measured(self, trial: Trial) -> bool:
         """Whether done trials say what this one costs."""
@@ -62,11 +67,27 @@ class Costs:
             self._estimates[key] = self._estimate(trial)
         return self._estimates[key]
 
+    def held(self, trial: Trial) -> Held:
+        """What its steps, a look at validation images and a checkpoint hold of the GPU, nothing on a CPU: measured,
+        whatever the store knows. Raises what making its learner or its first steps raise."""
+        if trial.system not in self._held:
+            self._estimate(trial)
+        return self._held[trial.system]
+
+    @property
+    def grown(self) -> int:
+        """Bytes of the GPU that libraries took since the first step."""
+        return beside_tensors(self.device) - self._beside if self.device.type == "cuda" else 0
+
     def _estimate(self, trial: Trial) -> float:
+        self._meter.start()
         task, learner = prepare(trial, contract.get(trial.system), self.layout, self.device)
         key = trial.system, trial.proportion if self.each_proportion else None
-        if key not in self._rates:
+        if key not in self._rates or trial.system not in self._held:
             self._rates[key] = self._time(task, learner)
+            images = task.store.nbytes if isinstance(task.store.images, torch.Tensor) else 0
+            seen = Held(images, self._meter.peak - images)
+            self._held[trial.system] = max(seen, self._held.get(trial.system, seen), key=lambda held: held.trial)
         step, look = self._rates[key]
         return learner.epochs * (step * learner.steps_per_epoch + look)
 
@@ -83,4 +104,5 @@ class Costs:
         started = now(self.device)
         evaluate(learner, task.store, chosen, self.device)
         look = (now(self.device) - started) * len(task.validation) / len(chosen)
+        _kept = copy.deepcopy(learner.model.state_dict()), learner.state()  # what a trial keeps beside its learner
         return statistics.mean(seconds[1:] or seconds), look

@@ -30,11 +30,24 @@ class Trial:
     seed: int
     settings: dict[str, Any]
     labelled: int  # training images whose labels it may use
+    devices: int = 1  # that train it together
 
     @property
     def mapping(self) -> dict[str, Any]:
-        """What it is, as plain values, its settings whole."""
-        names = ("dataset", "system", "proportion", "xi", "seed", "settings")
+        """What it is, as plain values, its settings whole.
+
+        Several devices are part of it: each draws numbers of its own and normalises its own part of a batch, so that
+        the trial is not the one that a single device would run.
+        """
+        names = (
+            "dataset",
+            "system",
+            "proportion",
+            "xi",
+            "seed",
+            "settings",
+            *(["devices"] if self.devices > 1 else []),
+        )
         return {name: getattr(self, name) for name in names}
 
     def identified(self, data: str, split: str) -> Trial:
@@ -98,7 +111,8 @@ def trials(config: Config, layout: Layout) -> list[Trial]:
     """All trials of the active profile, in the order of `Trial.order`.
 
     DataError, naming the command that makes it, where data or splits are missing, UserError where there are
-    fewer repetitions on disk than the profile asks for, or the splits are of other images.
+    fewer repetitions on disk than the profile asks for, the splits are of other images, or a system cannot be spread
+    over the devices that a trial is to have.
     """
     layout.bring(config.dataset)
     splits = Splits.open(layout.splits(config.dataset))
@@ -108,11 +122,21 @@ def trials(config: Config, layout: Layout) -> list[Trial]:
             f"profile {config.params.profile!r} asks for {wanted} repetitions, {splits.folder} has "
             f"{splits.repetitions}: run `python -m data split {config.dataset} --repetitions {wanted}`"
         )
-    return sorted(_identified(config, layout, list(cells(config))), key=lambda trial: trial.order)
+    devices = config.params.compute.devices_per_trial or 1
+    if devices > 1 and (whole := {name for name, *_ in cells(config) if not contract.get(name).spreads}):
+        raise UserError(
+            f"compute.devices_per_trial = {devices}: {', '.join(sorted(whole))} can be trained on one device only: set "
+            "it to null, or leave them out of the profile"
+        )
+    return sorted(_identified(config, layout, list(cells(config)), devices=devices), key=lambda trial: trial.order)
 
 
 def _identified(
-    config: Config, layout: Layout, wanted: Sequence[Cell], changes: Mapping[str, Any] = MappingProxyType({})
+    config: Config,
+    layout: Layout,
+    wanted: Sequence[Cell],
+    changes: Mapping[str, Any] = MappingProxyType({}),
+    devices: int = 1,
 ) -> Iterator[Trial]:
     layout.bring(config.dataset)
     store = ImageStore.open(layout.processed(config.dataset))
@@ -133,5 +157,5 @@ def _identified(
             parts[seed, proportion] = splits.fingerprint(seed, proportion), labelled
         split, labelled = parts[seed, proportion]
         settings = {**config.settings[system].model_dump(mode="json"), **changes}
-        trial = Trial("", config.dataset, system, proportion, xi, seed, settings, labelled)
+        trial = Trial("", config.dataset, system, proportion, xi, seed, settings, labelled, devices)
         yield trial.identified(store.fingerprint, split)

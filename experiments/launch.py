@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from data.errors import DataError
@@ -19,6 +19,7 @@ from experiments.provenance import machine, revision, versions
 from experiments.resources import Resources, gpus, here
 from experiments.results import AVERAGING, COLUMNS, averaging_rows, row, write_gallery, write_rows
 from experiments.secrets import masked
+from experiments.sharing import shared
 from experiments.tracker import Tracker, check, tracking_uri
 from experiments.trial import set_up
 from experiments.trials import TrialStore
@@ -54,7 +55,7 @@ def epoch_limit(config: Config, expected: float) -> float:
 def place(config: Config, layout: Layout, address: str | None) -> Iterator[tuple[Resources, str]]:
     """What each trial gets where they will run, the cluster at an address or this machine, and the dashboard there."""
     if not address:
-        yield here(config.params.compute), ""
+        yield here(config.params.compute, spread=True), ""
         return
     from experiments.cluster.nodes import connected
 
@@ -79,8 +80,9 @@ def run(config: Config, layout: Layout, command: str, address: str | None = None
         rows = [row(trial, store, tracker.runs, failed) for trial in wanted]
         facts = _facts(config, command, resources, time.monotonic() - started, wanted, store)
         facts["trials"] = {**_counts(rows), "reused": len(wanted) - len(pending)}
-        store.note(_sweep_file(config), facts)
         _write(layout, store, wanted, rows, facts)
+        with suppress(OSError):  # a full disk, on which trials failed too, and said so
+            store.note(_sweep_file(config), facts)
     _say(rows, facts, tracker, stopped, time.monotonic() - started, layout)
     return not stopped
 
@@ -131,10 +133,11 @@ def _sweep(
     reused = len(wanted) - len(pending)
     device = set_up(resources.cpus, resources.gpus > 0 and bool(gpus()))  # a cluster's GPUs need not be here
     with Live() as live:
-        live.note(f"{len(wanted)} trials: {reused} reused, {len(pending)} to run, {resources}")
-        show_pages(live, config, dashboard)
         costs = Costs(wanted, store, layout, device, budget=PROBE_SECONDS, each_proportion=False)
         expected = longest_first(pending, costs)
+        resources = shared(config.params.compute, resources, costs, pending, live)
+        live.note(f"{len(wanted)} trials: {reused} reused, {len(pending)} to run, {resources}")
+        show_pages(live, config, dashboard)
         tracker = Tracker(config, wanted, store)
         progress, stopped = Progress(expected, resources.workers, reused), False
         try:

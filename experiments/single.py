@@ -57,6 +57,11 @@ def _xi(text: str | None) -> float | str:
 
 def run(config: Config, layout: Layout, trial: Trial) -> None:
     """Runs the trial, printing each epoch and then its result. UserError with its reason where it fails."""
+    if trial.devices > 1:
+        raise UserError(
+            f"trial {trial.identity} is one of {trial.devices} devices, this command has one: use `python -m "
+            "experiments run`, or set compute.devices_per_trial to null for the trial that one device runs"
+        )
     resources = here(config.params.compute)
     device = set_up(resources.cpus, resources.gpus > 0)
     folder = layout.trial_store.folder(trial.identity)

@@ -31,7 +31,7 @@ def grouped(trials: Iterable[Trial], most: int, store: TrialStore) -> list[list[
     alike: dict[object, list[Trial]] = {}
     for trial in trials:
         failed = store.folder(trial.identity).failure() is not None
-        key = trial.identity if failed or not _stacks(trial) else (trial.system, trial.dataset, repr(trial.settings))
+        key = trial.identity if failed or not stackable(trial) else (trial.system, trial.dataset, repr(trial.settings))
         alike.setdefault(key, []).append(trial)
     stacks = []
     for members in alike.values():
@@ -40,7 +40,8 @@ def grouped(trials: Iterable[Trial], most: int, store: TrialStore) -> list[list[
     return stacks
 
 
-def _stacks(trial: Trial) -> bool:
+def stackable(trial: Trial) -> bool:
+    """Whether its system can stack it with trials that differ in repetition, proportion and ξ alone."""
     system = contract.get(trial.system)
     return system.stacks(trial.dataset, trial.xi, system.Settings.model_validate(trial.settings))
 

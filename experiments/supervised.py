@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from data.seeds import seed_of
+from experiments.arithmetic import Arithmetic
 from experiments.augmentation import Augmentation
 from experiments.randomness import seeded
 from experiments.systems.contract import Learner, Task
@@ -25,7 +26,7 @@ from experiments.systems.contract import Learner, Task
 SAMPLE = 128  # labelled images, at most, on which inputs and initial weights are scaled
 
 
-class SupervisedSettings(Augmentation):
+class SupervisedSettings(Augmentation, Arithmetic):
     """Section `supervised` of params.yaml."""
 
     epochs: int = Field(ge=1, le=100_000, description="epochs of training, at most")
@@ -127,18 +128,21 @@ class SupervisedLearner(Learner):
         steps = zip(rows.split(batch), seeds, strict=True)
         for step, (chosen, seed) in enumerate(steps, start=epoch * self.steps_per_epoch):
             rate = self.learning_rate(step)
+            part = self.task.ranks.part(chosen)
             # Seeded step by step, never across a yield: whoever takes the steps keeps a stream of his own.
-            with seeded(seed, self.task.device):
-                loss = self._step(chosen, rate)
-            yield {"loss": loss, "images": float(batch), "learning_rate": rate}
+            with seeded(self.task.ranks.seed(seed), self.task.device):
+                loss = self._step(part, rate, len(part) / len(chosen))
+            yield {"loss": loss, "images": float(len(part)), "learning_rate": rate}
 
-    def _step(self, chosen: Tensor, rate: float) -> Tensor:
+    def _step(self, chosen: Tensor, rate: float, share: float) -> Tensor:
+        """Learns from the chosen rows, that share of a batch; their loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
         loss = self._loss(chosen)
         self.optimizer.zero_grad()
         loss.backward()
+        self.task.ranks.average(self.model, share)
         self.optimizer.step()
         return loss.detach()
 
@@ -150,7 +154,9 @@ class SupervisedLearner(Learner):
         return F.cross_entropy(scores, labels, label_smoothing=self.settings.label_smoothing)
 
     def _scores(self, images: Tensor) -> Tensor:
-        return self.model(images.contiguous(memory_format=torch.channels_last))
+        with self.settings.autocast(self.task.device):
+            scores = self.model(images.contiguous(memory_format=torch.channels_last))
+        return scores.float()
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:

@@ -60,4 +60,10 @@ def run(
             for stack in stacks
         ]
         observer = Observer(store, progress, tracker, live)
-        fit(Worker, resources, observer, {"task": tune.grid_search(tasks)})
+        space = {"task": tune.grid_search(tasks)}
+        if resources.devices == 1:
+            fit(Worker, resources, observer, space)
+        else:
+            from experiments.spread import WAITING, Spreader
+
+            fit(Spreader, resources, observer, space, WAITING, max_concurrent_trials=resources.workers)

@@ -21,9 +21,11 @@ from torch import Tensor
 from data.splits import Splits
 from data.store import ImageStore
 from experiments.evaluation import evaluate
+from experiments.gpu_memory import let_go
 from experiments.grid import Layout, Trial
 from experiments.memory import keep_freed_memory
 from experiments.provenance import revision, versions
+from experiments.ranks import ALONE, Ranks
 from experiments.reasons import of_error
 from experiments.systems.contract import Learner, System, Task
 from experiments.trials import PICTURES, TrialFolder
@@ -49,7 +51,15 @@ def data_of(trial: Trial, layout: Layout, device: torch.device) -> tuple[ImageSt
     return _opened(layout.processed(trial.dataset).absolute(), layout.splits(trial.dataset).absolute(), device)
 
 
-def prepare(trial: Trial, system: System, layout: Layout, device: torch.device) -> tuple[Task, Learner]:
+def close_data(device: torch.device) -> None:
+    """Lets go of the images that this process has opened, where they are on a device."""
+    _opened.cache_clear()
+    let_go(device)
+
+
+def prepare(
+    trial: Trial, system: System, layout: Layout, device: torch.device, ranks: Ranks = ALONE
+) -> tuple[Task, Learner]:
     """The trial's task and a learner at epoch 0. Raises what opening the data or making the learner raises."""
     store, splits = data_of(trial, layout, device)
     task = Task(
@@ -67,6 +77,7 @@ def prepare(trial: Trial, system: System, layout: Layout, device: torch.device) 
             "repetition": trial.seed,
         },
         device=device,
+        ranks=ranks,
     )
     return task, system.learner(task, system.Settings.model_validate(trial.settings))
 
@@ -95,6 +106,12 @@ def _column(values: list[float | Tensor]) -> Tensor:
     if all(isinstance(value, Tensor) for value in values):
         return torch.stack([value.reshape(()) for value in values]).double().cpu()
     return torch.tensor([float(value) for value in values], dtype=torch.float64)
+
+
+def _means(task: Task, learner: Learner, epoch: int) -> Row:
+    """Takes an epoch's steps, together with the task's other ranks; the means of all of theirs."""
+    task.ranks.agree(learner.model)
+    return task.ranks.mean(mean_scalars(learner.epoch(epoch), epoch))
 
 
 class Training:
@@ -156,7 +173,7 @@ class Training:
     def epoch(self) -> Row:
         """Trains and validates one epoch; keeps its weights where they are the best so far."""
         number, started = len(self.rows), time.perf_counter()
-        means = mean_scalars(self.learner.epoch(number), number)
+        means = _means(self.task, self.learner, number)
         return self.trained(means, time.perf_counter() - started)
 
     def trained(self, means: Row, seconds: float) -> Row:
@@ -223,6 +240,7 @@ class Training:
             "test_ms_per_image": found["ms_per_image"],
             "averaging": found["averaging"],
             "device": device_name(self.task.device),
+            "devices": self.task.ranks.count,
             "seconds": self.seconds,
         }
 
@@ -259,6 +277,7 @@ def epochs(
     folder: TrialFolder,
     device: torch.device,
     validation_only: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Generator[Row]:
     """Runs the trial, from its checkpoint where it has one, giving each epoch's row; its result is in the
     folder when the iterator ends. Closed early, it leaves a checkpoint of its last whole epoch.
@@ -266,12 +285,12 @@ def epochs(
     A row has `epoch`, `loss` and whatever else the learner's steps tell (means weighted by images),
     `validation_accuracy` (percent), `validation_elbo` and the bound's other terms where there is one, `seconds` of
     training, `images_per_second` and `time` (Unix). With `validation_only` the test part is never read, and
-    the result is that of `Training.validated`.
+    the result is that of `Training.validated`. The first of several `ranks` runs this, the others `follow` it.
     Raises TrialFailed, with its reason in the folder, whatever went wrong.
     """
     with folder.alone(), failures_noted(folder):
         if folder.result() is None:
-            yield from _run(trial, system, layout, folder, device, validation_only)
+            yield from _run(trial, system, layout, folder, device, validation_only, ranks)
 
 
 @contextmanager
@@ -285,20 +304,45 @@ def failures_noted(folder: TrialFolder) -> Iterator[None]:
         raise TrialFailed(reason) from error
 
 
-def begun(trial: Trial, system: System, layout: Layout, folder: TrialFolder, device: torch.device) -> Training:
+def follow(trial: Trial, system: System, layout: Layout, device: torch.device, ranks: Ranks) -> Generator[None]:
+    """Trains along with the first rank, which runs `epochs` on the same trial; an epoch each time, until it is over.
+
+    Raises what making the learner or its steps raise.
+    """
+    task, learner = prepare(trial, system, layout, device, ranks)
+    done, state = ranks.told(None)
+    learner.restore(state)
+    while ranks.told(None):
+        _means(task, learner, done)
+        done += 1
+        yield
+
+
+def begun(
+    trial: Trial, system: System, layout: Layout, folder: TrialFolder, device: torch.device, ranks: Ranks = ALONE
+) -> Training:
     """The trial at its start, or at its checkpoint where it has one."""
     folder.begin({**trial.mapping, "identity": trial.identity, "labelled": trial.labelled})
-    task, learner = prepare(trial, system, layout, device)
+    let_go(device)  # of what the trials before it have left, one that was short of memory above all
+    task, learner = prepare(trial, system, layout, device, ranks)
     training = Training(task, learner, folder)
     training.resume()
+    if ranks.count > 1:
+        ranks.told((len(training.rows), learner.state()))
     return training
 
 
 def _run(
-    trial: Trial, system: System, layout: Layout, folder: TrialFolder, device: torch.device, validation_only: bool
+    trial: Trial,
+    system: System,
+    layout: Layout,
+    folder: TrialFolder,
+    device: torch.device,
+    validation_only: bool,
+    ranks: Ranks,
 ) -> Generator[Row]:
-    training = begun(trial, system, layout, folder, device)
-    while not training.over:
+    training = begun(trial, system, layout, folder, device, ranks)
+    while ranks.told(not training.over):
         row = training.epoch()
         try:
             yield row

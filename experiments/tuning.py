@@ -32,7 +32,7 @@ def local_ray(resources: Resources) -> Iterator[None]:
     """A Ray of this process's own, set as Tune is used here."""
     os.environ.update(ENVIRONMENT)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.workers)
-    start(cpus=resources.workers * resources.cpus)
+    start(cpus=resources.workers * resources.devices * resources.cpus)
     import ray
 
     try:
@@ -41,10 +41,18 @@ def local_ray(resources: Resources) -> Iterator[None]:
         ray.shutdown()
 
 
-def fit(worker: type, resources: Resources, observer: Any, param_space: dict[str, Any], **tune_config: Any) -> None:
+def fit(
+    worker: Any,
+    resources: Resources,
+    observer: Any,
+    param_space: dict[str, Any],
+    reserved: Any = None,
+    **tune_config: Any,
+) -> None:
     """Lets Tune run `worker`, a Trainable, until all is done or SIGINT ends it; needs a Ray.
 
-    `observer` is Tune's callback; `tune_config` says what to run, as `tune.TuneConfig` takes it.
+    `observer` is Tune's callback; `reserved` is what Tune keeps for each trial, where that is not one device's
+    `resources`; `tune_config` says what to run, as `tune.TuneConfig` takes it.
     """
     from ray import tune
 
@@ -52,7 +60,7 @@ def fit(worker: type, resources: Resources, observer: Any, param_space: dict[str
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="tune-") as storage:
         tuner = tune.Tuner(
-            tune.with_resources(worker, {"cpu": resources.cpus, "gpu": resources.gpus}),
+            tune.with_resources(worker, reserved or {"cpu": resources.cpus, "gpu": resources.gpus}),
             param_space=param_space,
             tune_config=tune.TuneConfig(
                 reuse_actors=True,

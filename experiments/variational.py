@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from data.seeds import seed_of
+from experiments.arithmetic import Arithmetic
 from experiments.augmentation import Augmentation
 from experiments.errors import UserError
 from experiments.evaluation import batches
@@ -32,7 +34,7 @@ from vae.training import Trainer, fit_label_model
 CODED = 256  # images, at most, that are turned into codes at a time to fit the label model to
 
 
-class VariationalSettings(Augmentation):
+class VariationalSettings(Augmentation, Arithmetic):
     """Section `vae` of params.yaml: the model and how it is trained; labelled images alone are augmented."""
 
     architecture: str | None = Field(description="row of Table 2; null takes the dataset's")
@@ -118,8 +120,10 @@ class VariationalLearner(Learner):
         with self._stream("weights"):
             self.model = self.Model(
                 architecture,
-                Encoder(architecture, settings.activation, settings.switch_hidden, settings.code_hidden),
-                Decoder(architecture, settings.log_alpha),
+                Encoder(
+                    architecture, settings.activation, settings.switch_hidden, settings.code_hidden, settings.factors
+                ),
+                Decoder(architecture, settings.log_alpha, settings.factors),
                 label_model(math.prod(architecture.code_shape), task.classes),
                 estimator_named(settings.estimator)(architecture.values, architecture.pooling_layers),
                 settings.reading,
@@ -144,11 +148,16 @@ class VariationalLearner(Learner):
     def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
         """One pass over all training images; labelled ones come round as often as their batch asks."""
         for step, indices in enumerate(self.order(epoch)):
+            part, labelled = (self.task.ranks.part(each) for each in indices)
+            share = len(part) / len(indices[0])
             # Inside one step, never across a yield: the caller keeps its own random stream.
-            with self._stream("step", epoch=epoch, step=step):
-                recipe = self.recipe(*indices, Stream(), self.trainer)
-                parts = self.trainer.step(Batch.of(gathered(recipe, self.task, self.settings)))
-            yield {**parts, "images": len(indices[0])}
+            with seeded(self.task.ranks.seed(self._step_seed(epoch, step)), self.task.device):
+                recipe = self.recipe(part, labelled, Stream(), self.trainer)
+                if "labelled" in recipe:  # its part of the labelled images need not be the same share
+                    recipe["labelled"]["weight"] *= len(labelled) / len(indices[1]) / share
+                batch = Batch.of(gathered(recipe, self.task, self.settings))
+                parts = self.trainer.step(batch, partial(self.task.ranks.average, share=share))
+            yield {**parts, "images": len(part)}
 
     def order(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """The images of each of the epoch's steps, and the labelled ones."""
@@ -162,7 +171,10 @@ class VariationalLearner(Learner):
 
     def step_stream(self, epoch: int, step: int) -> Stream:
         """The stream of that step, apart from PyTorch's global ones."""
-        return Stream.starting(seed_of("step", **self.task.axes, epoch=epoch, step=step), self.task.device)
+        return Stream.starting(self._step_seed(epoch, step), self.task.device)
+
+    def _step_seed(self, epoch: int, step: int) -> int:
+        return seed_of("step", **self.task.axes, epoch=epoch, step=step)
 
     def recipe(self, indices: np.ndarray, labelled: np.ndarray, stream: Stream, trainer: Trainer) -> Recipe:
         """What a step learns from, of these images and these labelled ones; `trainer` is the one that takes it."""

@@ -47,6 +47,7 @@ class VariationalSystem(System):
 
     shares: ClassVar[str] = "vae"
     uses_xi: ClassVar[bool] = True
+    spreads: ClassVar[bool] = True
 
     def stacks(self, dataset: str, xi: float | str | None, settings: VariationalSettings) -> bool:
         """Where labels take part (ξ = 0 is another program), all take as many epochs, and the estimator keeps nothing

@@ -169,6 +169,16 @@ def slices(blocks: Tensor) -> Iterator[tuple[slice, slice]]:
             yield slice(trial, trial + 1), slice(start, min(start + step, elements))
 
 
+def product(left: Tensor, right: Tensor, factors: torch.dtype | None) -> Tensor:
+    """left @ right of factors rounded to that type, if to any; the result, and gradients, have the type they came in.
+
+    GPUs and some processors multiply bfloat16 many times as fast as float32, and add up in float32 all the same.
+    """
+    if factors is None:
+        return left @ right
+    return (left.to(factors) @ right.to(factors)).to(left.dtype)
+
+
 def real_positions(conv: int, pooling: int, count: int) -> Tensor | None:
     """Which positions of each block lie on the map.
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from vae.architecture import Architecture
-from vae.blocks import block_matrix, overlap_add, slices
+from vae.blocks import block_matrix, overlap_add, product, slices
 from vae.folding import Folded
 from vae.pooling import Switches, draw_positions, uniform_switches
 
@@ -82,10 +82,12 @@ class Decoder(nn.Module):
 
     Args:
         log_alpha: where log α₀ starts.
+        factors: what the factors of the convolutions are rounded to, if to anything.
     """
 
-    def __init__(self, architecture: Architecture, log_alpha: float) -> None:
+    def __init__(self, architecture: Architecture, log_alpha: float, factors: torch.dtype | None = None) -> None:
         super().__init__()
+        self.factors = factors
         self.architecture = architecture
         self.dictionaries = nn.ParameterList()
         channels = architecture.channels
@@ -113,7 +115,7 @@ class Decoder(nn.Module):
                     placed, spread = self._expected(values, chosen.weights, dictionary)
                 else:
                     placed = chosen.weights * values
-            windows = dictionary.T @ placed.reshape(dictionary.shape[0], -1)
+            windows = product(dictionary.T, placed.reshape(dictionary.shape[0], -1), self.factors)
             maps = overlap_add(windows, layer.kernel, layer.pooling, sizes.pooled, sizes.input)
             values = maps.reshape(maps.shape[0], -1, maps.shape[3])
         return Reconstruction(maps, spread)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vae.architecture import Architecture
-from vae.blocks import block_matrix, windows_of
+from vae.blocks import block_matrix, product, windows_of
 from vae.noise import normal_like
 from vae.pooling import Switches, SwitchNetwork, SwitchPosterior
 
@@ -77,10 +77,19 @@ class Encoder(nn.Module):
         activation: of the maps after pooling, a key of `ACTIVATIONS` (the paper's equations have none).
         switch_hidden: tanh units of each layer's switch network.
         code_hidden: tanh units of each top map's network.
+        factors: what the factors of the convolutions are rounded to, if to anything.
     """
 
-    def __init__(self, architecture: Architecture, activation: str, switch_hidden: int, code_hidden: int) -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        activation: str,
+        switch_hidden: int,
+        code_hidden: int,
+        factors: torch.dtype | None = None,
+    ) -> None:
         super().__init__()
+        self.factors = factors
         self.architecture = architecture
         self.activation = ACTIVATIONS[activation]
         self.filters = nn.ParameterList()
@@ -107,7 +116,7 @@ class Encoder(nn.Module):
         drawn: dict[int, Switches] = {}
         for index, (layer, sizes) in enumerate(zip(self.architecture.layers, self.architecture.sizes, strict=True)):
             windows = windows_of(maps, layer.kernel, layer.pooling, sizes.pooled)
-            blocks = (block_matrix(self.filters[index], layer.pooling) @ windows).view(
+            blocks = product(block_matrix(self.filters[index], layer.pooling), windows, self.factors).view(
                 layer.pooling**2, layer.dictionary_size, sizes.pooled**2, -1
             )
             if layer.pooling == 1:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vae.model import Batch, VariationalAutoencoder
 
@@ -74,12 +74,18 @@ class Trainer:
         """What the next step lowers, and its parts."""
         return self.model.loss(batch, self.risen(self.switch_warmup))
 
-    def step(self, batch: Batch) -> dict[str, Tensor]:
-        """One step; the objective's parts, scalars, `loss` among them."""
+    def step(self, batch: Batch, average: Callable[[nn.Module], None] | None = None) -> dict[str, Tensor]:
+        """One step; the objective's parts, scalars, `loss` among them.
+
+        `average` is given the model with the gradients of this batch, where it is a part of one that several processes
+        learn from, and puts those of the whole in their place.
+        """
         self.model.train()
         loss, parts = self.loss(batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if average is not None:
+            average(self.model)
         self.optimizer.step()
         self.schedule.step()
         return parts

@@ -76,6 +76,7 @@ class AlexNetSystem(System):
     version = 2
     shares = "supervised"
     uses_xi = False
+    spreads = True
     Settings = AlexNetSettings
 
     def learner(self, task: Task, settings: AlexNetSettings) -> SupervisedLearner:

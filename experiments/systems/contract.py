@@ -15,6 +15,7 @@ from torch import Tensor
 
 from data.store import ImageStore
 from experiments.errors import UserError
+from experiments.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Task:
     seed: int  # repetition: the axis that, with the names below, every random stream is derived from
     axes: Mapping[str, Any]  # dataset, system, proportion, repetition: names for `data.seeds.seed_of`
     device: torch.device
+    ranks: Ranks = ALONE  # the processes that train it together, for a system that `spreads`
 
     @property
     def classes(self) -> int:
@@ -112,6 +114,7 @@ class System:
     shares: ClassVar[str]  # section of params.yaml whose settings it shares with its relatives
     uses_xi: ClassVar[bool]
     Settings: ClassVar[type[BaseModel]]
+    spreads: ClassVar[bool] = False  # whether its learner takes a part of each batch where a task has several ranks
 
     def learner(self, task: Task, settings: BaseModel) -> Learner:
         """A learner at epoch 0, its weights drawn from the task's own stream."""

@@ -102,6 +102,7 @@ class GoogLeNetSystem(System):
     version = 2
     shares = "supervised"
     uses_xi = False
+    spreads = True
     Settings = GoogLeNetSettings
 
     def learner(self, task: Task, settings: GoogLeNetSettings) -> SupervisedLearner:

@@ -50,6 +50,7 @@ class TransductiveBsvm(VariationalSystem):
 
     name = "tbsvm"
     version = 1
+    spreads = False  # its third batch is not cut into parts
 
     class Settings(Bsvm.Settings):
         """The BSVM's settings and those of the missing labels."""

@@ -102,14 +102,15 @@ def test_a_setting_at_its_default_is_shown_but_not_hashed(shipped, system):
         for name, field in contract.get(system).Settings.model_fields.items()
         if not field.is_required()
     }
-    assert optional == {"flip": False, "crop": 0.0}  # every other one is hashed whatever its value
+    # Every other one is hashed whatever its value.
+    assert optional == {"flip": False, "crop": 0.0, "arithmetic": "float32"}
     trial = trial_of(shipped, system)
     assert trial.mapping["settings"].items() >= optional.items()
     assert trial.mapping["settings"].keys() == contract.get(system).Settings.model_fields.keys()
     older = replace(trial, settings={name: value for name, value in trial.settings.items() if name not in optional})
     assert found(older) == found(trial)
-    changed = [trial_of(shipped, system, **change) for change in ({}, {"flip": True}, {"crop": 0.1})]
-    assert len({found(trial) for trial in changed}) == 3
+    changes = [{}, {"flip": True}, {"crop": 0.1}, {"arithmetic": "bfloat16"}]
+    assert len({found(trial_of(shipped, system, **change)) for change in changes}) == 4
 
 
 def test_a_sweeps_own_record_shows_settings_at_their_default(shipped):

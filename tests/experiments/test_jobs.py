@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -70,13 +71,20 @@ def mlflow_server(tracked):
     server.wait()
 
 
+@pytest.fixture
+def copies():
+    """A folder for temporary files, this machine's copies among them; short, for Ray's sockets are in it."""
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True) as name:
+        yield name
+
+
 @pytest.mark.slow
 def test_the_default_sweep_as_a_job_that_loses_a_node_gives_the_table_of_a_local_run(
-    tracked, bucket, mlflow_server, tmp_path_factory
+    tracked, bucket, mlflow_server, copies, tmp_path_factory
 ):
     push_dataset("mnist-5k", Path("data"), f"s3://{bucket}/data")
     own = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "TUNE_"))}
-    own |= {"PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path_factory.mktemp("copies"))}
+    own |= {"PYTHONPATH": str(ROOT), "TMPDIR": copies}
     nodes = Nodes(tmp_path_factory.mktemp("elsewhere"), own | {"PYTHONPATH": ""}, jobs=True, gpus=1)
     here = Project(
         tmp_path_factory.mktemp("here"),

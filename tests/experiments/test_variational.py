@@ -105,7 +105,7 @@ def batches_of(name, **changes):
     """What the learner of that system is given in the steps of its first epoch."""
     learner, batches = get(name).learner(task_of(**changes), settings_of(name)), []
     step = learner.trainer.step
-    learner.trainer.step = lambda batch: (batches.append(batch), step(batch))[1]
+    learner.trainer.step = lambda batch, average: (batches.append(batch), step(batch, average))[1]
     return batches_checked(trained(learner, range(1)), batches)
 
 

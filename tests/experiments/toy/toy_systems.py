@@ -247,3 +247,11 @@ class Stacked(Nan):
 
     def stack(self, learners):
         return ToyStack(learners)
+
+
+@register
+class NanSpread(Nan):
+    """The same for a trial of several devices, each of which does the whole work of a toy."""
+
+    name = "toy-nan-spread"
+    spreads = True
