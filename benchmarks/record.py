@@ -38,7 +38,8 @@ def fill() -> None:
 
     from experiments import launch
     from experiments.config import load
-    from experiments.grid import Layout, trials
+    from experiments.grid import trials
+    from experiments.layout import Layout
     from experiments.resources import here
     from experiments.results import AVERAGING, COLUMNS, row, write_gallery, write_rows
     from experiments.trials import TrialStore

@@ -11,7 +11,8 @@ import torch
 
 from experiments.evaluation import batches, evaluate, now
 from experiments.gpu_memory import Held, Meter, beside_tensors
-from experiments.grid import Layout, Trial
+from experiments.grid import Trial
+from experiments.layout import Layout
 from experiments.systems import contract
 from experiments.systems.contract import Learner, Task
 from experiments.trial import prepare

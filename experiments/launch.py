@@ -12,7 +12,8 @@ from experiments import sweep
 from experiments.config import Config
 from experiments.cost import Costs
 from experiments.errors import UserError
-from experiments.grid import Layout, Trial, trials
+from experiments.grid import Trial, trials
+from experiments.layout import Layout
 from experiments.live import Live, duration
 from experiments.progress import Progress
 from experiments.provenance import machine, revision, versions

@@ -6,7 +6,8 @@ import math
 
 from experiments.config import Config
 from experiments.errors import UserError
-from experiments.grid import Layout, Trial, make_trial, trials
+from experiments.grid import Trial, make_trial, trials
+from experiments.layout import Layout
 from experiments.resources import here
 from experiments.systems import contract
 from experiments.trial import Row, TrialFailed, set_up

@@ -13,7 +13,7 @@ from typing import Any
 from experiments.config import Config
 from experiments.errors import UserError
 from experiments.files import read_json, write_json, write_whole
-from experiments.grid import Layout
+from experiments.layout import Layout
 from experiments.live import Live, duration
 from experiments.progress import Progress
 from experiments.resources import Resources, here

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
-from experiments.grid import Layout, Trial
+from experiments.grid import Trial
+from experiments.layout import Layout
 from experiments.live import Live
 from experiments.progress import Progress
 from experiments.resources import Resources

@@ -22,7 +22,8 @@ from data.splits import Splits
 from data.store import ImageStore
 from experiments.evaluation import evaluate
 from experiments.gpu_memory import let_go
-from experiments.grid import Layout, Trial
+from experiments.grid import Trial
+from experiments.layout import Layout
 from experiments.memory import keep_freed_memory
 from experiments.provenance import revision, versions
 from experiments.ranks import ALONE, Ranks

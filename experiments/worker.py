@@ -9,7 +9,8 @@ from ray import tune
 
 from data.errors import DataError
 from experiments.errors import UserError
-from experiments.grid import Layout, Trial
+from experiments.grid import Trial
+from experiments.layout import Layout
 from experiments.stacked import Round, rounds
 from experiments.systems.contract import System
 from experiments.trial import set_up

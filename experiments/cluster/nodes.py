@@ -18,7 +18,7 @@ from data.splits import Splits
 from data.store import ImageStore
 from experiments.config import Compute
 from experiments.errors import UserError
-from experiments.grid import Layout
+from experiments.layout import Layout
 from experiments.provenance import REVISION, revision
 from experiments.resources import Resources, resolve
 from experiments.tuning import ENVIRONMENT

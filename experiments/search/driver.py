@@ -11,7 +11,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from experiments.grid import Layout
+from experiments.layout import Layout
 from experiments.live import Live
 from experiments.resources import Resources
 from experiments.search.front import Point, dominates

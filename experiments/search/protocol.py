@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from experiments.config import Config
-from experiments.grid import Layout, Trial, make_trials
+from experiments.grid import Trial, make_trials
 from experiments.identity import canonical
+from experiments.layout import Layout
 from experiments.search.space import Dimension
 from experiments.systems import contract
 

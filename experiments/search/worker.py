@@ -12,7 +12,8 @@ from ray import tune
 
 from data.errors import DataError
 from experiments.errors import UserError
-from experiments.grid import Layout, Trial
+from experiments.grid import Trial
+from experiments.layout import Layout
 from experiments.search.operations import operations
 from experiments.search.protocol import Setting
 from experiments.systems.contract import System

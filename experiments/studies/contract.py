@@ -13,8 +13,9 @@ import torch
 
 from experiments.config import Config
 from experiments.errors import UserError
-from experiments.grid import Layout, Trial
+from experiments.grid import Trial
 from experiments.identity import digest
+from experiments.layout import Layout
 
 Row = dict[str, Any]
 

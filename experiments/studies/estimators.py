@@ -29,7 +29,8 @@ from data.splits import Splits
 from experiments.config import Config
 from experiments.errors import UserError
 from experiments.evaluation import evaluate, now
-from experiments.grid import Layout, Trial, make_trial
+from experiments.grid import Trial, make_trial
+from experiments.layout import Layout
 from experiments.studies.contract import Cell, Effort, Row, Study, register
 from experiments.switch_gradients import learn_baselines, sample_gradients, step_milliseconds, undo_scale
 from experiments.systems import contract

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from experiments.config import load
-from experiments.grid import Layout, trials
+from experiments.grid import trials
+from experiments.layout import Layout
 from experiments.results import COLUMNS, row, write_rows
 from experiments.systems import contract
 from experiments.trial import run, set_up

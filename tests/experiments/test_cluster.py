@@ -8,7 +8,8 @@ import pytest
 from experiments.cluster import nodes as cluster_nodes
 from experiments.config import Compute, load
 from experiments.errors import UserError
-from experiments.grid import Layout, trials
+from experiments.grid import trials
+from experiments.layout import Layout
 from experiments.resources import resolve
 from experiments.results import COLUMNS, row, write_rows
 from experiments.systems import contract

@@ -6,8 +6,9 @@ import pytest
 
 from experiments.config import load
 from experiments.cost import Costs
-from experiments.grid import Layout, trials
+from experiments.grid import trials
 from experiments.launch import longest_first
+from experiments.layout import Layout
 from experiments.systems import contract
 from experiments.trial import epochs
 from experiments.trials import TrialStore

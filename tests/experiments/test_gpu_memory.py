@@ -13,7 +13,8 @@ from experiments.config import Compute, load
 from experiments.cost import Costs
 from experiments.errors import UserError
 from experiments.gpu_memory import GIB, MARGIN, Held, Meter, Room, fitting, let_go, room
-from experiments.grid import Layout, trials
+from experiments.grid import trials
+from experiments.layout import Layout
 from experiments.resources import Resources
 from experiments.sharing import shared
 from experiments.systems import contract

@@ -11,7 +11,8 @@ from torch import distributed, multiprocessing
 
 from experiments.config import Compute, load
 from experiments.errors import UserError
-from experiments.grid import Layout, trials
+from experiments.grid import trials
+from experiments.layout import Layout
 from experiments.ranks import ALONE, Ranks
 from experiments.resources import resolve
 from experiments.systems import contract

@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments.config import load
-from experiments.grid import Layout
+from experiments.layout import Layout
 from experiments.search import evidence
 from experiments.search.protocol import Protocol, Setting
 from experiments.search.storage import sqlite

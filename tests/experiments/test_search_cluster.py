@@ -11,7 +11,8 @@ import pytest
 from mlflow import MlflowClient
 
 from experiments.config import load
-from experiments.grid import Layout, trials
+from experiments.grid import trials
+from experiments.layout import Layout
 from experiments.search.protocol import Protocol
 from experiments.search.storage import opened, sqlite
 from experiments.search.study import Study

@@ -9,7 +9,8 @@ import pytest
 
 from experiments.config import load
 from experiments.errors import UserError
-from experiments.grid import Layout, make_trials
+from experiments.grid import make_trials
+from experiments.layout import Layout
 from experiments.search import evidence
 from experiments.search.driver import Halving
 from experiments.search.front import front, knee

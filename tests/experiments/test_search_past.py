@@ -7,7 +7,7 @@ import pytest
 
 from experiments.config import load
 from experiments.errors import UserError
-from experiments.grid import Layout
+from experiments.layout import Layout
 from experiments.search import evidence
 from experiments.search.protocol import Protocol
 from experiments.search.storage import sqlite

@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 
 from experiments.config import load
 from experiments.errors import UserError
-from experiments.grid import Layout
+from experiments.layout import Layout
 from experiments.search.protocol import Protocol
 from experiments.search.storage import opened, sqlite
 from experiments.search.study import Study

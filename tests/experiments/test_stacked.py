@@ -10,7 +10,8 @@ import torch
 from experiments import stacked
 from experiments import trial as trial_module
 from experiments.config import load
-from experiments.grid import Layout, trials
+from experiments.grid import trials
+from experiments.layout import Layout
 from experiments.stacked import grouped, rounds
 from experiments.systems import contract
 from experiments.trial import epochs, run

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 
 from experiments.config import load
 from experiments.errors import UserError
-from experiments.grid import Layout
+from experiments.layout import Layout
 from experiments.studies import estimators
 from experiments.studies.contract import Effort, Study, get, register
 from experiments.systems import contract

@@ -23,7 +23,8 @@ import pytest
 
 from experiments import trial as trials_module
 from experiments.config import load
-from experiments.grid import Layout, trials
+from experiments.grid import trials
+from experiments.layout import Layout
 from experiments.reasons import of_death
 from experiments.systems import contract
 from experiments.trial import TrialFailed, epochs

@@ -11,7 +11,8 @@ from mlflow import MlflowClient
 from experiments import tracker as tracker_module
 from experiments import tracking
 from experiments.config import load
-from experiments.grid import Layout, trials
+from experiments.grid import trials
+from experiments.layout import Layout
 from experiments.systems import contract
 from experiments.tracker import Tracker, check, tracking_uri
 from experiments.tracking import Record, sync

@@ -17,7 +17,8 @@ from PIL import Image
 from experiments import trial as trial_module
 from experiments.config import load
 from experiments.evaluation import evaluate, expected_calibration_error
-from experiments.grid import Layout, trials
+from experiments.grid import trials
+from experiments.layout import Layout
 from experiments.systems import contract
 from experiments.systems.contract import Learner
 from experiments.trial import TrialFailed, epochs, mean_scalars
