@@ -6,6 +6,8 @@ import os
 import queue
 import threading
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -35,6 +37,7 @@ def check(uri: str) -> None:
     if uri.startswith(("http://", "https://")):
         try:
             urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SERVER_SECONDS).close()
+            _check_name(uri)
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise UserError(
@@ -45,6 +48,19 @@ def check(uri: str) -> None:
         folder = Path(uri.removeprefix("sqlite:///")).absolute().parent
         if not os.access(folder, os.W_OK):
             raise UserError(f"tracking.uri = {uri!r}: {folder} is not a folder that can be written")
+
+
+def _check_name(uri: str) -> None:
+    """UserError where a server answers, but to none who call it by the name in the URI."""
+    asked = f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
+    try:
+        urllib.request.urlopen(asked, timeout=SERVER_SECONDS).close()
+    except urllib.error.HTTPError as error:  # others, such as a password that is asked for, are MLflow's matter
+        if "Invalid Host header" in error.read().decode(errors="replace"):
+            host = urllib.parse.urlsplit(uri).netloc.rpartition("@")[2]
+            raise UserError(
+                f"the MLflow server does not answer to the name {host}: start it with --allowed-hosts {host}"
+            ) from None
 
 
 class Notes:

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from mlflow import MlflowClient
 from experiments import tracker as tracker_module
 from experiments import tracking
 from experiments.config import load
+from experiments.errors import UserError
 from experiments.grid import trials
 from experiments.layout import Layout
 from experiments.systems import contract
@@ -249,6 +251,32 @@ def test_where_mlflow_is(world, monkeypatch):
     world.params(tracking={"uri": "sqlite:///mine.db"})
     assert tracking_uri(load(Path("params.yaml"))) == "sqlite:///mine.db"
     check("sqlite:///mine.db")
+
+
+def test_a_server_that_does_not_answer_to_its_name(monkeypatch):
+    """As MLflow's own protection from rebound names refuses it: all but /health."""
+    from mlflow.server.security_utils import HEALTH_ENDPOINTS, INVALID_HOST_MSG
+
+    class Refusing(BaseHTTPRequestHandler):
+        def do_GET(self):
+            well = self.path in HEALTH_ENDPOINTS
+            self.send_response(200 if well else 403)
+            self.end_headers()
+            self.wfile.write(b"OK" if well else INVALID_HOST_MSG.encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        name = f"localhost:{server.server_port}"
+        try:
+            with pytest.raises(UserError, match=f"to the name {name}: start it with --allowed-hosts {name}"):
+                check(f"http://{name}")
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_nothing_is_reported_home():
