@@ -20,7 +20,7 @@ import torch
 
 from experiments.evaluation import now
 from experiments.memory import keep_freed_memory
-from experiments.trial import device_name
+from experiments.training import device_name
 from vae.architecture import TABLE2, Architecture
 from vae.decoder import Decoder
 from vae.encoder import Encoder

@@ -10,8 +10,9 @@ from experiments.grid import Trial, make_trial, trials
 from experiments.layout import Layout
 from experiments.resources import here
 from experiments.systems import contract
-from experiments.trial import Row, TrialFailed, set_up
+from experiments.training import Row, TrialFailed
 from experiments.trial import run as run_trial
+from experiments.trial import set_up
 
 
 def by_identity(config: Config, layout: Layout, start: str) -> Trial:

@@ -18,7 +18,8 @@ from data.errors import DataError
 from experiments.errors import UserError
 from experiments.layout import Layout
 from experiments.ranks import Ranks
-from experiments.trial import Row, TrialFailed, epochs, follow, set_up
+from experiments.training import Row, TrialFailed
+from experiments.trial import epochs, follow, set_up
 from experiments.watchdog import within
 from experiments.worker import ENDED, NOTE, ROWS
 

@@ -20,7 +20,8 @@ from experiments.grid import Trial
 from experiments.layout import Layout
 from experiments.systems import contract
 from experiments.systems.contract import Stack, System
-from experiments.trial import Row, Training, TrialFailed, begun, conclude, failures_noted, mean_scalars
+from experiments.training import Row, Training, TrialFailed, mean_scalars
+from experiments.trial import begun, conclude, failures_noted
 from experiments.trials import TrialStore
 
 

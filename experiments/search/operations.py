@@ -17,7 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from experiments.grid import Trial
 from experiments.layout import Layout
 from experiments.systems import contract
-from experiments.trial import Row, prepare
+from experiments.training import Row
+from experiments.trial import prepare
 
 
 def operations(trial: Trial, layout: Layout, device: torch.device, rows: Sequence[Row]) -> float:

@@ -17,7 +17,8 @@ from experiments.layout import Layout
 from experiments.search.operations import operations
 from experiments.search.protocol import Setting
 from experiments.systems.contract import System
-from experiments.trial import TrialFailed, epochs, set_up
+from experiments.training import TrialFailed
+from experiments.trial import epochs, set_up
 
 # Of a result: how many cells are done, their mean, each one's validation accuracy, their seconds, why it failed.
 DONE_CELLS, SCORE, CELLS, SECONDS, REASON = "cells_done", "score", "cells", "seconds", "reason"

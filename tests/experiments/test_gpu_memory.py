@@ -18,7 +18,8 @@ from experiments.layout import Layout
 from experiments.resources import Resources
 from experiments.sharing import shared
 from experiments.systems import contract
-from experiments.trial import TrialFailed, epochs
+from experiments.training import TrialFailed
+from experiments.trial import epochs
 
 GPU = torch.device("cuda")
 
@@ -150,7 +151,7 @@ def test_what_a_failed_trial_held_is_gone_before_the_next_one(world, cpu, card, 
     toy = contract.get("toy")
     trial = trials(load(Path("params.yaml")), Layout())[0]
     folder = Layout().trial_store.folder(trial.identity)
-    monkeypatch.setattr("experiments.trial.mean_scalars", step)
+    monkeypatch.setattr("experiments.training.mean_scalars", step)
     with pytest.raises(TrialFailed, match=r"out of memory .*2\.00 GiB"):
         list(epochs(trial, toy, Layout(), folder, cpu))
     seen = []

@@ -16,7 +16,8 @@ from experiments.grid import trials
 from experiments.layout import Layout
 from experiments.object_store import SharedStore
 from experiments.systems import contract
-from experiments.trial import TrialFailed, epochs, run
+from experiments.training import TrialFailed
+from experiments.trial import epochs, run
 
 
 @pytest.fixture
@@ -62,9 +63,9 @@ def test_what_one_machine_has_done_another_knows(only, uri, cpu):
 
 @pytest.mark.parametrize("lost", [False, True])
 def test_a_trial_goes_on_elsewhere_with_the_digits_it_would_have_had(only, uri, cpu, monkeypatch, lost):
-    from experiments import trial
+    from experiments import training
 
-    monkeypatch.setattr(trial, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr(object_store, "SENDING", 1e9)
     first, second = machine("a", uri), machine("b", uri)
     begun = epochs(only, contract.get("toy"), Layout(), first.folder(only.identity), cpu)

@@ -21,13 +21,14 @@ from pathlib import Path
 
 import pytest
 
-from experiments import trial as trials_module
+from experiments import training as training_module
 from experiments.config import load
 from experiments.grid import trials
 from experiments.layout import Layout
 from experiments.reasons import of_death
 from experiments.systems import contract
-from experiments.trial import TrialFailed, epochs
+from experiments.training import TrialFailed
+from experiments.trial import epochs
 from experiments.trials import TrialStore
 from tests.experiments.sweeping import (
     assert_whole,
@@ -204,7 +205,7 @@ def small_disk(tmp_path):
 
 def until_the_disk_is_full(full, layout, monkeypatch, cpu, after):
     """Runs a trial whose disk is full after so many epochs: its reason; then, with room again, to its end."""
-    monkeypatch.setattr(trials_module, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training_module, "CHECKPOINT_SECONDS", 0.0)
     (trial,) = trials(load(Path("params.yaml")), layout)
     folder = TrialStore(layout.store).folder(trial.identity)
     rows = epochs(trial, contract.get("toy"), layout, folder, cpu)

@@ -18,7 +18,8 @@ from experiments.layout import Layout
 from experiments.systems import contract
 from experiments.tracker import Tracker, check, tracking_uri
 from experiments.tracking import Record, sync
-from experiments.trial import TrialFailed, epochs
+from experiments.training import TrialFailed
+from experiments.trial import epochs
 from experiments.trials import TrialStore
 
 

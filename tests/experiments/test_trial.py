@@ -14,14 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from experiments import trial as trial_module
+from experiments import training as training_module
 from experiments.config import load
 from experiments.evaluation import evaluate, expected_calibration_error
 from experiments.grid import trials
 from experiments.layout import Layout
 from experiments.systems import contract
 from experiments.systems.contract import Learner
-from experiments.trial import TrialFailed, epochs, mean_scalars
+from experiments.training import TrialFailed, mean_scalars
+from experiments.trial import epochs
 from experiments.trials import TrialStore
 
 TIMINGS = {"seconds", "images_per_second", "time", "train_seconds", "test_ms_per_image", "finished_at"}
@@ -88,7 +89,7 @@ def test_a_killed_trial_goes_on_from_its_last_checkpoint(start, monkeypatch):
     rows, folder = start(store="undisturbed")
     whole, result = [timeless(row) for row in rows], timeless(folder.result())
 
-    monkeypatch.setattr(trial_module, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training_module, "CHECKPOINT_SECONDS", 0.0)
     rows, folder = start(store="killed")
     next(rows), next(rows), next(rows)  # the checkpoint of the third epoch is written when the fourth begins
     checkpoint = (folder.path / "checkpoint.pt").read_bytes()
@@ -122,7 +123,7 @@ def test_a_loss_that_is_not_finite_fails_with_its_reason(start):
 
 def test_whatever_goes_wrong_is_in_the_folder(start, monkeypatch):
     rows, folder = start()
-    monkeypatch.setattr(trial_module, "evaluate", lambda *args: 1 / 0)
+    monkeypatch.setattr(training_module, "evaluate", lambda *args: 1 / 0)
     with pytest.raises(TrialFailed, match="ZeroDivisionError: division by zero"):
         next(rows)
     assert "Traceback" in folder.failure()["details"]
@@ -139,14 +140,14 @@ def test_a_done_trial_is_not_run_again(start):
 
 def test_the_best_epochs_weights_are_the_ones_tested(start, monkeypatch):
     """The accuracies are made up: the second epoch is the best, so its weights have to be back at the end."""
-    real, seen = trial_module.evaluate, []
+    real, seen = training_module.evaluate, []
 
     def made_up(learner, store, indices, device, averages=()):
         found = real(learner, store, indices, device, averages)
         seen.append(learner.model.weight.detach().clone())
         return found | {"top1": [10.0, 80.0, 30.0, 80.0, 55.0][len(seen) - 1]}
 
-    monkeypatch.setattr(trial_module, "evaluate", made_up)
+    monkeypatch.setattr(training_module, "evaluate", made_up)
     rows, folder = start("toy")
     list(rows)
     result = folder.result()
@@ -156,21 +157,21 @@ def test_the_best_epochs_weights_are_the_ones_tested(start, monkeypatch):
 
 
 def test_patience_ends_training(start, monkeypatch):
-    real = trial_module.evaluate
-    monkeypatch.setattr(trial_module, "evaluate", lambda *args: real(*args) | {"top1": 50.0})
+    real = training_module.evaluate
+    monkeypatch.setattr(training_module, "evaluate", lambda *args: real(*args) | {"top1": 50.0})
     rows, folder = start("toy", epochs=10, patience=3)
     assert len(list(rows)) == 4
     assert (folder.result()["best_epoch"], folder.result()["epochs"]) == (0, 4)
 
 
 def test_the_test_part_is_read_once_and_not_before_the_end(start, world, monkeypatch):
-    real, seen = trial_module.evaluate, []
+    real, seen = training_module.evaluate, []
 
     def noted(learner, store, indices, device, averages=()):
         seen.append(set(indices.tolist()))
         return real(learner, store, indices, device, averages)
 
-    monkeypatch.setattr(trial_module, "evaluate", noted)
+    monkeypatch.setattr(training_module, "evaluate", noted)
     rows, _ = start()
     list(rows)
     with np.load("data/splits/mnist-5k/parts.npz") as parts:
