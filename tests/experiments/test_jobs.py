@@ -16,7 +16,8 @@ from ruamel.yaml import YAML
 from data.remote import push_dataset
 from experiments.object_store import Objects
 from tests.experiments.conftest import ROOT
-from tests.experiments.nodes import Nodes, free_port
+from tests.experiments.mlflow_server import MlflowServer
+from tests.experiments.nodes import Nodes
 from tests.experiments.sweeping import table, timeless, wait_for
 
 
@@ -49,26 +50,13 @@ class Project:
 
 @pytest.fixture
 def mlflow_server(tracked):
-    """A tracking server of its own process."""
+    """Where a tracking server is."""
     home = tracked.folder / "server"
     home.mkdir()
     shutil.copy(tracked.folder / "mlflow.db", home)
-    port = free_port()
-    command = [Path(sys.executable).parent / "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{home}/mlflow.db",
-        "--artifacts-destination",
-        str(home),
-        "--workers=1",
-    ]
-    with (home / "log").open("w") as log:
-        server = subprocess.Popen(command, cwd=home, stdout=log, stderr=log, start_new_session=True)
-    uri = f"http://127.0.0.1:{port}"
-    wait_for(lambda: "Application startup complete" in (home / "log").read_text())
-    yield uri
-    server.terminate()
-    server.wait()
+    server = MlflowServer(home)
+    yield server.uri
+    server.kill()
 
 
 @pytest.fixture

@@ -1,9 +1,5 @@
 """Everything at once, as a team would have it: a cluster of several nodes, and a PostgreSQL server."""
 
-import socket
-import subprocess
-import sys
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +13,11 @@ from experiments.search.protocol import Protocol
 from experiments.search.storage import opened, sqlite
 from experiments.search.study import Study
 from experiments.trials import TrialStore
+from tests.experiments.mlflow_server import MlflowServer
 from tests.experiments.nodes import TOKEN
 from tests.experiments.postgres import PASSWORD
 from tests.experiments.test_search import ask_for, found
-from tests.experiments.test_sweep import table, wait_for
+from tests.experiments.test_sweep import table
 
 RATES = {"choices": [1e-6, 1e-5, 0.05]}
 EPOCHS = {"choices": [1, 2, 4]}
@@ -82,31 +79,9 @@ def test_a_search_on_a_cluster_finds_the_front_and_keeps_its_study_on_a_server(t
 @pytest.fixture
 def server(postgres, tmp_path_factory):
     """An MLflow server over HTTP whose records are in PostgreSQL."""
-    url, folder = postgres.database("mlflow"), tmp_path_factory.mktemp("server")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        place = f"127.0.0.1:{free.getsockname()[1]}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", place.rpartition(":")[2]]
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            [*command, "--workers", "1", "--backend-store-uri", url, "--artifacts-destination", folder / "artifacts"],
-            cwd=folder, env=postgres.environment, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-
-    def answers():
-        assert process.poll() is None, (folder / "log").read_text()
-        try:
-            urllib.request.urlopen(f"http://{place}/health", timeout=5).close()
-        except OSError:
-            return False
-        return True
-
-    try:
-        wait_for(answers)
-        yield f"http://{place}"
-    finally:
-        process.terminate()
-        process.wait(timeout=60)
+    made = MlflowServer(tmp_path_factory.mktemp("server"), postgres.database("mlflow"), postgres.environment)
+    yield made.uri
+    made.kill()
 
 
 @pytest.mark.slow

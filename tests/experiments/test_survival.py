@@ -9,13 +9,9 @@ import os
 import random
 import re
 import resource
-import signal
-import socket
 import sqlite3
 import subprocess
-import sys
 import time
-import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,6 +26,7 @@ from experiments.systems import contract
 from experiments.training import TrialFailed
 from experiments.trial import epochs
 from experiments.trials import TrialStore
+from tests.experiments.mlflow_server import MlflowServer
 from tests.experiments.sweeping import (
     assert_whole,
     descendants,
@@ -39,7 +36,6 @@ from tests.experiments.sweeping import (
     running,
     table,
     undisturbed,
-    wait_for,
     wait_for_results,
     wait_until_gone,
 )
@@ -89,41 +85,9 @@ def test_why_a_process_died():
     assert of_death(noted.format(died, "its node has died")) == f"its worker process died again: {died}"
 
 
-class Server:
-    """An MLflow server on this machine alone, over the database of a world."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.uri, self.process = f"http://127.0.0.1:{self.port}", None
-        self.start()
-
-    def start(self):
-        command = [Path(sys.executable).parent / "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
-        places = ["--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "./mlartifacts"]
-        with (self.folder / "server.log").open("a") as log:
-            self.process = subprocess.Popen(
-                [*command, *places, "--workers", "1"], cwd=self.folder, stdout=log, stderr=log, start_new_session=True
-            )
-        wait_for(self.answers)
-
-    def answers(self):
-        try:
-            urllib.request.urlopen(f"{self.uri}/health", timeout=5).close()
-        except OSError:
-            return False
-        return True
-
-    def kill(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-
 @pytest.mark.slow
 def test_an_mlflow_server_that_goes_away_costs_no_trial(tracked, monkeypatch):
-    server = Server(tracked.folder)
+    server = MlflowServer(tracked.folder)
     try:
         tracked.environment["MLFLOW_TRACKING_URI"] = server.uri
         tracked.params(default={"repetitions": 3}, toys={"epochs": 3, "busy": 0.6})
