@@ -77,11 +77,11 @@ def submit(
 ) -> None:
     """Sends the sweep to a running Ray cluster as a job, follows it, and writes results.csv and the gallery here.
 
-    Ctrl-C leaves the job alone: the same command finds it again, or collects
-    what it found. `ray job stop ID` stops it. MLflow must be a server that the
-    cluster reaches (MLFLOW_TRACKING_URI). The trial store and the data must be
-    on an object store, or in folders that this machine and every node see under
-    the same path.
+    Ctrl-C leaves the job alone: the same command finds it again; after its end
+    another job, with nothing left to run, brings what it found. `ray job stop
+    ID` stops it. MLflow must be a server that the cluster reaches
+    (MLFLOW_TRACKING_URI). The trial store and the data must be on an object
+    store, or in folders that this machine and every node see under the same path.
 
     Example:
     `submit --address http://head:8265 --store s3://bucket/trials --data s3://bucket/data`
@@ -97,6 +97,7 @@ def submit(
     try:
         jobs.run(config, layout, address)
     except KeyboardInterrupt:
+        print("the job goes on: the same command follows it, and brings its results here at the end")
         raise typer.Exit(STOPPED) from None
     launch.collect(config, layout)
 

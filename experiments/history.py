@@ -22,7 +22,7 @@ def find(store: TrialStore, start: str) -> TrialFolder:
 
 def lines(folder: TrialFolder) -> list[str]:
     """What it is, each of its epochs, and what it found, or why it failed and where it stood then."""
-    told = [f"{folder.path.name}: {folder.status}, in {folder.path}"]
+    told = [f"{folder.path.name}: {folder.status}, in {folder.place}"]
     told += [f"  {name}: {value}" for name, value in (folder.config() or {}).items()]
     for row in folder.rows():
         scalars = "  ".join(f"{name} {value:.5g}" for name, value in row.items() if name not in HIDDEN)

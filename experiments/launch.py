@@ -90,7 +90,6 @@ def run(config: Config, layout: Layout, command: str, address: str | None = None
 
 def collect(config: Config, layout: Layout) -> None:
     """Writes results.csv and the gallery of the active profile's last sweep, from the store alone; runs nothing."""
-    started = time.monotonic()
     wanted, store = trials(config, layout), layout.trial_store
     store.fetch([trial.identity for trial in wanted])
     facts = store.noted(_sweep_file(config))
@@ -100,7 +99,7 @@ def collect(config: Config, layout: Layout) -> None:
     tracker.close()
     rows = [row(trial, store, tracker.runs) for trial in wanted]
     _write(layout, store, wanted, rows, facts)
-    _say(rows, facts, tracker, False, time.monotonic() - started, layout)
+    _say_of(rows, f"{_told(rows)}, brought here: {layout.results}; `python -m reports` makes the report", tracker)
 
 
 def _sweep_file(config: Config) -> str:
@@ -195,20 +194,29 @@ def _clock(moment: float) -> str:
 def _say(
     rows: Sequence[Row], facts: Mapping[str, Any], tracker: Tracker, stopped: bool, seconds: float, layout: Layout
 ) -> None:
-    counts, reused = _counts(rows), facts["trials"]["reused"]
-    told = ", ".join(f"{count} {status}" for status, count in counts.items() if count or status == "done")
+    reused = facts["trials"]["reused"]
     again = f" ({reused} of them before)" if reused else ""
-    print(f"{told}{again} in {duration(seconds)}: {layout.results}")
-    for failed in (found for found in rows if found["status"] == "failed"):
+    _say_of(rows, f"{_told(rows)}{again} in {duration(seconds)}: {layout.results}", tracker)
+    if stopped:
+        print("stopped half-way: `python -m experiments run` goes on from here")
+
+
+def _told(rows: Sequence[Row]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in _counts(rows).items() if count or status == "done")
+
+
+def _say_of(rows: Sequence[Row], first: str, tracker: Tracker) -> None:
+    """The line, and then what went wrong, and what to do about it."""
+    print(first)
+    failures = [found for found in rows if found["status"] == "failed"]
+    for failed in failures:
         xi = f" ξ={failed['xi']}" if failed["xi"] else ""
         name = f"{failed['system']} at {failed['proportion']:g}{xi}, seed {failed['seed']}"
         print(f"failed: {failed['trial_id']} ({name}): {failed['reason']}")
-    if counts["failed"]:
-        print("failed trials are tried again by the next `python -m experiments run`")
-    if tracker.trouble:
+    if failures:
+        print("failed trials are tried again by the same command")
+    if tracker.error is not None:
         print(
-            f"MLflow missed part of this sweep ({tracker.trouble}); "
+            f"MLflow missed part of this sweep ({type(tracker.error).__name__}: {tracker.error}); "
             "nothing else is lost: `python -m experiments sync` logs it"
         )
-    if stopped:
-        print("stopped half-way: `python -m experiments run` goes on from here")

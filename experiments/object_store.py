@@ -193,6 +193,10 @@ class SharedFolder(TrialFolder):
             (self.path / FAILURE).unlink(missing_ok=True)
 
     @property
+    def place(self) -> str:
+        return f"{self.objects.place.uri}/{self.path.name}"
+
+    @property
     def status(self) -> Status:
         known = super().status
         return "running" if self.running and known != "done" else known

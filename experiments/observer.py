@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from data.errors import DataError
 from experiments.grid import Trial
 from experiments.live import Live
 from experiments.progress import Progress
-from experiments.reasons import of_death
+from experiments.reasons import node_lost, of_death
 from experiments.tracker import Tracker
 from experiments.trials import TrialFolder, TrialStore
 from experiments.watchdog import stood_at
 from experiments.worker import ENDED, NOTE, ROWS
+
+LOSSES = 10  # of its node that a trial outlives: of a process that crashes Ray may say the same
 
 
 class Observer(tune.Callback):
@@ -26,6 +29,7 @@ class Observer(tune.Callback):
     def __init__(self, store: TrialStore, progress: Progress, tracker: Tracker, live: Live) -> None:
         self.store, self.progress, self.tracker, self.live = store, progress, tracker, live
         self.heard: dict[str, float] = {}  # when each of Tune's trials was last heard of
+        self.lost: Counter[str] = Counter()  # how often each lost its node
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune keeps a copy of its callbacks for restoring a sweep, which the trial store does here
@@ -50,8 +54,17 @@ class Observer(tune.Callback):
                 self._end(ours, result[ENDED][ours.identity])
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        ours = ", ".join(map(str, self._left(trial)))
-        self.live.note(f"{ours}: its worker process died; trying once more")
+        left = self._left(trial)
+        for ours in left:
+            self.progress.wait(ours.identity)
+        names = ", ".join(map(str, left))
+        lost = self.lost[trial.trial_id] < LOSSES and node_lost(Path(trial.error_file).read_text(encoding="utf-8"))
+        if lost:
+            self.lost[trial.trial_id] += 1
+            trial.run_metadata.num_failures -= 1  # which is none of its own: nodes may come and go as they like
+            self.live.note(f"{names}: its node was lost; it goes on elsewhere")
+        else:
+            self.live.note(f"{names}: its worker process died; trying once more")
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         details = Path(trial.error_file).read_text(encoding="utf-8")

@@ -38,6 +38,10 @@ class Progress:
         self.taken += self._taken(identity)
         self.started.pop(identity, None)
 
+    def wait(self, identity: str) -> None:
+        """The trial has been interrupted, and is to begin again."""
+        self.started.pop(identity, None)
+
     def _taken(self, identity: str) -> float:
         """What a trial that has begun has cost so far."""
         now = time.monotonic()

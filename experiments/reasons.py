@@ -8,6 +8,7 @@ from pathlib import Path
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # what the system says where a file cannot grow
 SHORT = ("can't allocate memory", "out of memory", "low on memory")  # PyTorch on CPUs, on GPUs, and Ray
+LOST = ("node has died", "node was terminated", "node is dead", "is unavailable")  # as Ray says of an actor
 LESS_MEMORY = "let fewer trials run at once (compute.workers), or make batches smaller"
 
 
@@ -41,3 +42,10 @@ def of_death(details: str) -> str:
     if "worker process has died" in last:
         return f"its worker process died again: it crashed, or was killed, perhaps for want of memory: {LESS_MEMORY}"
     return f"its worker process died again: {told}"
+
+
+def node_lost(details: str) -> bool:
+    """Whether a worker process died with its node, or with the connection to it, from Tune's notes on a trial's
+    failures."""
+    last = details.rsplit("Failure # ", 1)[-1].lower()
+    return "worker process has died" not in last and any(told in last for told in LOST)

@@ -121,6 +121,11 @@ class TrialFolder:
             write_json(self.path / FAILURE, {"reason": reason, "details": details})
 
     @property
+    def place(self) -> str:
+        """Where it is kept."""
+        return str(self.path)
+
+    @property
     def stuck(self) -> Path:
         """Where it is noted at what an attempt stood that took too long."""
         return self.path / STUCK

@@ -70,12 +70,14 @@ def _arguments(config: Config, layout: Layout) -> list[str]:
 
 
 def _client(address: str) -> Any:
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
-    logging.getLogger("ray").setLevel(logging.WARNING)
+    for module in ("job.sdk", "dashboard_sdk"):
+        logging.getLogger(f"ray.dashboard.modules.{module}").setLevel(logging.WARNING)
     try:
         return JobSubmissionClient(address)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (AuthenticationError, ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(
             f"no Ray jobs at {address} ({first_line(error)}): name the dashboard of a running cluster, and, where it "
             "asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"

@@ -28,8 +28,10 @@ def asked(world, cpu):
 
 
 @pytest.mark.parametrize("each_proportion", [True, False])
-def test_more_steps_cost_more_and_the_longest_goes_first(asked, each_proportion):
+def test_more_steps_cost_more_and_the_longest_goes_first(asked, monkeypatch, each_proportion):
     costs, wanted, _ = asked(each_proportion)
+    ticks = iter(range(10**9))
+    monkeypatch.setattr("experiments.cost.now", lambda device: float(next(ticks)))
     order = [next(t for t in wanted if t.identity == name).proportion for name in longest_first(wanted, costs)]
     assert order == [0.5, 0.5, 0.1, 0.1, 0.05, 0.05]
 

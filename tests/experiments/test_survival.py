@@ -14,6 +14,7 @@ import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -83,6 +84,39 @@ def test_why_a_process_died():
     reason = of_death(noted.format(died, "The actor is dead because its worker process has died."))
     assert "killed, perhaps for want of memory" in reason
     assert of_death(noted.format(died, "its node has died")) == f"its worker process died again: {died}"
+
+
+def test_a_lost_node_is_no_failure_of_its_trial(tmp_path):
+    from experiments.observer import LOSSES, Observer
+
+    class Noted(list):
+        note = list.append
+
+    notes, waiting = Noted(), []
+    progress = SimpleNamespace(ended=set(), wait=waiting.append)
+    observer = Observer(None, progress, None, notes)
+    errors = tmp_path / "error.txt"
+    ours = SimpleNamespace(identity="abc")
+    trial = SimpleNamespace(
+        trial_id="1",
+        config={"task": {"trials": [ours]}},
+        error_file=errors,
+        run_metadata=SimpleNamespace(num_failures=1),
+    )
+
+    def die(how):
+        errors.write_text(f"Failure # 1 (occurred at 2026-01-01)\nThe actor died unexpectedly.\n{how}\n")
+        trial.run_metadata.num_failures = 1
+        observer.on_trial_recover(1, [trial], trial)
+        return trial.run_metadata.num_failures
+
+    assert die("The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR") == 1
+    assert die("The actor died because its node has died. Node Id: 12ab") == 0
+    assert die("The actor 698c is unavailable: RpcError: RPC error: Socket closed rpc_code: 14") == 0
+    assert "its worker process died; trying once more" in notes[0]
+    assert "its node was lost; it goes on elsewhere" in notes[1]
+    assert waiting == ["abc"] * 3
+    assert [die("its node has died") for _ in range(LOSSES)] == [0] * (LOSSES - 2) + [1] * 2
 
 
 @pytest.mark.slow
