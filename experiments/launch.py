@@ -215,8 +215,8 @@ def _say_of(rows: Sequence[Row], first: str, tracker: Tracker) -> None:
         print(f"failed: {failed['trial_id']} ({name}): {failed['reason']}")
     if failures:
         print("failed trials are tried again by the same command")
-    if tracker.error is not None:
+    if tracker.trouble:
         print(
-            f"MLflow missed part of this sweep ({type(tracker.error).__name__}: {tracker.error}); "
+            f"MLflow missed part of this sweep ({tracker.trouble}); "
             "nothing else is lost: `python -m experiments sync` logs it"
         )
