@@ -1,6 +1,6 @@
 """What dispatching costs: wall time of a sweep of short trials over the sum of the trials' own times per worker.
 
-    python benchmarks/sweep_overhead.py [--trials 40] [--workers 2]
+    python benchmarks/sweep_overhead.py [--trials 200] [--workers 2]
 
 The trials are the tests' toy system, kept at work for a second each; the wall time has everything in it: the
 start of Python, Ray and MLflow, every report and the tables at the end. Prints one line for each number.
@@ -31,7 +31,7 @@ systems: {{}}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=40)
+    parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--workers", type=int, default=2)
     asked = parser.parse_args()
     path = os.pathsep.join([str(ROOT), str(TOYS)])
