@@ -46,22 +46,19 @@ class Objects:
         self.place = place_at(uri)
 
     def _patiently(self, do: Callable[[], Found]) -> Found:
-        for pause in PAUSES:
+        pauses = iter(PAUSES)
+        while True:
             try:
                 return do()
             except FileNotFoundError:
                 raise
             except Exception as error:  # each filesystem has its own
-                if isinstance(error, PermissionError) or type(error).__name__ in NO_CREDENTIALS:
-                    break  # which no patience mends
+                hopeless = isinstance(error, PermissionError) or type(error).__name__ in NO_CREDENTIALS
+                pause = None if hopeless else next(pauses, None)
+                if pause is None:
+                    with told_of(self.place.uri):
+                        raise
                 time.sleep(pause)
-        try:
-            return do()
-        except FileNotFoundError:
-            raise
-        except Exception:
-            with told_of(self.place.uri):
-                raise
 
     def names(self, folder: str = "") -> set[str]:
         """Names of all objects, or of those in one trial's folder, relative to the place."""

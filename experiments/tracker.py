@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.config import Config
 from experiments.errors import UserError
 from experiments.grid import Trial
+from experiments.secrets import masked
 from experiments.trials import TrialStore
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def check(uri: str) -> None:
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise UserError(
-                f"the MLflow server {uri} does not answer ({reason}): start it, or name another place with "
+                f"the MLflow server {masked(uri)} does not answer ({reason}): start it, or name another place with "
                 "MLFLOW_TRACKING_URI or tracking.uri"
             ) from None
     elif uri.startswith("sqlite:///"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
 import shlex
@@ -20,9 +19,10 @@ from data.cluster import first_line
 from experiments.cluster.nodes import PACKAGES, ROOT
 from experiments.config import Config
 from experiments.errors import UserError
-from experiments.identity import canonical
+from experiments.identity import digest
 from experiments.layout import Layout
 from experiments.provenance import REVISION, revision
+from experiments.secrets import masked
 from experiments.tracker import check, tracking_uri
 
 SWEEP = "sweep"  # key of a job's metadata: which sweep it is
@@ -36,16 +36,16 @@ def run(config: Config, layout: Layout, address: str) -> None:
     A job of the same sweep that is at work there already is followed instead. UserError where the job cannot be sent
     or did not end well. KeyboardInterrupt leaves it alone.
     """
-    arguments = _arguments(config, layout)
+    arguments = _arguments(layout)
     uri = tracking_uri(config)
     if not uri.startswith(("http://", "https://")):
         raise UserError(
-            f"a job cannot write MLflow's {uri}: start a server that the cluster reaches (`mlflow server`), and "
-            "name it with MLFLOW_TRACKING_URI or tracking.uri"
+            f"a job cannot write MLflow's {masked(uri)}: start a server that the cluster reaches (`mlflow server`), "
+            "and name it with MLFLOW_TRACKING_URI or tracking.uri"
         )
     check(uri)
     client = _client(address)
-    sweep = hashlib.sha256(canonical([config.resolved(), arguments]).encode()).hexdigest()[:16]
+    sweep = digest([config.resolved(), arguments])
     job = _at_work(client, sweep)
     if job is None:
         job = _send(client, config, arguments, sweep, uri)
@@ -56,7 +56,7 @@ def run(config: Config, layout: Layout, address: str) -> None:
     _follow(client, job)
 
 
-def _arguments(config: Config, layout: Layout) -> list[str]:
+def _arguments(layout: Layout) -> list[str]:
     """Where the job finds data and trial store. UserError where a path would lead elsewhere there."""
     found = []
     for option, uri, path in (("store", layout.store_uri, layout.store), ("data", layout.data_uri, layout.data)):
