@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vae.architecture import Architecture
+from vae.captions import CaptionModel
 from vae.decoder import Decoder
 from vae.encoder import Encoder, Encoding
 from vae.estimators.contract import Estimator
@@ -23,8 +24,8 @@ READINGS = ("factorised", "shared")
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled images for one step: `images` [B', N_c, H, W], `labels` [B'], both a sample of `total` labelled
-    images; `weight` is ξ·ρ, the label term's weight against the bound *per image*."""
+    """Labelled images for one step: `images` [B', N_c, H, W], `labels` [B'], or captions [B', L] for a caption model,
+    both a sample of `total` labelled images; `weight` is ξ·ρ, the label term's weight against the bound *per image*."""
 
     images: Tensor
     labels: Tensor
@@ -63,7 +64,7 @@ class Batch:
 
 
 class VariationalAutoencoder(nn.Module):
-    """p(X | s, z), q(s, z | X) and p(y | s) in one.
+    """p(X | s, z), q(s, z | X) and p(y | s), or p(Y | s) of captions, in one.
 
     Args:
         reading: of q, "factorised" (eq (5) as written: q(s|X) q(z|X), the encoder pools by expectation) or
@@ -78,7 +79,7 @@ class VariationalAutoencoder(nn.Module):
         architecture: Architecture,
         encoder: Encoder,
         decoder: Decoder,
-        label_model: LabelModel,
+        label_model: LabelModel | CaptionModel,
         estimator: Estimator,
         reading: str,
     ) -> None:
@@ -195,9 +196,11 @@ class VariationalAutoencoder(nn.Module):
 
     def _label_term(self, labelled: Labelled) -> tuple[Tensor, Tensor]:
         """(E[log p(y|s)] + log p(β)) per labelled image, and its switches' surrogate."""
-        term, surrogate = self._expected_label(
-            "labels", labelled.images, self._certain(labelled.labels), labelled.weight
-        )
+
+        def log_likelihood(code: Tensor, draws: int) -> Tensor:
+            return self.label_model.log_likelihood(code, torch.cat([labelled.labels] * draws))
+
+        term, surrogate = self._expected("labels", labelled.images, log_likelihood, labelled.weight)
         return term + self.label_model.log_prior() / labelled.total, surrogate
 
     def _marginalised_term(self, batch: Marginalised) -> tuple[Tensor, Tensor]:
@@ -210,20 +213,23 @@ class VariationalAutoencoder(nn.Module):
         """
         with torch.no_grad():
             guesses = self.label_model.probabilities(self.encoder(batch.images).mean)
-            guesses = torch.where(batch.labels >= 0, self._certain(batch.labels.clamp(min=0)), guesses)
-        return self._expected_label("missing", batch.views, guesses, batch.weight)
+            certain = functional.one_hot(batch.labels.clamp(min=0), len(guesses)).T
+            guesses = torch.where(batch.labels >= 0, certain, guesses)
 
-    def _certain(self, labels: Tensor) -> Tensor:
-        """Each label with probability one, [C, B]."""
-        return functional.one_hot(labels, len(self.label_model.beta)).T
+        def log_likelihood(code: Tensor, draws: int) -> Tensor:
+            return (guesses.repeat(1, draws) * self.label_model.log_likelihoods(code)).sum(0)
 
-    def _expected_label(self, source: str, images: Tensor, guesses: Tensor, weight: float) -> tuple[Tensor, Tensor]:
-        """E[Σ_y guesses(y) log p(y|s)] per image for guesses [C, B], and the surrogate of its switches' gradient, which
-        they have under the shared reading: the code was computed from the pooled maps."""
+        return self._expected("missing", batch.views, log_likelihood, batch.weight)
+
+    def _expected(
+        self, source: str, images: Tensor, log_likelihood: Callable[[Tensor, int], Tensor], weight: float
+    ) -> tuple[Tensor, Tensor]:
+        """E[log-likelihood] per image, and the surrogate of its switches' gradient, which they have under the shared
+        reading: the code was computed from the pooled maps. `log_likelihood` is given the images' codes, `draws` times
+        over, and that number."""
         draws = self.estimator.draws if self.reading == "shared" else 1
         images, encoding = self._encode_times(images, draws)
-        likelihoods = self.label_model.log_likelihoods(self._label_code(encoding, draws))
-        likelihood = (guesses.repeat(1, draws) * likelihoods).sum(0)
+        likelihood = log_likelihood(self._label_code(encoding, draws), draws)
         signal = weight * likelihood.detach()
         surrogate = self.estimator.surrogate(source, images, encoding.drawn, dict.fromkeys(encoding.drawn, signal))
         return likelihood.mean(), surrogate

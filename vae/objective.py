@@ -41,12 +41,12 @@ def gaussian_log_likelihood(squared_error: Tensor, log_alpha: Tensor, values: in
     return 0.5 * (values * (log_alpha - math.log(2 * math.pi)) - log_alpha.exp() * squared_error)
 
 
-def xi_as_number(xi: float | str, values: int, outcomes: int, proportion: float) -> float:
+def xi_as_number(xi: float | str, values: int, outcomes: float, proportion: float) -> float:
     """ξ of eq (18): the number given, or under "auto" N_X / (outcomes · ρ).
 
     Args:
         values: N_X.
-        outcomes: C, classes (for captions T, words).
+        outcomes: C, classes, or for captions T, their words on average.
         proportion: ρ, the share of the images that is labelled.
     """
     return values / (outcomes * proportion) if xi == "auto" else float(xi)

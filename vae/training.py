@@ -26,6 +26,7 @@ class Trainer:
             start at 1 it can push the switches back to their prior for good, before the decoder has a use for them
             (Sønderby et al. 2016, "Ladder variational autoencoders", section 2.3).
         weight_decay: decoupled, on the filters and networks (β has its Gaussian prior instead).
+        label_learning_rate: of the label or caption model, where it is to differ.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Trainer:
         warmup: float,
         switch_warmup: float,
         weight_decay: float,
+        label_learning_rate: float | None = None,
     ) -> None:
         self.model = model
         self.options = {
@@ -47,11 +49,16 @@ class Trainer:
             "warmup": warmup,
             "switch_warmup": switch_warmup,
             "weight_decay": weight_decay,
+            "label_learning_rate": label_learning_rate,
         }
         undecayed = {id(p) for p in (*model.label_model.parameters(), model.decoder.log_alpha)}
         groups = [
             {"params": [p for p in model.parameters() if id(p) not in undecayed], "weight_decay": weight_decay},
-            {"params": list(model.label_model.parameters()), "weight_decay": 0.0},
+            {
+                "params": list(model.label_model.parameters()),
+                "weight_decay": 0.0,
+                "lr": label_learning_rate or learning_rate,
+            },
             {"params": [model.decoder.log_alpha], "weight_decay": 0.0, "lr": noise_learning_rate},
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=learning_rate, fused=True)
