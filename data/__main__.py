@@ -57,6 +57,9 @@ def download(
 
     dataset = catalog.get(name)
     made = fetch(dataset, root, source)
+    if dataset.drawn is not None:
+        typer.echo(f"{name}: nothing to download: its images are drawn by `prepare`")
+        return
     _say(name, "official files", raw_folder(name, root), made=bool(made))
 
 
@@ -66,9 +69,13 @@ def prepare(
     root: Root = Path("data"),
     side: Annotated[int | None, typer.Option(help="Of the images, in pixels; only for `folder`.", min=8)] = None,
     channels: Annotated[int | None, typer.Option(help="3 or, for grey ones, 1; only for `folder`.")] = None,
+    images: Annotated[
+        int | None, typer.Option(help="How many of them; only for those that are drawn here, such as `shapes`.")
+    ] = None,
 ) -> None:
     """Turns the official files into arrays that trials memory-map: ROOT/processed/DATASET.
 
+    The images of `shapes` are drawn here instead, as many as --images says.
     Large sets are made on all cores with Ray, or on the cluster that
     RAY_ADDRESS names; ROOT must then be on storage that all of it sees.
     """
@@ -76,7 +83,7 @@ def prepare(
     from data.folders import processed_folder
     from data.prepare import prepare as make
 
-    dataset = catalog.sized(catalog.get(name), side, channels)
+    dataset = catalog.sized(catalog.get(name), side, channels, images)
     made = make(dataset, root)
     _say(name, "images", processed_folder(name, root), made=made)
     if made:
@@ -99,22 +106,47 @@ def split(
     ],
     root: Root = Path("data"),
     minimum_count: Annotated[
-        int, typer.Option(help="How often a word must come in the training captions to be known.")
-    ] = 5,
+        int | None,
+        typer.Option(
+            help="How often a word must come in the training captions to be known; otherwise the dataset's own number.",
+            show_default=False,
+        ),
+    ] = None,
+    word_vectors: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file of word2vec vectors, binary or text, .gz or not, for the words that captions know.",
+            metavar="FILE",
+        ),
+    ] = None,
 ) -> None:
     """Cuts training, validation and test parts and draws the labelled images: ROOT/splits/DATASET.
 
     A draw orders the training images once; the labelled 1 % are the first of
     the labelled 5 %, and so on. More repetitions change nothing in those
-    that are there. For captions, the vocabulary is made here too.
+    that are there. For captions, the vocabulary is made here too, and the
+    vectors of its words are taken from --word-vectors: a file of gigabytes is
+    read for minutes, here and never by trials.
     """
     from data import catalog
     from data.folders import splits_folder
     from data.splits import split as make
 
     dataset = catalog.get(name)
-    made = make(dataset, repetitions, root, minimum_count)
+    made = make(dataset, repetitions, root, minimum_count, word_vectors)
     _say(name, "splits", splits_folder(name, root), made=made)
+    _say_coverage(splits_folder(name, root))
+
+
+def _say_coverage(folder: Path) -> None:
+    from data.splits import Splits
+    from data.text import SPECIAL
+
+    splits = Splits.open(folder)
+    if splits.vectors is not None:
+        known, words = int(splits.vectors.known.sum()), len(splits.vocabulary.words) - len(SPECIAL)
+        _, said = splits.vectors.coverage(splits.vocabulary)
+        typer.echo(f"word vectors: {known:,} of {words:,} words ({100 * said:.1f} % of all that is said)")
 
 
 @app.command()

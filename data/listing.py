@@ -13,6 +13,7 @@ from data.receipts import on_disk
 from data.space import readable
 from data.splits import Splits
 from data.store import ImageStore
+from data.stratify import share
 from data.tree import taken_in
 
 HEAD = ("dataset", "image", "learns", "train/validation/test", "download", "disk", "here", "licence")
@@ -37,6 +38,8 @@ def _here(dataset: Dataset, root: Path) -> str:
 
 def _download(dataset: Dataset) -> str:
     """How much there is to download, and whether the user has to do it."""
+    if dataset.drawn is not None:
+        return "drawn here"
     known = sum(file.size or 0 for file in dataset.files)
     more = "+" if any(file.size is None for file in dataset.files) else ""
     told = f"{readable(known)}{more}" if dataset.files else ""
@@ -54,6 +57,8 @@ def _disk(dataset: Dataset) -> str:
 def _parts(dataset: Dataset) -> str:
     """Sizes of its parts, or shares."""
     cut = (dataset.validation, dataset.test)
+    if dataset.drawn is not None:
+        cut = tuple(share(part, dataset.images) for part in cut)
     if all(isinstance(part, int) for part in cut) and dataset.images is not None:
         return "/".join(f"{part:,}" for part in (dataset.images - sum(cut), *cut))
     return "/".join(f"{part:.0%}" for part in (1 - sum(cut), *cut))

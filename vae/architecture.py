@@ -85,7 +85,7 @@ TABLE2: dict[str, Architecture] = {
     row.name: row
     for row in (
         _row("mnist", 28, 1, "30x8/3 80x6", "mnist", "mnist-5k", "fashion-mnist"),
-        _row("cifar-10", 32, 3, "48x5/2 128x5/2 128x5", "cifar-10", "folder"),
+        _row("cifar-10", 32, 3, "48x5/2 128x5/2 128x5", "cifar-10", "folder", "shapes", "emoji"),
         _row("cifar-100", 32, 3, "48x5/2 128x5/2 128x5", "cifar-100"),
         _row("caltech-101", 128, 3, "48x7/4 84x5/2 84x5", "caltech-101"),
         _row("caltech-256", 128, 3, "48x7/4 128x5/2 128x5", "caltech-256"),

@@ -73,8 +73,12 @@ class Picture:
     captions: tuple[str, ...] = ()
 
 
+class Laborious:
+    """A shard whose images take much longer to make than to copy: worth all cores, where there are many."""
+
+
 @dataclass(frozen=True)
-class Pictures:
+class Pictures(Laborious):
     """A shard of encoded pictures."""
 
     part: str
@@ -89,10 +93,15 @@ class Pictures:
             yield Example(picture.place.name, picture.place.read(), picture.label, picture.captions)
 
 
+def rows_of_a_shard(count: int, dataset: Dataset) -> int:
+    """How many of so many images go into a shard: few enough to share out, and not too many for a file."""
+    most = max(1, LARGEST_SHARD // dataset.image_bytes)
+    return min(most, max(LEAST_ROWS, math.ceil(count / SHARDS)))
+
+
 def shards_of(part: str, pictures: Sequence[Picture], dataset: Dataset) -> list[Pictures]:
     """A part's pictures, in order, as shards: enough of them to share out, none of them too large for a file."""
-    most = max(1, LARGEST_SHARD // dataset.image_bytes)
-    rows = min(most, max(LEAST_ROWS, math.ceil(len(pictures) / SHARDS)))
+    rows = rows_of_a_shard(len(pictures), dataset)
     return [Pictures(part, tuple(pictures[start : start + rows])) for start in range(0, len(pictures), rows)]
 
 

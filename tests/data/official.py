@@ -16,7 +16,7 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +24,7 @@ import numpy as np
 from PIL import Image
 from scipy.io import savemat
 
+from data import catalog, scenes
 from data.dataset import Dataset, File
 
 RGB_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -390,6 +391,97 @@ def _captioned(name: str, folder: Path) -> Dataset:
     )  # fmt: skip
 
 
+# --- emoji ---------------------------------------------------------------------------------------------------------
+
+VENDORS = ("google", "twitter")
+
+
+def _emoji_group(code_points: str) -> str:
+    """By a hash of its code points, written out."""
+    text = json.dumps(["emoji", {"code_points": code_points}], separators=(",", ":"))
+    tenth = (int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1) % 10
+    return {0: "validation", 1: "test"}.get(tenth, "train")
+
+
+def _emoji_list() -> list[tuple[dict, tuple[str, ...]]]:
+    """Entries of emoji.json, in no order, and their captions; none for those that are not to be read."""
+    rows = []
+    for number in range(40):
+        animal, deed = ANIMALS[number % 4], DEEDS[number % 3]
+        code_points = f"1F{600 + number}" + ("-200D-2640-FE0F" if number % 5 == 0 else "")
+        entry = {
+            "name": f"{animal}: {deed}-loudly {number}".upper(),
+            "unified": code_points,
+            "image": f"{code_points.lower()}.png",
+            "short_names": [f"{animal}_{deed}", f"{animal}{number}", f"{animal}-{deed}"],
+            "category": "Animals & Nature",
+            "subcategory": "animal",
+            "has_img_google": True,
+            "has_img_twitter": True,
+        }
+        rows.append((entry, (f"{animal} {deed} loudly {number}", f"{animal} {deed}")))
+    flag = {"name": "Côte & Oxen Flag", "unified": "1F1E8-1F1F4", "image": "1f1e8-1f1f4.png"}
+    rows.append((rows[0][0] | flag | {"short_names": ["co"], "subcategory": "country-flag"}, ("côte and oxen flag",)))
+    tone = {"unified": "1F3FB", "image": "1f3fb.png", "category": "Component"}
+    alone = {"unified": "1F999", "image": "1f999.png", "has_img_twitter": False}
+    lost = {"unified": "1F998", "image": "1f998.png"}  # whose Twitter drawing is not there, whatever the list says
+    rows += [(rows[0][0] | other, ()) for other in (tone, alone, lost)]
+    random.Random("emoji").shuffle(rows)
+    return rows
+
+
+def _emoji_drawing(code_points: str, vendor: str) -> bytes:
+    return picture(int(hashlib.sha256(f"{vendor} {code_points}".encode()).hexdigest()[:6], 16), "PNG")
+
+
+def _emoji_truth(name: str) -> list[Written]:
+    rows = []
+    known = sorted((entry["unified"], entry["image"], captions) for entry, captions in _emoji_list() if captions)
+    for part, vendor, groups in (
+        ("train", "google", ("train",)),
+        ("validation", "google", ("validation",)),
+        ("test", "twitter", ("train", "test")),
+    ):
+        for code_points, image, captions in known:
+            if _emoji_group(code_points) in groups:
+                drawing = _emoji_drawing(code_points, vendor)
+                rows.append(Written(part, f"package/img/{vendor}/64/{image}", drawing, None, captions))
+    return rows
+
+
+def _emoji(name: str, folder: Path) -> Dataset:
+    files = []
+    for vendor in VENDORS:
+        inside: dict[str, bytes | None] = {
+            "package/package.json": b"{}\n",
+            "package/emoji.json": json.dumps([entry for entry, _ in _emoji_list()]).encode(),
+            f"package/img/{vendor}/sheets-64/64.png": picture(1, "PNG"),
+        }
+        for entry, _ in _emoji_list():
+            if vendor == "google" or entry["unified"] not in ("1F998", "1F999"):
+                inside[f"package/img/{vendor}/64/{entry['image']}"] = _emoji_drawing(entry["unified"], vendor)
+        data = _gzipped(_tar(inside))
+        files.append(_file(vendor, f"emoji-datasource-{vendor}-16.0.0.tgz", data, _sum(inside), folder))
+    parts = [row.part for row in _emoji_truth(name)]
+    return _row(
+        name, tuple(files), shape=(32, 32, 3), classes=(), images=len(parts), validation=parts.count("validation"),
+        test=parts.count("test"), official=("validation", "test"), format="emoji", minimum_count=2,
+    )  # fmt: skip
+
+
+# --- shapes --------------------------------------------------------------------------------------------------------
+
+SCENES = 36
+
+
+def _shapes_truth(name: str) -> list[Written]:
+    """Drawn by the project itself; `test_shapes` looks at whether what is said of them is true."""
+    return [
+        Written("train", "", one.drawn(), None, one.captions)
+        for one in (scenes.scene(number) for number in range(SCENES))
+    ]
+
+
 # --- one's own pictures --------------------------------------------------------------------------------------------
 
 
@@ -436,10 +528,13 @@ _KINDS: dict[str, tuple[Callable[[str, Path], Dataset], Callable[[str], list[Wri
     "flickr8k": (_captioned, _captions_truth),
     "flickr30k": (_captioned, _captions_truth),
     "coco-2014": (_captioned, _captions_truth),
+    "shapes": (lambda name, _: replace(catalog.get(name), images=SCENES), _shapes_truth),
+    "emoji": (_emoji, _emoji_truth),
     "folder": (_own, _own_truth),
     "folder-captions": (_own, _own_truth),
 }
-NAMES = tuple(_KINDS)
+DRAWN = ("shapes",)  # without any files
+NAMES = tuple(name for name in _KINDS if name not in DRAWN)
 TREES = ("imagenet-2012-tree", "imagenet-2012-kaggle", "folder", "folder-captions")  # whose folder is what is read
 
 

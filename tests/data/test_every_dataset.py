@@ -1,5 +1,6 @@
 """Every dataset of the catalog, the whole way: official files from a server that breaks off, or a folder of the
-user's, to arrays, to labelled or captioned splits, and to one step of training its architecture of Table 2."""
+user's, or nothing at all, to arrays, to labelled or captioned splits, and to one step of training its architecture of
+Table 2."""
 
 from __future__ import annotations
 
@@ -25,19 +26,22 @@ from vae.labels import Softmax
 from vae.model import Batch, Labelled, VariationalAutoencoder
 from vae.training import Trainer
 
+EVERY = (*official.NAMES, *official.DRAWN)
 HERE = ("mnist-5k", "mnist", "fashion-mnist")  # carried by a package; of the toy's format
 
 
 def test_no_dataset_is_left_out():
-    assert {
-        name.removesuffix("-tree").removesuffix("-kaggle").removesuffix("-captions") for name in official.NAMES
-    } == (set(catalog.CATALOG) - set(HERE))
+    assert {name.removesuffix("-tree").removesuffix("-kaggle").removesuffix("-captions") for name in EVERY} == (
+        set(catalog.CATALOG) - set(HERE)
+    )
 
 
 def whole_way(row, folder, root, serve, tree):
     """Official files to splits; the store and the splits."""
     if tree:
         download(row, root, folder)
+    elif row.drawn is not None:
+        assert download(row, root) == []
     else:
         told = serve(row, folder)
         told.answers["a"] = ["cut", "503", "right"]
@@ -48,7 +52,7 @@ def whole_way(row, folder, root, serve, tree):
     return ImageStore.open(root / "processed" / row.name), Splits.open(root / "splits" / row.name)
 
 
-@pytest.mark.parametrize("name", official.NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_from_official_files_to_splits(name, tmp_path, serve):
     row = official.make(name, tmp_path / "official")
     root = tmp_path / "d"
@@ -83,7 +87,7 @@ def assert_captions(store, splits, written):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", official.NAMES)
+@pytest.mark.parametrize("name", EVERY)
 def test_to_one_step_of_training(name, tmp_path, serve):
     row = official.make(name, tmp_path / "official")
     store, splits = whole_way(row, tmp_path / "official", tmp_path / "d", serve, name in official.TREES)

@@ -1,0 +1,107 @@
+"""Emoji as two vendors draw them, and their names, out of the npm packages emoji-datasource-google and -twitter.
+
+Each is a tar with `emoji.json`, a list of all emoji, and their drawings of 64 × 64 pixels, `img/VENDOR/64/IMAGE`. Those
+emoji count that both vendors have, skin tones and the variations by them left out.
+
+One vendor's drawings are learned, the other's tested on: by their code points a tenth of the emoji are validated on,
+and a tenth tested on without ever having been seen. The training part is Google's drawings of the rest, the
+validation part Google's of the first tenth, the test part Twitter's of the rest and of the second tenth. Test images
+are named, so that those of either kind can be told apart (`group`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.archives import Member, faulty
+from data.dataset import Dataset
+from data.errors import DataError
+from data.formats.checks import as_catalogued, members, named
+from data.formats.contract import Contents, Picture, register, shards_of
+from data.seeds import seed_of
+from data.text import words
+
+VENDORS = ("google", "twitter")
+TENTHS = {0: "validation", 1: "test"}  # which tenth of all emoji is whose group; the others are trained on
+PARTS = (  # of the dataset: its images are a vendor's drawings of some groups
+    ("train", "google", ("train",)),
+    ("validation", "google", ("validation",)),
+    ("test", "twitter", ("train", "test")),
+)
+TONES = "Component"  # the category of the skin tones themselves
+COUNTRIES = ("country-flag", "subdivision-flag")  # their short names are codes, such as flag-ad
+CODE = re.compile(r"(?<=IDEOGRAPH)-[0-9A-F]+$")  # says which one of thousands it is
+BREAKS = re.compile(r"[-_:,.()*]")
+FIELDS = ("unified", "image", "name", "category", "subcategory")
+
+
+@dataclass(frozen=True)
+class _Emoji:
+    """Its code points, hexadecimal with hyphens between, the file of its drawing, and what it is called."""
+
+    code_points: str
+    image: str
+    captions: tuple[str, ...]
+
+
+def group(code_points: str) -> str:
+    """Whether an emoji, such as "1F1EA-1F1EC", is one to train on, for validation, or first seen in the test."""
+    return TENTHS.get(seed_of("emoji", code_points=code_points.upper()) % 10, "train")
+
+
+def _plain(name: str) -> str:
+    """A name or a short name in lower-case words, without what only separates or encodes."""
+    return " ".join(words(BREAKS.sub(" ", CODE.sub("", name).replace("&", " and "))))
+
+
+def captions(name: str, short_names: Sequence[str], subcategory: str) -> tuple[str, ...]:
+    """The name of an emoji and its short names, each once.
+
+    Short names that hold a digit or a plus are left out: they are marks, such as +1, o2 and clock930.
+    """
+    short = () if subcategory in COUNTRIES else (text for text in short_names if not re.search(r"[\d+]", text))
+    return tuple(dict.fromkeys(filter(None, map(_plain, (name, *short)))))
+
+
+def _listed(data: bytes, what: str) -> Iterator[_Emoji]:
+    """Emoji that both vendors draw, in the list's order."""
+    try:
+        for entry in json.loads(data):
+            code_points, image, name, category, subcategory = (entry[field] for field in FIELDS)
+            if category != TONES and all(entry[f"has_img_{vendor}"] for vendor in VENDORS):
+                yield _Emoji(code_points, image, captions(name, entry["short_names"], subcategory))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise faulty(what, f"it is not a list of emoji ({type(error).__name__}: {error})") from error
+
+
+def _drawings(found: Sequence[Member], vendor: str) -> dict[str, Member]:
+    """A vendor's drawings of 64 × 64 pixels by their names without folders."""
+    inside = f"package/img/{vendor}/64/"
+    return {member.name.removeprefix(inside): member for member in found if member.name.startswith(inside)}
+
+
+@register("emoji")
+def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
+    """Files by role: google, twitter. The names are those in Google's."""
+    found = {vendor: members(dataset, files, vendor, unpacked) for vendor in VENDORS}
+    archive = files["google"]
+    what = f"{archive}, emoji.json"
+    drawings = {vendor: _drawings(found[vendor], vendor) for vendor in VENDORS}
+    grouped: dict[str, list[_Emoji]] = {}
+    for emoji in _listed(named(found["google"], "emoji.json", archive).read(), what):
+        if not emoji.captions:
+            raise faulty(f"{what}, {emoji.code_points}", "it has no name")
+        if all(emoji.image in drawings[vendor] for vendor in VENDORS):
+            grouped.setdefault(group(emoji.code_points), []).append(emoji)
+    shards = []
+    for part, vendor, groups in PARTS:
+        some = sorted((emoji for name in groups for emoji in grouped.get(name, ())), key=lambda one: one.code_points)
+        if not some:
+            raise DataError(f"{archive} has no emoji for the {part} part: it is not the whole package")
+        pictures = [Picture(drawings[vendor][emoji.image], None, emoji.captions) for emoji in some]
+        shards += shards_of(part, pictures, dataset)
+    return as_catalogued(dataset, (), shards, archive)

@@ -1,0 +1,33 @@
+"""Captioned scenes that the project draws itself (`data.scenes`): there are no files to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.dataset import Dataset
+from data.formats.contract import Contents, Example, Laborious, register, rows_of_a_shard
+from data.scenes import scene
+
+
+@dataclass(frozen=True)
+class _Scenes(Laborious):
+    """A shard: `count` scenes from the number `first` on."""
+
+    part: str
+    first: int
+    count: int
+
+    def examples(self) -> Iterator[Example]:
+        for number in range(self.first, self.first + self.count):
+            made = scene(number)
+            yield Example("", made.drawn(), None, made.captions)
+
+
+@register("shapes")
+def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
+    """No file; as many scenes as the row says."""
+    rows = rows_of_a_shard(dataset.images, dataset)
+    starts = range(0, dataset.images, rows)
+    return Contents((), [_Scenes("train", start, min(rows, dataset.images - start)) for start in starts])
