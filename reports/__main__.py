@@ -21,9 +21,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def build(results: Path, gallery: Path, evidence: Path, out: Path) -> tuple[list[Path], dict[str, int]]:
     """Makes every artefact, then writes all files, the page last; their paths, and the trials by status."""
     sources = read_sources(results, gallery, evidence)
-    artefacts = {name: maker(sources) for name, maker in makers().items()}
+    artefacts = {name: maker(sources) for name, maker in makers([sources.kind.learns]).items()}
     files = {path: content for artefact in artefacts.values() for path, content in artefact.files.items()}
-    files["index.html"] = page(f"Learning from images and a few labels: {sources.sweep.dataset}", artefacts)
+    title = f"Learning from images and a few {sources.kind.learns}: {sources.sweep.dataset}"
+    files["index.html"] = page(title, artefacts)
     return write_all(out, files), count_statuses(sources.results)
 
 
@@ -42,10 +43,11 @@ def report(
 ) -> None:
     """Turns the results of a sweep into tables, figures and two pages.
 
-    Reads averaging.csv beside RESULTS too, where there is one. Writes, under OUT: index.html and
-    answer.html, pages that need nothing else, and answer.md; tables/ (csv, md, tex, html); figures/
-    (png, svg, pdf); metrics.json and plots/ for DVC. Trials that failed or are missing stay visible
-    as gaps. Nothing is run, and the same results give the same bytes.
+    Reads averaging.csv and subsets.csv beside RESULTS too, where there are any. Writes, under OUT:
+    index.html and answer.html, pages that need nothing else, and answer.md; tables/ (csv, md, tex,
+    html); figures/ (png, svg, pdf, and examples.html, a page of captioned test images, where there are
+    captions); metrics.json and plots/ for DVC. Trials that failed or are missing stay visible as gaps.
+    Nothing is run, and the same results give the same bytes.
 
     Example, for results that came from a cluster:
 

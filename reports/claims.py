@@ -85,7 +85,7 @@ def _few_labels(rows: pd.DataFrame, names: Mapping[str, Name], baselines: Sequen
     for baseline in baselines:
         few = [proportion for proportion in shared_proportions(rows, "bsvm", baseline) if proportion <= FEW]
         if few:
-            label = f"{_label(names, 'bsvm')} − {names[baseline].label}, {_over(few)}"
+            label = f"{_label(names, 'bsvm')} − {names[baseline].label}, {over(few)}"
             parts.append(Part(label, pair(_of(rows, "bsvm"), _of(rows, baseline), few)))
     return Claim(
         f"With at most {percent(FEW)} of the labels, BSVM is above both baselines",
@@ -142,7 +142,7 @@ def _label_models(rows: pd.DataFrame, names: Mapping[str, Name]) -> Claim:
     shared = shared_proportions(rows, "bsvm", "softmax")
     parts = []
     if shared:
-        label = f"{_label(names, 'bsvm')} − {_label(names, 'softmax')}, {_over(shared)}"
+        label = f"{_label(names, 'bsvm')} − {_label(names, 'softmax')}, {over(shared)}"
         parts = [Part(label, pair(_of(rows, "bsvm"), _of(rows, "softmax"), shared))]
     return Claim(
         "BSVM is above softmax",
@@ -164,7 +164,7 @@ def _averaging(
             continue
         mine = f"N_s = {draws[system]}" if system in draws else "N_s as set"
         proportions = sorted(ours["proportion"].unique())
-        label = f"{_label(names, system)}, {mine} − mean code (N_s = 0), {_over(proportions)}"
+        label = f"{_label(names, system)}, {mine} − mean code (N_s = 0), {over(proportions)}"
         parts.append(Part(label, pair(ours, theirs, proportions)))
     return Claim(
         "Averaging over codes helps",
@@ -181,7 +181,7 @@ def _xi(results: pd.DataFrame, names: Mapping[str, Name]) -> Claim:
         auto, zero = (mine[mine["xi"] == xi] for xi in ("auto", "0"))
         shared = sorted(set(auto["proportion"]) & set(zero["proportion"]))
         if shared:
-            label = f"{_label(names, system)}, ξ = auto − ξ = 0, {_over(shared)}"
+            label = f"{_label(names, system)}, ξ = auto − ξ = 0, {over(shared)}"
             parts.append(Part(label, pair(auto, zero, shared)))
     return Claim(
         "Labels should shape the code: ξ = auto is above ξ = 0",
@@ -200,7 +200,8 @@ def _label(names: Mapping[str, Name], system: str) -> str:
     return names[system].label
 
 
-def _over(proportions: Sequence[float]) -> str:
+def over(proportions: Sequence[float]) -> str:
+    """The proportions that a difference is the mean over."""
     texts = [percent(proportion) for proportion in proportions]
     return f"with {texts[0]}" if len(texts) == 1 else f"mean over {', '.join(texts[:-1])} and {texts[-1]}"
 

@@ -15,10 +15,18 @@ def read_columns(path: Path, columns: Mapping[str, str], never_empty: Collection
     becomes Int64, "number" float64. Further columns are kept as text. ReportError where the file cannot be
     read, lacks a column, or a value is not of its kind, or empty though in `never_empty`."""
     raw = _read_text(path, remedy)
-    absent = [column for column in columns if column not in raw.columns]
+    table = raw.apply(lambda column: column.str.strip()) if len(raw) else raw
+    return typed(path, table, columns, never_empty, remedy)
+
+
+def typed(
+    path: Path, table: pd.DataFrame, columns: Mapping[str, str], never_empty: Collection[str], remedy: str
+) -> pd.DataFrame:
+    """A table of stripped text with these columns as their kinds, as `read_columns` has them."""
+    absent = [column for column in columns if column not in table.columns]
     if absent:
         raise ReportError(f"{path} lacks the column(s) {', '.join(absent)}; {remedy}")
-    table = raw.apply(lambda column: column.str.strip()) if len(raw) else raw
+    table = table.copy()
     for column, kind in columns.items():
         if column in never_empty:
             refuse(path, table, column, table[column] == "", "is empty", remedy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
@@ -20,8 +20,8 @@ POOLED, EACH = "pooled", "each"
 
 @dataclass(frozen=True)
 class Paired:
-    """Differences in top-1 (points), one a repetition; `asked` counts the repetitions asked of both sides, and
-    `trial_ids` names every trial behind the differences."""
+    """Differences in top-1 (points) or another metric, one a repetition; `asked` counts the repetitions asked of both
+    sides, and `trial_ids` names every trial behind the differences."""
 
     differences: tuple[float, ...]
     asked: int
@@ -48,8 +48,8 @@ class Paired:
         return sum(difference > 0 for difference in self.differences)
 
 
-def pair(ours: pd.DataFrame, theirs: pd.DataFrame, proportions: Iterable[float]) -> Paired:
-    """ours − theirs at these proportions, each side with columns proportion, seed, status, top1, trial_id.
+def pair(ours: pd.DataFrame, theirs: pd.DataFrame, proportions: Iterable[float], metric: str = "top1") -> Paired:
+    """ours − theirs at these proportions, each side with columns proportion, seed, status, trial_id and the metric's.
 
     A repetition gives one difference, its mean over the proportions: within a repetition the labelled sets are
     nested, so that only the repetitions are independent. One with a trial missing on either side gives none.
@@ -59,7 +59,7 @@ def pair(ours: pd.DataFrame, theirs: pd.DataFrame, proportions: Iterable[float])
     both = both[both["proportion"].isin(proportions)]
     done = both[(both["status"] == "done") & (both["status_of_baseline"] == "done")]
     whole = done[done.groupby("seed")["proportion"].transform("nunique") == len(proportions)]
-    differences = (whole["top1"] - whole["top1_of_baseline"]).groupby(whole["seed"]).mean()
+    differences = (whole[metric] - whole[f"{metric}_of_baseline"]).groupby(whole["seed"]).mean()
     ids = dict.fromkeys([*whole["trial_id"], *whole["trial_id_of_baseline"]])
     return Paired(tuple(map(float, differences)), both["seed"].nunique(), tuple(ids))
 
@@ -73,21 +73,37 @@ def pairs(names: Mapping[str, Name]) -> list[tuple[str, str]]:
     return found + ([("bsvm", "softmax")] if {"bsvm", "softmax"} <= names.keys() else [])
 
 
+def against_all(names: Mapping[str, Name]) -> list[tuple[str, str]]:
+    """(ours, other): each of the paper's systems that learn from all images with every system that is none of them."""
+    mine = ours(names)
+    return [(system, other) for system in mine for other in names if other not in mine]
+
+
+def ours(names: Mapping[str, Name]) -> list[str]:
+    """The paper's systems that learn from all images."""
+    return [system for system, name in names.items() if (name.learns_from, name.origin) == ("all images", "paper")]
+
+
 def shared_proportions(rows: pd.DataFrame, *systems: str) -> list[float]:
     """Proportions that were asked of every one of these systems, ascending."""
     asked = [set(rows.loc[rows["system"] == system, "proportion"]) for system in systems]
     return sorted(set.intersection(*asked)) if asked else []
 
 
-def compare(headline: pd.DataFrame, names: Mapping[str, Name]) -> pd.DataFrame:
-    """One row per pair and proportion (`family` "each"), and per pair over all proportions ≤ 20 % ("pooled",
+def compare(
+    headline: pd.DataFrame,
+    names: Mapping[str, Name],
+    metric: str = "top1",
+    who: Callable[[Mapping[str, Name]], list[tuple[str, str]]] = pairs,
+) -> pd.DataFrame:
+    """One row per pair of `who` and proportion (`family` "each"), and per pair over all proportions ≤ 20 % ("pooled",
     proportion missing; where there are at least two).
 
     Columns: family, system, baseline, proportion, n, asked, mean, low, high, std, wins, p (two-sided sign flips),
     holm (p after Holm's correction within its family), detectable (as run), detectable_N, trial_ids.
     """
     rows = []
-    for system, baseline in pairs(names):
+    for system, baseline in who(names):
         sides = [headline[headline["system"] == side] for side in (system, baseline)]
         shared = shared_proportions(headline, system, baseline)
         few = [proportion for proportion in shared if proportion <= FEW]
@@ -95,7 +111,7 @@ def compare(headline: pd.DataFrame, names: Mapping[str, Name]) -> pd.DataFrame:
         scopes += [(EACH, proportion, [proportion]) for proportion in shared]
         for family, proportion, over in scopes:
             key = {"family": family, "system": system, "baseline": baseline, "proportion": proportion}
-            rows.append(key | _numbers(pair(*sides, over)))
+            rows.append(key | _numbers(pair(*sides, over, metric)))
     table = pd.DataFrame(rows, columns=_COLUMNS)
     for _, family in table.groupby("family"):
         table.loc[family.index, "holm"] = holm(list(family["p"]))

@@ -43,11 +43,33 @@ def difference_figure(compared: pd.DataFrame, names: Mapping[str, Name]) -> Figu
     return figure
 
 
+def score_difference_figure(compared: Mapping[str, pd.DataFrame], names: Mapping[str, Name]) -> Figure:
+    """Differences in caption scores, by the score's title, from `comparison.compare`: a row of panels a score, a
+    column each system compared with."""
+    parts = {title: table[table["family"] == EACH] for title, table in compared.items()}
+    others = [system for system in names if any((part["baseline"] == system).any() for part in parts.values())]
+    with rc_context(STYLE):
+        if not any(part["n"].any() for part in parts.values()):
+            return drawing.notice("No paired differences: no repetition of two systems has finished.")
+        figure, rows = drawing.grid(len(parts), [f"against {names[system].label}" for system in others])
+        proportions = sorted({proportion for part in parts.values() for proportion in part["proportion"]})
+        drawn = {}
+        for panels, (title, part) in zip(rows, parts.items(), strict=True):
+            for axes, other in zip(panels, others, strict=True):
+                drawn |= _panel(axes, part[part["baseline"] == other], names, proportions, "Captioned")
+            panels[0].set_ylabel(f"Difference in {title}")
+            drawing.same_heights(panels)
+        short = any(drawing.is_short(part).any() for part in parts.values())
+        drawing.legend(figure, {system: names[system] for system in names if system in drawn}, [RING] if short else [])
+    return figure
+
+
 def _panel(
     axes: Axes,
     lines: pd.DataFrame,
     names: Mapping[str, Name],
     proportions: list[float],
+    given: str = "Labelled",
 ) -> dict[str, Name]:
     drawn = {system: names[system] for system in names if system in set(lines["system"])}
     axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
@@ -57,7 +79,7 @@ def _panel(
         shift = step ** (2 * rank - (len(drawn) - 1))
         drawing.mean_line(axes, [proportion * shift for proportion in proportions], line, name)
     drawing.proportion_axis(axes, proportions, {}, gap=0.2)
-    axes.set_xlabel("Labelled proportion")
+    axes.set_xlabel(f"{given} proportion")
     axes.set_axisbelow(True)
     sns.despine(ax=axes)
     return drawn

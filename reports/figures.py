@@ -1,4 +1,4 @@
-"""Figures of accuracy: against labelled proportion, and against ξ."""
+"""Figures of accuracy against labelled proportion, and of accuracy or scores against ξ."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from reports import drawing
 from reports.drawing import DOT, FAINT, RING, STYLE
+from reports.kinds import LABELS, Kind
 from reports.names import Name, by_origin, percent
 from reports.statistics import ACCURACIES, estimate
 
@@ -36,7 +37,7 @@ def accuracy_figure(tidy: pd.DataFrame, names: Mapping[str, Name], labelled: Map
                 if panels is not rows[0]:
                     axes.set_title(f"{ACCURACIES[metric]}, beyond the paper")
                     _reference(axes, block, groups["paper"])
-                _lines(axes, block, group, proportions)
+                lines(axes, block, group, proportions)
                 drawing.proportion_axis(axes, proportions, labelled)
                 drawing.accuracy_axis(axes)
         for column in zip(*rows, strict=True):
@@ -48,7 +49,8 @@ def accuracy_figure(tidy: pd.DataFrame, names: Mapping[str, Name], labelled: Map
     return figure
 
 
-def _lines(axes: Axes, block: pd.DataFrame, names: Mapping[str, Name], proportions: Sequence[float]) -> None:
+def lines(axes: Axes, block: pd.DataFrame, names: Mapping[str, Name], proportions: Sequence[float]) -> None:
+    """Each system's means over the proportions, with their band."""
     for system, name in names.items():
         line = block[block["system"] == system].set_index("proportion").reindex(proportions)
         color = drawing.look(name)["color"]
@@ -63,9 +65,10 @@ def _reference(axes: Axes, block: pd.DataFrame, names: Mapping[str, Name]) -> No
         axes.plot(line["proportion"], line["mean"], color=FAINT, linewidth=1.0, linestyle=style, zorder=1)
 
 
-def xi_figure(study: pd.DataFrame, names: Mapping[str, Name]) -> Figure:
-    """Accuracy (%) against ξ at each proportion of the study (`statistics.xi_study`): one row of panels a
-    proportion, a column each for top-1 and top-5, every repetition a dot, the means joined.
+def xi_figure(study: pd.DataFrame, names: Mapping[str, Name], kind: Kind = LABELS) -> Figure:
+    """Accuracy (%), or whatever scores of its kind are studied, against ξ at each proportion of the study
+    (`statistics.xi_study`): one row of panels a proportion, a column a score (for labels top-1 and top-5), every
+    repetition a dot, the means joined.
 
     ξ is a category, evenly spaced in the order of its value, so that 0 has a place; `auto` is labelled with
     the number it stood for. An empty study makes a figure that says so.
@@ -75,13 +78,14 @@ def xi_figure(study: pd.DataFrame, names: Mapping[str, Name]) -> Figure:
         if not proportions:
             return drawing.notice("No ξ study among these results: no system was run with several values of ξ.")
         names = {system: name for system, name in names.items() if system in set(study["system"])}
-        figure, rows = drawing.grid(len(proportions), list(ACCURACIES.values()))
+        figure, rows = drawing.grid(len(proportions), [kind.scores[metric] for metric in kind.studied])
         for panels, proportion in zip(rows, proportions, strict=True):
             part = study[study["proportion"] == proportion]
-            for axes, metric in zip(panels, ACCURACIES, strict=True):
+            for axes, metric in zip(panels, kind.studied, strict=True):
                 _xi_panel(axes, part, metric, names)
-                axes.set_title(f"{ACCURACIES[metric]}, {percent(proportion)} of the labels")
-        means = estimate(study, list(ACCURACIES), ["system", "proportion", "xi"])
+                axes.set_title(f"{kind.scores[metric]}, {percent(proportion)} of the {kind.learns}")
+                axes.set_xlabel(f"Weight of the {kind.learns[:-1]} term, ξ")
+        means = estimate(study, list(kind.studied), ["system", "proportion", "xi"])
         drawing.legend(figure, names, [DOT, RING] if drawing.is_short(means).any() else [DOT])
     return figure
 
@@ -100,8 +104,7 @@ def _xi_panel(axes: Axes, part: pd.DataFrame, metric: str, names: Mapping[str, N
         axes.plot([x[xi] + 0.08 for xi in done["xi"]], done[metric], **dots, zorder=5)
     axes.set_xticks(range(len(ticks)), list(ticks.values()))
     axes.set_xlim(-0.5, len(ticks) - 0.5)
-    axes.set_xlabel("Weight of the label term, ξ")
-    drawing.accuracy_axis(axes)
+    drawing.measure_axis(axes, metric)
 
 
 def _xi_ticks(part: pd.DataFrame) -> dict[str, str]:

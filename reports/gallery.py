@@ -63,18 +63,23 @@ def read_sweep(folder: Path) -> Sweep:
     except OSError as error:
         raise ReportError(f"{path} cannot be read ({error.strerror}); {REMEDY}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise ReportError(f"{path}: {where or 'the file'}: {first['msg']}; {REMEDY}") from None
+        raise ReportError(f"{path}: {explain(error)}; {REMEDY}") from None
 
 
-def read_picture(folder: Path, picture: Picture) -> bytes:
-    """Bytes of the picture's PNG file; ReportError where there is none."""
-    path = folder / picture.file
+def explain(error: ValidationError) -> str:
+    """The first thing that is wrong, and where in the file."""
+    first = error.errors()[0]
+    where = ".".join(str(step) for step in first["loc"])
+    return f"{where or 'the file'}: {first['msg']}"
+
+
+def read_picture(folder: Path, file: str, named: str = "sweep.json") -> bytes:
+    """Bytes of that PNG file of the gallery, which `named` names; ReportError where there is none."""
+    path = folder / file
     try:
         content = path.read_bytes()
     except OSError:
-        raise ReportError(f"{path}, named in sweep.json, cannot be read; {REMEDY}") from None
+        raise ReportError(f"{path}, named in {named}, cannot be read; {REMEDY}") from None
     if not content.startswith(b"\x89PNG"):
-        raise ReportError(f"{path}, named in sweep.json, is not a PNG; {REMEDY}")
+        raise ReportError(f"{path}, named in {named}, is not a PNG; {REMEDY}")
     return content

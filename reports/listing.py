@@ -1,4 +1,4 @@
-"""Plain tables, a heading and rows of text, as Markdown, LaTeX and HTML; the CSV beside them holds the numbers."""
+"""Plain tables, a heading and rows of text or cells, as Markdown, LaTeX and HTML; the CSV beside holds the numbers."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ import pandas as pd
 from markupsafe import Markup
 
 from reports import tables
+from reports.tables import Cell
 from reports.templating import render
 
-Row = Sequence[str]
+Row = Sequence[str | Cell]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Groups of rows under a heading each ("" for none); `words` columns from the left hold words, not numbers."""
+    """Groups of rows under a heading each ("" for none); `words` columns from the left hold words, not numbers;
+    a `dense` table is set in smaller type."""
 
     caption: str
     head: Row
     groups: Mapping[str, Sequence[Row]]
     note: str = ""
     words: int = 1
+    dense: bool = False
 
 
 def markdown(listing: Listing) -> str:
@@ -41,7 +44,8 @@ def latex(listing: Listing, label: str) -> str:
     width = len(listing.head)
     columns = "l" * listing.words + "r" * (width - listing.words)
     lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{tables.tex(listing.caption)}}}", rf"\label{{{label}}}"]
-    lines += [r"\small", rf"\begin{{tabular}}{{{columns}}}", r"\toprule", tables.ampersands(listing.head)]
+    lines += [r"\scriptsize\setlength{\tabcolsep}{3pt}" if listing.dense else r"\small"]
+    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", tables.ampersands(listing.head)]
     for heading, rows in listing.groups.items():
         lines.append(r"\midrule")
         lines += [tables.spanning(heading, width)] if heading else []

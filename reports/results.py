@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.columns import read_columns, refuse
+from reports.columns import read_columns, refuse, typed
 from reports.errors import ReportError
+from reports.kinds import LABELS, kind_of
+from reports.scores import SCORE_COLUMNS, check_scores
 
 REMEDY = "`python -m experiments run` writes it"
 STATUSES = ("done", "failed", "missing")
 
-# What each column holds. "text" is never missing ("" instead), "whole" becomes Int64, "number" float64.
+# What each column holds. "text" is never missing ("" instead), "whole" becomes Int64, "number" float64. Results about
+# captions have `SCORE_COLUMNS` too, and leave the accuracies empty.
 COLUMNS = {
     "trial_id": "text",
     "dataset": "text",
@@ -43,16 +46,21 @@ GRID = ["system", "proportion", "xi", "seed"]
 
 
 def read_results(path: Path) -> pd.DataFrame:
-    """One row per trial, sorted by system, proportion, ξ and seed, with the dtypes of `COLUMNS`.
+    """One row per trial, sorted by system, proportion, ξ and seed, with the dtypes of `COLUMNS` and, where the
+    results are about captions (`kinds.kind_of`), of `SCORE_COLUMNS`.
 
-    ξ as asked is made canonical ("0.0" and "0" are one value). Columns that are not in `COLUMNS` are kept
-    as text. ReportError, naming file, line and column, for what is missing or not as it should be.
+    ξ as asked is made canonical ("0.0" and "0" are one value). Columns beyond these are kept as text.
+    ReportError, naming file, line and column, for what is missing or not as it should be.
     """
     results = read_columns(path, COLUMNS, NEVER_EMPTY, REMEDY)
     if results.empty:
         raise ReportError(f"{path} has a header but no trials; {REMEDY}")
+    about_labels = kind_of(results) is LABELS
+    if not about_labels:
+        results = typed(path, results, SCORE_COLUMNS, (), REMEDY)
     results["xi"] = _canonical_xi(path, results)
     _check(path, results)
+    (_check_accuracies if about_labels else _check_scores)(path, results)
     return results.sort_values(["system", "proportion", "xi", "seed"], kind="stable", ignore_index=True)
 
 
@@ -66,13 +74,21 @@ def _canonical_xi(path: Path, results: pd.DataFrame) -> pd.Series:
 
 def _check(path: Path, results: pd.DataFrame) -> None:
     """What holds between a row's columns, and between rows."""
-    proportion, done = results["proportion"], results["status"] == "done"
+    proportion = results["proportion"]
     refuse(path, results, "proportion", ~((proportion > 0) & (proportion <= 1)), "is outside (0, 1]", REMEDY)
     refuse(path, results, "status", ~results["status"].isin(STATUSES), f"is none of {', '.join(STATUSES)}", REMEDY)
-    for metric in ("top1", "top5", "ece"):
-        refuse(path, results, metric, done & ~results[metric].between(0, 100), "is not a percentage", REMEDY)
     refuse(path, results, "trial_id", results["trial_id"].duplicated(), "is there twice", REMEDY)
     refuse(path, results, "trial_id", results.duplicated(GRID), "repeats the grid point of another trial", REMEDY)
     datasets = results["dataset"].unique()
     if len(datasets) > 1:
         raise ReportError(f"{path} mixes the datasets {', '.join(datasets)}; a report is about one")
+
+
+def _check_accuracies(path: Path, results: pd.DataFrame) -> None:
+    done = results["status"] == "done"
+    for metric in ("top1", "top5", "ece"):
+        refuse(path, results, metric, done & ~results[metric].between(0, 100), "is not a percentage", REMEDY)
+
+
+def _check_scores(path: Path, results: pd.DataFrame) -> None:
+    check_scores(path, results, results["status"] == "done", REMEDY)

@@ -9,33 +9,41 @@ from pathlib import Path
 import pandas as pd
 
 from reports.averaging import read_averaging
+from reports.captions import Captions, read_captions
 from reports.errors import ReportError
 from reports.estimation import read_gradient, read_training
 from reports.gallery import Sweep, read_sweep
+from reports.kinds import Kind, kind_of
 from reports.names import Name, name_systems
 from reports.results import read_results
 from reports.search import Search, read_searches
+from reports.subsets import read_subsets
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The checked results (`results.COLUMNS`), the sweep that made them, its folder of pictures, and the
-    systems' names in their order; accuracy by codes averaged over (`averaging.COLUMNS`, the trial's grid point
-    beside them, maybe no rows); the evidence, whose parts may be absent (`estimation`, `search`)."""
+    """The kind of results and the checked results themselves (`results.COLUMNS`), the sweep that made them, its
+    folder of pictures, and the systems' names in their order; accuracy by codes averaged over (`averaging.COLUMNS`,
+    the trial's grid point beside them, maybe no rows); scores by subset of the test images (`subsets.COLUMNS`, as
+    there, maybe no rows) and what is said of some of them, where the results are about captions; the evidence, whose
+    parts may be absent (`estimation`, `search`)."""
 
+    kind: Kind
     results: pd.DataFrame
     sweep: Sweep
     gallery: Path
     names: Mapping[str, Name]
     averaging: pd.DataFrame
+    subsets: pd.DataFrame
+    captions: Captions | None
     gradient: pd.DataFrame | None
     training: pd.DataFrame | None
     searches: Mapping[str, Search]
 
 
 def read_sources(results: Path, gallery: Path, evidence: Path) -> Sources:
-    """Reads results.csv, averaging.csv beside it, the gallery and the evidence; ReportError where one of them
-    is wrong or they disagree."""
+    """Reads results.csv, averaging.csv and subsets.csv beside it, the gallery and the evidence; ReportError where
+    one of them is wrong or they disagree."""
     frame, sweep = read_results(results), read_sweep(gallery)
     dataset = frame["dataset"].iloc[0]
     if sweep.dataset != dataset:
@@ -44,11 +52,14 @@ def read_sources(results: Path, gallery: Path, evidence: Path) -> Sources:
             "`python -m experiments run` writes both"
         )
     return Sources(
+        kind=kind_of(frame),
         results=frame,
         sweep=sweep,
         gallery=gallery,
         names=name_systems(frame["system"]),
         averaging=read_averaging(results.with_name("averaging.csv"), frame),
+        subsets=read_subsets(results.with_name("subsets.csv"), frame),
+        captions=read_captions(gallery, frame),
         gradient=read_gradient(evidence / "estimators-gradient.csv"),
         training=read_training(evidence / "estimators-training.csv"),
         searches=read_searches(evidence / "search"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -24,16 +24,24 @@ MARKS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell says: `mean`, its `mark` and `spread` ("" without) as text, a `note` on its n, and its trials."""
+    """What a cell says: `mean`, its `mark` and `spread` ("" without) as text, a `note` on its n, and its trials.
+    The mean of a `best` cell is printed bold in plain tables (`listing`)."""
 
     mean: str = "—"
     spread: str = ""
     note: str = ""
     trial_ids: str = ""
     mark: str = ""
+    best: bool = False
 
     def __str__(self) -> str:
-        return " ".join(filter(None, [self.mean + self.mark, self.spread and f"± {self.spread}", self.note]))
+        return self.text()
+
+    def text(self, bold: str = "{}", escape: Callable[[str], str] = str) -> str:
+        """The cell in a language that has `bold` and wants text escaped."""
+        mean = escape(self.mean + self.mark)
+        rest = [self.spread and f"± {self.spread}", self.note]
+        return " ".join([bold.format(mean) if self.best else mean, *map(escape, filter(None, rest))])
 
 
 @dataclass(frozen=True)
@@ -147,9 +155,9 @@ def markdown(table: Table) -> str:
     return "\n".join([*lines, "", table.note, ""])
 
 
-def pipes(cells: Sequence[str]) -> str:
+def pipes(cells: Sequence[str | Cell]) -> str:
     """A row for Markdown."""
-    texts = [cell.replace("|", "\\|") for cell in cells]
+    texts = [(cell.text("**{}**") if isinstance(cell, Cell) else cell).replace("|", "\\|") for cell in cells]
     return f"| {' | '.join(texts)} |"
 
 
@@ -188,9 +196,9 @@ def _padded(cells: list[str], width: int) -> list[str]:
     return cells + [""] * (width - len(cells))
 
 
-def tex(text: str) -> str:
+def tex(text: str | Cell) -> str:
     """Text with what LaTeX would take as a command escaped."""
-    return text.translate(_TEX)
+    return text.text(r"\textbf{{{}}}", tex) if isinstance(text, Cell) else text.translate(_TEX)
 
 
 def spanning(heading: str, width: int) -> str:
@@ -198,7 +206,7 @@ def spanning(heading: str, width: int) -> str:
     return rf"\multicolumn{{{width}}}{{l}}{{\emph{{{tex(heading)}}}}} \\"
 
 
-def ampersands(cells: Sequence[str]) -> str:
+def ampersands(cells: Sequence[str | Cell]) -> str:
     """A row for LaTeX."""
     return " & ".join(map(tex, cells)).rstrip() + r" \\"
 

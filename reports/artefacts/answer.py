@@ -26,21 +26,22 @@ RULES = (
     "The tests are about other choices of labelled images and other initial weights on this one dataset. There is no "
     "correction across the claims.",
 )
+MEASURE = "Difference in top-1 (points)"
 CLASSES = {HOLDS: "done", FAILS: "failed", OPEN: "missing"}
 
 
-@register(place=15)
+@register(place=15, learns=("labels",))
 def answer(sources: Sources) -> Artefact:
     """answer.html, answer.md, and a section with the verdicts alone."""
     rows = headline(sources.results)
-    found = [
-        _claim(claim) for claim in claims(sources.results, sources.averaging, sources.names, _draws(sources.sweep))
-    ]
+    found = [told(claim) for claim in claims(sources.results, sources.averaging, sources.names, _draws(sources.sweep))]
     chosen = [_pick(pick) for pick in _picks(sources)]
     values = {"claims": found, "picks": chosen, "rules": RULES, "about_picks": PICKS, "dataset": sources.sweep.dataset}
     values |= {
         "repetitions": int(rows.groupby(["system", "proportion"])["seed"].nunique().max()),
         "sweep": sources.sweep,
+        "measure": MEASURE,
+        "behind": "the rules, and what to pick at each proportion",
     }
     files = {
         "answer.html": f"{render('answer.html', title=f'The answer: {sources.sweep.dataset}', **values)}\n".encode(),
@@ -66,7 +67,12 @@ def _picks(sources: Sources) -> list[Pick]:
     return picks(tidy, compare(rows, sources.names), sources.names)
 
 
-def _claim(claim: Claim) -> dict[str, Any]:
+def told(claim: Claim, digits: int = 2) -> dict[str, Any]:
+    """A claim as the answer's pages print it, differences with that many decimals."""
+
+    def interval(ends: tuple[float, float]) -> str:
+        return " to ".join(signed(end, digits) for end in ends)
+
     n = f"{claim.n} repetition{'' if claim.n == 1 else 's'}"
     verdict = f"{OPEN} with {n}" if claim.verdict == OPEN and claim.parts else claim.verdict
     return {
@@ -78,8 +84,8 @@ def _claim(claim: Claim) -> dict[str, Any]:
         "parts": [
             {
                 "label": part.label,
-                "mean": signed(part.paired.mean),
-                "interval": " to ".join(map(signed, part.paired.interval)) if part.paired.n > 1 else "—",
+                "mean": signed(part.paired.mean, digits),
+                "interval": interval(part.paired.interval) if part.paired.n > 1 else "—",
                 "wins": f"{part.paired.wins} of {part.paired.n}",
                 "above": p_text(part.above),
                 "below": p_text(part.below),
@@ -110,20 +116,31 @@ def _pick(pick: Pick) -> dict[str, Any]:
     }
 
 
-def _markdown(values: dict[str, Any]) -> str:
+def claims_markdown(values: dict[str, Any]) -> list[str]:
+    """The lines of answer.md up to the last claim."""
     lines = [f"# The answer: {values['dataset']}", ""]
     for place, claim in enumerate(values["claims"], 1):
         lines += [f"## {place}. {claim['title']}: {claim['verdict']}", "", claim["text"], ""]
         if claim["missing"]:
             lines += [f"Nothing here tests it: {claim['missing']}.", ""]
             continue
-        lines += ["| Difference in top-1 (points) | Mean | 95 % interval | Above 0 in | p above | p below |"]
+        lines += [f"| {values['measure']} | Mean | 95 % interval | Above 0 in | p above | p below |"]
         lines += ["| :-- | --: | --: | --: | --: | --: |"]
         lines += [
             "| " + " | ".join(part[key] for key in ("label", "mean", "interval", "wins", "above", "below")) + " |"
             for part in claim["parts"]
         ]
         lines += ["", _trials(claim["trial_ids"]), ""]
+    return lines
+
+
+def rules_markdown(values: dict[str, Any]) -> list[str]:
+    """The lines of answer.md from the rules on."""
+    return ["## Rules", "", *(f"- {rule}" for rule in values["rules"]), ""]
+
+
+def _markdown(values: dict[str, Any]) -> str:
+    lines = claims_markdown(values)
     lines += [f"## {len(values['claims']) + 1}. Beyond: what to pick at each proportion", "", PICKS, ""]
     lines += [
         "| Labels | Best with all images | Best with labels alone | Difference | 95 % interval | Holm p | Pick is |"
@@ -132,8 +149,7 @@ def _markdown(values: dict[str, Any]) -> str:
     columns = ("proportion", "system", "baseline", "difference", "interval", "holm", "verdict")
     lines += ["| " + " | ".join(pick[column] for column in columns) + " |" for pick in values["picks"]]
     ids = list(dict.fromkeys(trial for pick in values["picks"] for trial in pick["trial_ids"]))
-    lines += ["", _trials(ids), "", "## Rules", "", *(f"- {rule}" for rule in values["rules"]), ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", _trials(ids), "", *rules_markdown(values)])
 
 
 def _trials(trial_ids: list[str]) -> str:

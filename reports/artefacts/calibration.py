@@ -17,7 +17,7 @@ from reports.templating import number, render
 COLUMNS = {"ece": "ECE (%)", "train_seconds": "Training (s)", "test_ms_per_image": "Test (ms an image)"}
 
 
-@register(place=52)
+@register(place=52, learns=("labels",))
 def calibration(sources: Sources) -> Artefact:
     """tables/calibration.* and their section; tables/averaging.* and figures/averaging.* where codes were averaged."""
     rows = headline(sources.results)

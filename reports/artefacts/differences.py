@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -24,7 +25,7 @@ SEEN = ["System", "Baseline", "Labels", "sd", "as run", *(f"n = {n}" for n in RE
 GROUPS = {"paper": "The paper’s systems", "beyond": "Beyond the paper"}
 
 
-@register(place=35)
+@register(place=35, learns=("labels",))
 def differences(sources: Sources) -> Artefact:
     """figures/differences.*, tables/differences.* (each proportion), tables/differences-pooled.* and
     tables/detectable.*, and their section; none without a pair to compare."""
@@ -52,14 +53,14 @@ def differences(sources: Sources) -> Artefact:
         "differences.html",
         figure=figure_section(files["figures/differences.svg"], "differences", caption),
         tables={stem: listing.html(listings[stem]) for stem in parts if len(parts[stem])},
-        families={name: _family(part) for name, part in (("pooled", pooled), ("each", each)) if part["n"].any()},
+        families={name: family(part) for name, part in (("pooled", pooled), ("each", each)) if part["n"].any()},
         most=int(table["n"].max()),
         coverage=coverage_limit(int(table["n"].max())),
     )
     return Artefact(files, "Paired differences", html)
 
 
-def _family(part: pd.DataFrame) -> dict[str, Any]:
+def family(part: pd.DataFrame) -> dict[str, Any]:
     """How far a family can go: its size, the smallest p there and after correction, the repetitions it takes."""
     size, n = int(part["p"].notna().sum()), int(part["n"].max())
     return {
@@ -73,7 +74,7 @@ def _family(part: pd.DataFrame) -> dict[str, Any]:
 
 
 def _listing(part: pd.DataFrame, sources: Sources, caption: str) -> Listing:
-    groups = _groups(part, sources.names, lambda row: [*_who(row, sources.names), *_cells(row)])
+    groups = _groups(part, sources.names, lambda row: [*who(row, sources.names), *_cells(row)])
     note = "p: two-sided sign flips; Holm p: corrected over all rows of this table; a/b: a of b repetitions."
     return Listing(caption, HEAD, groups, note, words=3)
 
@@ -81,7 +82,7 @@ def _listing(part: pd.DataFrame, sources: Sources, caption: str) -> Listing:
 def _detectable(table: pd.DataFrame, sources: Sources) -> Listing:
     def cells(row: dict[str, Any]) -> list[str]:
         sizes = [row["detectable"], *(row[f"detectable_{n}"] for n in REPETITIONS)]
-        return [*_who(row, sources.names), number(row["std"]), *map(number, sizes)]
+        return [*who(row, sources.names), number(row["std"]), *map(number, sizes)]
 
     return Listing(
         "The smallest mean difference (points) that a paired t test finds with 80 % power at the 5 % level, given the "
@@ -100,7 +101,8 @@ def _groups(part: pd.DataFrame, names: dict[str, Name], cells: Any) -> dict[str,
     return found if len(found) > 1 else {"": next(iter(found.values()), [])}
 
 
-def _who(row: dict[str, Any], names: dict[str, Name]) -> list[str]:
+def who(row: dict[str, Any], names: Mapping[str, Name]) -> list[str]:
+    """The first three cells of a difference: of whom, from whom, and with how many labels or captions."""
     labels = "≤ 20%, mean" if math.isnan(row["proportion"]) else percent(row["proportion"])
     return [names[row["system"]].label, names[row["baseline"]].label, labels]
 
@@ -111,6 +113,6 @@ def _cells(row: dict[str, Any]) -> list[str]:
     return [n, signed(row["mean"]), interval, number(row["p"], 4), number(row["holm"], 4)]
 
 
-def signed(value: float) -> str:
+def signed(value: float, digits: int = 2) -> str:
     """A difference with its sign, "—" where it is missing."""
-    return "—" if math.isnan(value) else f"{value:+.2f}".replace("-", "−")
+    return "—" if math.isnan(value) else f"{value:+.{digits}f}".replace("-", "−")

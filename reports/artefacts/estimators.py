@@ -15,7 +15,7 @@ from reports.templating import number, render
 AFTER = {"steps": 0, "elbo": 1, "kl_switches": 1, "kl_code": 1, "top1": 2}
 
 
-@register(place=55)
+@register(place=55, learns=("labels",))
 def estimators(sources: Sources) -> Artefact:
     """figures/estimators.*, tables/estimators-{gradient,training}.* and their section; none without either file."""
     gradient, training = sources.gradient, sources.training

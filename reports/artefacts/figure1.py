@@ -9,7 +9,7 @@ from reports.sources import Sources
 from reports.statistics import ACCURACIES, INTERVAL, estimate, headline, labelled_images
 
 
-@register(place=30)
+@register(place=30, learns=("labels",))
 def figure1(sources: Sources) -> Artefact:
     """figures/figure1.{png,svg,pdf} and its section."""
     tidy = estimate(headline(sources.results), list(ACCURACIES), ["system", "proportion"])

@@ -8,22 +8,25 @@ from typing import Any
 import pandas as pd
 
 from reports.artefacts.contract import Artefact, register
-from reports.comparison import compare
+from reports.comparison import against_all, compare, pairs
 from reports.names import Name
 from reports.sources import Sources
 from reports.statistics import count_statuses, headline, labelled_images, summarise
 from reports.templating import render
 
+PAIRS = {"labels": pairs, "captions": against_all}
+
 
 @register(place=10)
 def introduction(sources: Sources) -> Artefact:
-    """Opens the page: question, systems, and the outcome with the fewest and with the most labels."""
+    """Opens the page: question, systems, and the outcome with the fewest and with the most labels or captions."""
+    kind = sources.kind
     rows = headline(sources.results)
-    tidy = summarise(rows, ["top1"], ["system", "proportion"])
+    tidy = summarise(rows, [kind.first], ["system", "proportion"])
     proportions = sorted(tidy["proportion"].unique())
     labelled = labelled_images(sources.results)
     html = render(
-        "introduction.html",
+        f"introduction-{kind.learns}.html",
         sweep=sources.sweep,
         names=list(sources.names.values()),
         groups=_groups(list(sources.names.values())),
@@ -32,7 +35,7 @@ def introduction(sources: Sources) -> Artefact:
         most=labelled.get(proportions[-1]),
         repetitions=int(tidy["asked"].max()),
         beyond=[name.label for name in sources.names.values() if name.origin == "beyond"],
-        compared=not compare(rows, sources.names).empty,
+        compared=not compare(rows, sources.names, kind.first, PAIRS[kind.learns]).empty,
         counts=count_statuses(sources.results),
         outcomes=[_outcome(tidy, sources, p) for p in dict.fromkeys([proportions[0], proportions[-1]])],
     )
@@ -50,7 +53,7 @@ def _groups(names: Sequence[Name]) -> dict[str, list[str]]:
 
 def _outcome(tidy: pd.DataFrame, sources: Sources, proportion: float) -> dict[str, Any]:
     """At one proportion: systems with a result, best first, and how far the best that learns from all images
-    is above the best that learns from labelled images alone (points; None without one of either)."""
+    is above the best that learns from labelled or captioned images alone (None without one of either)."""
     here = tidy[(tidy["proportion"] == proportion) & (tidy["n"] > 0)].sort_values("mean", ascending=False)
     ranked = [
         {"name": sources.names[row.system], "mean": row.mean, "std": row.std, "n": row.n}

@@ -1,4 +1,4 @@
-"""metrics.json and plots/accuracy.csv: the numbers as DVC shows and compares them."""
+"""metrics.json and plots/: the numbers as DVC shows and compares them."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from typing import Any
 from reports.artefacts.contract import Artefact, register
 from reports.names import percent
 from reports.sources import Sources
-from reports.statistics import ACCURACIES, count_statuses, headline, summarise
+from reports.statistics import count_statuses, headline, summarise
 
 
 @register(place=110)
 def metrics(sources: Sources) -> Artefact:
-    """metrics.json: {system: {"1%": {top1, top5}}, trials: {done, failed, missing}}, means in percent; a mean that
-    is missing has no key. plots/accuracy.csv: one row a system and proportion, an empty cell for what is missing."""
-    tidy = summarise(headline(sources.results), list(ACCURACIES), ["system", "proportion"])
-    means = tidy.pivot(index=["system", "proportion"], columns="metric", values="mean")
+    """metrics.json: {system: {"1%": {top1, top5}}, trials: {done, failed, missing}}, means in percent, or for captions
+    their scores; a mean that is missing has no key. plots/accuracy.csv or plots/captions.csv: one row a system and
+    proportion, an empty cell for what is missing."""
+    kind = sources.kind
+    tidy = summarise(headline(sources.results), list(kind.scores), ["system", "proportion"])
+    means = tidy.pivot(index=["system", "proportion"], columns="metric", values="mean")[list(kind.scores)]
     means = means.reindex(list(sources.names), level="system")
     numbers: dict[str, Any] = {system: {} for system in sources.names}
     for (system, proportion), row in means.iterrows():
         numbers[system][percent(proportion)] = {metric: round(mean, 4) for metric, mean in row.dropna().items()}
     numbers["trials"] = count_statuses(sources.results)
     flat = means.reset_index()
-    flat.insert(0, "labelled_percent", 100 * flat.pop("proportion"))
+    flat.insert(0, f"{kind.given}_percent", 100 * flat.pop("proportion"))
     flat["system"] = flat["system"].map(lambda system: sources.names[system].label)
     return Artefact(
         files={
             "metrics.json": f"{json.dumps(numbers, indent=2, ensure_ascii=False)}\n".encode(),
-            "plots/accuracy.csv": flat.to_csv(index=False, lineterminator="\n", float_format="%.10g").encode(),
+            f"plots/{kind.plot}.csv": flat.to_csv(index=False, lineterminator="\n", float_format="%.10g").encode(),
         }
     )

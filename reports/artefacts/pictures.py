@@ -13,9 +13,10 @@ from reports.templating import render
 def pictures(sources: Sources) -> Artefact:
     """The section with the gallery's pictures, embedded; none without pictures."""
     shown = [
-        {"picture": picture, "uri": data_uri(read_picture(sources.gallery, picture))}
+        {"picture": picture, "uri": data_uri(read_picture(sources.gallery, picture.file))}
         for picture in sources.sweep.pictures
     ]
     if not shown:
         return Artefact()
-    return Artefact(title="Reconstructions and samples", html=render("pictures.html", shown=shown, names=sources.names))
+    about = {"names": sources.names, "learns": sources.kind.learns}
+    return Artefact(title="Reconstructions and samples", html=render("pictures.html", shown=shown, **about))

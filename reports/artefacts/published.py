@@ -20,7 +20,7 @@ DATASET = "ImageNet 2012"
 PAPER = "Pu et al. (2016), Variational Autoencoder for Deep Learning of Images, Labels and Captions"
 
 
-@register(place=40)
+@register(place=40, learns=("labels",))
 def published(sources: Sources) -> Artefact:
     """tables/published.*, figures/published.* and their section; the same whatever the results."""
     table, tidy = published_table()

@@ -17,7 +17,7 @@ from reports.sources import Sources
 from reports.templating import number, render
 
 
-@register(place=57)
+@register(place=57, learns=("labels",))
 def search(sources: Sources) -> Artefact:
     """figures/search.*, tables/search.* and their section; none without a search."""
     names = name_systems(sources.searches)

@@ -9,7 +9,7 @@ from reports.sources import Sources
 from reports.statistics import headline
 
 
-@register(place=20)
+@register(place=20, learns=("labels",))
 def table1(sources: Sources) -> Artefact:
     """tables/table1.{csv,md,tex,html} and the page's first table."""
     rows = headline(sources.results)

@@ -11,4 +11,4 @@ from reports.templating import render
 def trials(sources: Sources) -> Artefact:
     """The section with one row a trial of the grid."""
     rows = sources.results.astype(object).where(sources.results.notna(), None).to_dict("records")
-    return Artefact(title="Every trial", html=render("trials.html", rows=rows, names=sources.names))
+    return Artefact(title="Every trial", html=render("trials.html", rows=rows, names=sources.names, kind=sources.kind))

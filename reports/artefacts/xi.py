@@ -1,4 +1,4 @@
-"""Accuracy against ξ, the weight of the label term."""
+"""Accuracy or scores against ξ, the weight of the label or caption term."""
 
 from __future__ import annotations
 
@@ -6,28 +6,32 @@ from reports import drawing, figures
 from reports.artefacts.contract import Artefact, register
 from reports.embedding import figure_section
 from reports.sources import Sources
-from reports.statistics import ACCURACIES, INTERVAL, summarise, xi_study
+from reports.statistics import INTERVAL, summarise, xi_study
 from reports.templating import render
+
+TITLES = {"labels": "Accuracy", "captions": "Scores"}
 
 
 @register(place=50)
 def xi(sources: Sources) -> Artefact:
     """figures/xi.{png,svg,pdf}, tables/xi.csv, and their section."""
-    study = xi_study(sources.results)
-    tidy = summarise(study, list(ACCURACIES), ["system", "proportion", "xi"])
+    study, kind = xi_study(sources.results), sources.kind
+    tidy = summarise(study, list(kind.studied), ["system", "proportion", "xi"])
     values = study.groupby(["system", "proportion", "xi"])["xi_value"].mean().rename("xi_value").reset_index()
     tidy = tidy.merge(values, how="left").sort_values(["metric", "system", "proportion", "xi_value"])
-    files = drawing.files(figures.xi_figure(study, sources.names), "xi")
+    files = drawing.files(figures.xi_figure(study, sources.names, kind), "xi")
+    what = TITLES[kind.learns]
     caption = (
-        "Accuracy against ξ, in the order of its values (a category axis, so that ξ = 0 is shown). Small "
+        f"{what} against ξ, in the order of its values (a category axis, so that ξ = 0 is shown). Small "
         f"dots: single repetitions; bars: {INTERVAL}."
     )
     html = render(
         "xi.html",
         figure=figure_section(files["figures/xi.svg"], "xi", caption),
-        rows=tidy[tidy["metric"] == "top1"].to_dict("records"),
+        rows=tidy[tidy["metric"] == kind.first].to_dict("records"),
         names=sources.names,
+        kind=kind,
     )
     columns = ["metric", "system", "proportion", "xi", "xi_value", "mean", "std", "n", "asked", "trial_ids"]
     csv = tidy[columns].to_csv(index=False, lineterminator="\n", float_format="%.10g")
-    return Artefact(files | {"tables/xi.csv": csv.encode()}, "Accuracy against ξ", html)
+    return Artefact(files | {"tables/xi.csv": csv.encode()}, f"{what} against ξ", html)

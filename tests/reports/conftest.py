@@ -15,6 +15,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from reports.__main__ import app, build
+from tests.reports import captioned as made
 
 HEADER = [
     *["trial_id", "dataset", "system", "proportion", "xi", "seed", "labelled", "status", "top1", "top5", "ece"],
@@ -80,7 +81,7 @@ def grid(repetitions: int = 2) -> list[dict[str, object]]:
 def lose(row: dict[str, object], status: str, reason: str) -> None:
     """Makes a finished trial one that failed or never ran."""
     kept = {*HEADER[:7], "xi_value"}
-    row.update({column: "" for column in HEADER if column not in kept}, status=status, reason=reason)
+    row.update({column: "" for column in row if column not in kept}, status=status, reason=reason)
 
 
 def find(rows: list[dict[str, object]], system: str, proportion: float, seed: int, xi: object = None) -> dict:
@@ -315,10 +316,42 @@ def rich_report(rich: Leavings, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return out
 
 
+def write_captioned(folder: Path, rows: list[dict[str, object]], images: int = 10) -> Leavings:
+    """What a sweep over captioned images with these rows leaves."""
+    sweep = write_sweep(folder, [])
+    write_table(sweep.results, rows)
+    if subsets := made.subset_rows(rows):
+        write_table(folder / "subsets.csv", subsets)
+    facts = _sweep(rows, []) | {"dataset": "shapes", "profile": "captions"}
+    (sweep.gallery / "sweep.json").write_text(json.dumps(facts), encoding="utf-8")
+    made.write_pictures(sweep.gallery, made.captions(rows, images))
+    return Leavings(sweep.results, sweep.gallery, sweep.evidence, rows)
+
+
+@pytest.fixture(scope="session")
+def captioned(tmp_path_factory: pytest.TempPathFactory) -> Leavings:
+    """A sweep over captioned images: cnn-rnn failed once at 2 %, neighbour never ran at all captions, nothing else
+    is missing; ten images with captions."""
+    rows = made.grid()
+    lose(find(rows, "cnn-rnn", 0.02, 1), "failed", "the loss of epoch 2 is not finite (nan)")
+    for seed in (0, 1):
+        lose(find(rows, "neighbour", 1.0, seed), "missing", "")
+    return write_captioned(tmp_path_factory.mktemp("captioned"), rows)
+
+
+@pytest.fixture(scope="session")
+def captioned_report(captioned: Leavings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the report on it."""
+    out = tmp_path_factory.mktemp("captioned-report")
+    build(captioned.results, captioned.gallery, captioned.evidence, out)
+    return out
+
+
 @pytest.fixture(scope="session")
 def world() -> SimpleNamespace:
     """The functions above, for tests that want a sweep of their own."""
     functions = {"grid": grid, "beyond": beyond, "find": find, "lose": lose, "write": write_sweep, "header": HEADER}
+    functions |= {"captioned": made, "write_captioned": write_captioned}
     return SimpleNamespace(**functions, averaging=averaging, write_table=write_table, write_evidence=write_evidence)
 
 

@@ -20,7 +20,7 @@ def gallery(leavings, tmp_path):
 def test_a_sweep_comes_back(leavings):
     sweep = read_sweep(leavings.gallery)
     assert (sweep.dataset, sweep.trials.failed, len(sweep.pictures)) == ("mnist-5k", 1, 4)
-    assert all(read_picture(leavings.gallery, picture).startswith(b"\x89PNG") for picture in sweep.pictures)
+    assert all(read_picture(leavings.gallery, picture.file).startswith(b"\x89PNG") for picture in sweep.pictures)
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ def test_a_picture_that_is_gone_or_none_is_named(gallery):
     (gallery / first.file).unlink()
     (gallery / second.file).write_bytes(b"<svg>")
     with pytest.raises(ReportError, match=rf"{first.file}, named in sweep.json, cannot be read"):
-        read_picture(gallery, first)
+        read_picture(gallery, first.file)
     with pytest.raises(ReportError, match=rf"{second.file}, named in sweep.json, is not a PNG"):
-        read_picture(gallery, second)
+        read_picture(gallery, second.file)
 
 
 def test_results_and_gallery_of_two_sweeps_are_not_mixed(leavings, gallery):

@@ -1,0 +1,31 @@
+"""The answer for captions: whether ours is above the other systems in BLEU-4, decided by rules from the numbers."""
+
+from __future__ import annotations
+
+from reports.artefacts.answer import RULES, claims_markdown, rules_markdown, told
+from reports.artefacts.contract import Artefact, register
+from reports.caption_claims import METRIC, TITLE, caption_claims
+from reports.sources import Sources
+from reports.statistics import headline
+from reports.templating import render
+
+
+@register(place=15, learns=("captions",))
+def caption_answer(sources: Sources) -> Artefact:
+    """answer.html, answer.md, and a section with the verdicts alone."""
+    rows = headline(sources.results)
+    values = {
+        "claims": [told(claim, sources.kind.digits[METRIC]) for claim in caption_claims(rows, sources.names)],
+        "rules": [rule.replace("labelled images", "captioned images") for rule in RULES],
+        "dataset": sources.sweep.dataset,
+        "repetitions": int(rows.groupby(["system", "proportion"])["seed"].nunique().max()),
+        "sweep": sources.sweep,
+        "measure": f"Difference in {TITLE}",
+        "behind": "and the rules",
+    }
+    page = render("caption-answer.html", title=f"The answer: {sources.sweep.dataset}", **values)
+    files = {
+        "answer.html": f"{page}\n".encode(),
+        "answer.md": "\n".join([*claims_markdown(values), *rules_markdown(values)]).encode(),
+    }
+    return Artefact(files, "The answer", render("answer-section.html", **values))

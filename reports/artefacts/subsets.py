@@ -1,0 +1,22 @@
+"""Scores apart for test images whose caption was in training, and for the others."""
+
+from __future__ import annotations
+
+from reports import listing
+from reports.artefacts.contract import Artefact, register
+from reports.caption_tables import subset_table
+from reports.sources import Sources
+from reports.statistics import headline
+from reports.subsets import SUBSETS
+from reports.templating import render
+
+
+@register(place=32, learns=("captions",))
+def subsets(sources: Sources) -> Artefact:
+    """tables/subsets.* and their section; none unless there are scores of both subsets."""
+    rows = sources.subsets[sources.subsets["trial_id"].isin(headline(sources.results)["trial_id"])]
+    if set(rows["subset"]) != set(SUBSETS):
+        return Artefact()
+    table, tidy = subset_table(rows, sources.names, sources.sweep.dataset)
+    html = render("subsets.html", table=listing.html(table))
+    return Artefact(listing.files(table, tidy, "subsets"), "Captions seen in training, and others", html)
