@@ -20,15 +20,13 @@ COLOURS = {
     "green": (40, 160, 60),
     "blue": (45, 85, 220),
     "yellow": (235, 210, 45),
-    "purple": (150, 55, 185),
-    "orange": (240, 130, 30),
 }
 LIGHTER = 12  # a colour's parts are that much lighter or darker, at most
-GROUNDS = ((25, 60), (195, 225))  # dark and light ones: the least and most of their grey
+GROUNDS = ((25, 60),)  # the least and most grey of each sort of ground: all are dark
 TINT, SLOPE = 6, 10  # how far from grey a ground is, and how much it may change from one side to the other
-RADII = {False: (22, 28), True: (42, 52)}  # of small and large objects, units
+RADII = {False: (30, 33), True: (48, 52)}  # of small and large objects, units
 EDGE = UNIT // 2  # units between an object and the picture's edge, at least
-APART = 3 * UNIT // 4  # between an object and the middle line between it and the next, at least
+APART = 3 * UNIT // 4  # between an object and the middle line between it and the next, at least, where there is room
 ASIDE = 10  # units that two objects beside each other are off their common line, at most
 THIRDS = ((0, 78), (108, 148), (178, WIDTH))  # where the centre of an object is that is at a named place
 KINDS = ("one", "one", "two", "two", "several")  # of scenes, by how often they come

@@ -288,13 +288,18 @@ def data(
     from experiments.config import load
 
     config = load(params)
-    source = config.params.data.source
+    source, vectors = config.params.data.source, config.params.data.word_vectors
     side, channels = config.picture
     stages = {
         "download": lambda: commands.download(config.dataset, Path(source) if source else None),
-        "prepare": lambda: commands.prepare(config.dataset, side=side, channels=channels),
+        "prepare": lambda: commands.prepare(
+            config.dataset, side=side, channels=channels, images=config.params.data.images
+        ),
         "split": lambda: commands.split(
-            config.dataset, config.repetitions, minimum_count=config.params.data.minimum_count
+            config.dataset,
+            config.repetitions,
+            minimum_count=config.params.data.minimum_count,
+            word_vectors=Path(vectors) if vectors else None,
         ),
     }
     stages[stage]()

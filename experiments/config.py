@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from data import catalog
+from data.errors import DataError
 from experiments.errors import UserError
 from experiments.search import space
 from experiments.secrets import masked
@@ -104,12 +105,20 @@ class Profile(_Section):
     repetitions: Count
     xi_study: XiStudy | None = None
 
+    @property
+    def all_systems(self) -> list[str]:
+        """The grid's systems, then those of the ξ study alone."""
+        return list(dict.fromkeys([*self.systems, *(self.xi_study.systems if self.xi_study else [])]))
+
 
 class Data(_Section):
-    """Where the data stages take official files from, and how often a word must come to be in the vocabulary."""
+    """Where the data stages take official files from, how many images are drawn of a dataset that has none, and how
+    often a word must come to be in the vocabulary (null is the dataset's own number); a file of its words' vectors."""
 
     source: str | None = None
-    minimum_count: Count = 5
+    images: Count | None = None
+    minimum_count: Count | None = None
+    word_vectors: str | None = None
 
 
 class Compute(_Section):
@@ -209,14 +218,12 @@ class Config:
 
     def resolved(self) -> dict[str, Any]:
         """What this sweep runs on, as plain values: the active profile and its systems' whole settings."""
-        study = self.profile.xi_study.systems if self.profile.xi_study else []
-        systems = dict.fromkeys([*self.profile.systems, *study])
         return {
             "dataset": self.dataset,
             "profile": self.params.profile,
             **self.profile.model_dump(mode="json"),
             "compute": self.params.compute.model_dump(mode="json"),
-            "settings": {name: self.settings[name].model_dump(mode="json") for name in systems},
+            "settings": {name: self.settings[name].model_dump(mode="json") for name in self.profile.all_systems},
         }
 
 
@@ -227,7 +234,7 @@ def load(path: Path) -> Config:
     has one line for each, with the path of the key, the value and what is allowed.
     """
     content = _read(path)
-    sections = {contract.get(name).shares: (dict[str, Any], {}) for name in contract.names()}
+    sections = {section: (dict[str, Any], {}) for name in contract.names() for section in contract.get(name).shares}
     schema = create_model("Params", __base__=_Params, **sections)
     mistakes: list[str] = []
     try:
@@ -236,6 +243,9 @@ def load(path: Path) -> Config:
         raise UserError(_refusal(path, [_told(schema, found) for found in error.errors()])) from None
     if params.profile not in params.profiles:
         mistakes.append(f"profile = {params.profile!r}: unknown profile: known are {', '.join(params.profiles)}")
+    else:
+        mistakes += _mismatch(params)
+    mistakes += _wrong_data(params)
     settings = {}
     for name in _used(params):
         found = _settings(name, params)
@@ -249,6 +259,15 @@ def load(path: Path) -> Config:
     if mistakes:
         raise UserError(_refusal(path, mistakes))
     return Config(params, settings, spaces, path)
+
+
+def _wrong_data(params: _Params) -> list[str]:
+    """What the dataset cannot have of section `data`."""
+    try:
+        catalog.sized(catalog.get(params.dataset), None, None, params.data.images)
+    except DataError as error:
+        return [f"data.images = {params.data.images}: {str(error).removeprefix(f'--images {params.data.images}: ')}"]
+    return []
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -270,24 +289,45 @@ def _used(params: _Params) -> list[str]:
     """Systems that the file names, in order: those with a section and those in any profile."""
     used = dict.fromkeys(params.systems)
     for profile in params.profiles.values():
-        used |= dict.fromkeys(profile.systems)
-        used |= dict.fromkeys(profile.xi_study.systems if profile.xi_study else [])
+        used |= dict.fromkeys(profile.all_systems)
     return list(used)
 
 
 def _settings(name: str, params: _Params) -> BaseModel | list[str]:
     """A system's settings, the shared section's under its own; or what is wrong with them."""
     system = contract.get(name)
-    own, shared = params.systems.get(name) or {}, getattr(params, system.shares)
+    own = params.systems.get(name) or {}
+    settings, sections = {}, {}  # each with the section that it is from
+    for section, values in [*((section, getattr(params, section)) for section in system.shares), (None, own)]:
+        settings |= values
+        sections |= dict.fromkeys(values, section)
     try:
-        return system.Settings.model_validate({**shared, **own})
+        return system.Settings.model_validate(settings)
     except ValidationError as error:
         mistakes = []
         for found in error.errors():
-            key = found["loc"][:1]
-            section = ("systems", name) if not key or key[0] in own or key[0] not in shared else (system.shares,)
-            mistakes.append(_told(system.Settings, found, section))
+            section = sections.get(found["loc"][0]) if found["loc"] else None
+            mistakes.append(_told(system.Settings, found, ("systems", name) if section is None else (section,)))
         return mistakes
+
+
+def _mismatch(params: _Params) -> list[str]:
+    """What the active profile's systems learn and the dataset's images do not have, as far as the catalog knows."""
+    classes = catalog.get(params.dataset).classes
+    if classes is None:
+        return []
+    has = contract.LABELS if classes else contract.CAPTIONS
+    wrong = [name for name in params.profiles[params.profile].all_systems if contract.get(name).learns != has]
+    if not wrong:
+        return []
+    able = [
+        name for name, one in params.profiles.items() if all(contract.get(s).learns == has for s in one.all_systems)
+    ]
+    return [
+        f"dataset = {params.dataset!r}: its images have {has}, but profile {params.profile!r} has "
+        f"{', '.join(wrong)}, which learn{'s' if len(wrong) == 1 else ''} {contract.get(wrong[0]).learns}: "
+        + (f"choose profile {' or '.join(able)}" if able else f"name systems that learn {has} in the profile")
+    ]
 
 
 def _refusal(path: Path, mistakes: list[str]) -> str:

@@ -9,12 +9,13 @@ from contextlib import closing
 
 import torch
 
-from experiments.evaluation import batches, evaluate, now
+from experiments.evaluation import batches, now
 from experiments.gpu_memory import Held, Meter, beside_tensors
 from experiments.grid import Trial
 from experiments.layout import Layout
 from experiments.systems import contract
 from experiments.systems.contract import Learner, Task
+from experiments.training import judge_of
 from experiments.trial import prepare
 from experiments.trials import TrialStore
 
@@ -103,7 +104,7 @@ class Costs:
                 seconds.append(now(self.device) - started)
         chosen = next(batches(task.store, task.validation))
         started = now(self.device)
-        evaluate(learner, task.store, chosen, self.device)
+        judge_of(task).validated(learner, task, chosen)
         look = (now(self.device) - started) * len(task.validation) / len(chosen)
         _kept = copy.deepcopy(learner.model.state_dict()), learner.state()  # what a trial keeps beside its learner
         return statistics.mean(seconds[1:] or seconds), look

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from data.store import ImageStore
-from experiments.systems.contract import Learner
+from experiments.systems.contract import Learner, Task
 
+MEASURE = "accuracy"  # the validation measure that settings are searched by
 BATCH = 500  # images, at most
 VALUES = 4_000_000  # in a batch of images, at most: 20 images of 256 × 256 × 3
 
@@ -79,6 +80,26 @@ def evaluate(
     bound = {name: torch.cat(values).mean().item() for name, values in terms.items()}
     averaging = [{"draws": draws, **tally.means} for draws, tally in others.items()]
     return {**own.means, **bound, "averaging": averaging}
+
+
+def validated(learner: Learner, task: Task, indices: np.ndarray | None = None) -> dict[str, float]:
+    """Validation measures by name, on the validation part or those images of it: `accuracy` (percent) and the bound's
+    terms."""
+    found = evaluate(learner, task.store, task.validation if indices is None else indices, task.device)
+    found["accuracy"] = found.pop("top1")
+    for name in ("top5", "ece", "ms_per_image", "averaging"):
+        del found[name]
+    return found
+
+
+def tested(learner: Learner, task: Task, test: np.ndarray) -> dict[str, Any]:
+    """What the test part says, read this once."""
+    found = evaluate(learner, task.store, test, task.device, learner.averages)
+    return {
+        **{name: found[name] for name in ("top1", "top5", "ece", "averaging")},
+        **{name: found.get(name) for name in ("elbo", "kl_switches")},
+        "test_ms_per_image": found["ms_per_image"],
+    }
 
 
 def _hits(probabilities: Tensor, labels: Tensor) -> Tensor:

@@ -140,9 +140,12 @@ def _identified(
 ) -> Iterator[Trial]:
     layout.bring(config.dataset)
     store = ImageStore.open(layout.processed(config.dataset))
-    if store.captioned:
+    has = contract.CAPTIONS if store.captioned else contract.LABELS
+    if unable := next((name for name, *_ in wanted if contract.get(name).learns != has), None):
         raise UserError(
-            f"dataset {config.dataset!r} has captions and no labels: the systems of {config.origin} learn labels"
+            f"the images of dataset {config.dataset!r} have {has}, and system {unable!r} learns "
+            f"{contract.get(unable).learns}: name systems that learn {has}, "
+            + ", ".join(name for name in contract.names() if contract.get(name).learns == has)
         )
     splits = Splits.open(layout.splits(config.dataset))
     if splits.data != store.fingerprint:

@@ -8,6 +8,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from data.errors import DataError
+from data.store import ImageStore
 from experiments import sweep
 from experiments.config import Config
 from experiments.cost import Costs
@@ -18,9 +19,22 @@ from experiments.live import Live, duration
 from experiments.progress import Progress
 from experiments.provenance import machine, revision, versions
 from experiments.resources import Resources, gpus, here
-from experiments.results import AVERAGING, COLUMNS, averaging_rows, row, write_gallery, write_rows
+from experiments.results import (
+    AVERAGING,
+    CAPTIONED,
+    COLUMNS,
+    SUBSETS,
+    averaging_rows,
+    row,
+    subset_rows,
+    write_captions,
+    write_gallery,
+    write_rows,
+)
+from experiments.scores import NO_JAVA, java
 from experiments.secrets import masked
 from experiments.sharing import shared
+from experiments.systems import contract
 from experiments.tracker import Tracker, check, tracking_uri
 from experiments.trial import set_up
 from experiments.trials import TrialStore
@@ -115,9 +129,13 @@ def _write(
     layout: Layout, store: TrialStore, wanted: Sequence[Trial], rows: Sequence[Row], facts: Mapping[str, Any]
 ) -> None:
     """Makes what the report reads."""
-    write_rows(layout.results, COLUMNS, rows)
+    captioned = any(contract.get(trial.system).learns == contract.CAPTIONS for trial in wanted)
+    write_rows(layout.results, CAPTIONED if captioned else COLUMNS, rows)
     write_rows(layout.averaging, AVERAGING, averaging_rows(wanted, store))
+    write_rows(layout.subsets, SUBSETS, subset_rows(wanted, store))
     write_gallery(layout.gallery, wanted, store, facts)
+    if captioned:
+        write_captions(layout.gallery, wanted, store, ImageStore.open(layout.processed(wanted[0].dataset)))
 
 
 def _sweep(
@@ -137,6 +155,8 @@ def _sweep(
         expected = longest_first(pending, costs)
         resources = shared(config.params.compute, resources, costs, pending, live)
         live.note(f"{len(wanted)} trials: {reused} reused, {len(pending)} to run, {resources}")
+        if any(contract.get(trial.system).learns == contract.CAPTIONS for trial in pending) and java() is None:
+            live.note(NO_JAVA)
         show_pages(live, config, dashboard)
         tracker = Tracker(config, wanted, store)
         progress, stopped = Progress(expected, resources.workers, reused), False

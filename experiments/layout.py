@@ -23,6 +23,7 @@ class Layout:
     store: Path = Path("experiments/store")
     results: Path = Path("experiments/results.csv")
     averaging: Path = Path("experiments/averaging.csv")
+    subsets: Path = Path("experiments/subsets.csv")
     gallery: Path = Path("experiments/gallery")
     evidence: Path = Path("experiments/evidence/search")
     data_uri: str = ""

@@ -20,12 +20,14 @@ from data.places import NO_CREDENTIALS, place_at, told_of
 from experiments.files import write_whole
 from experiments.lease import is_held, lease
 from experiments.trials import (
+    CAPTIONER,
     CHECKPOINT,
     CONFIG,
     FAILURE,
     METRICS,
     PICTURES,
     RESULT,
+    SAID,
     WEIGHTS,
     Status,
     TrialFolder,
@@ -167,7 +169,7 @@ class SharedFolder(TrialFolder):
     def send_result(self) -> None:
         """Sends all there is of a trial that is done."""
         pictures = [f"{PICTURES}/{path.name}" for path in self.pictures().values()]
-        self._send(CONFIG, METRICS, *pictures, WEIGHTS, RESULT)
+        self._send(CONFIG, METRICS, *pictures, WEIGHTS, SAID, CAPTIONER, RESULT)
         for file in (CHECKPOINT, FAILURE):
             self.objects.remove(self._name(file))
 

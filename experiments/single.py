@@ -9,10 +9,13 @@ from experiments.errors import UserError
 from experiments.grid import Trial, make_trial, trials
 from experiments.layout import Layout
 from experiments.resources import here
+from experiments.scores import SCORES
 from experiments.systems import contract
 from experiments.training import Row, TrialFailed
 from experiments.trial import run as run_trial
 from experiments.trial import set_up
+
+TOLD = ("top1", "top5", *SCORES, "perplexity")  # of a result, where it has them
 
 
 def by_identity(config: Config, layout: Layout, start: str) -> Trial:
@@ -74,8 +77,8 @@ def run(config: Config, layout: Layout, trial: Trial) -> None:
         result = run_trial(trial, contract.get(trial.system), layout, folder, device, _print_epoch)
     except TrialFailed as error:
         raise UserError(f"trial {trial.identity} failed: {error}") from None
-    for name in ("top1", "top5", "elbo", "kl_switches", "best_epoch", "epochs", "seconds", "images_per_second"):
-        if result[name] is not None:
+    for name in (*TOLD, "elbo", "kl_switches", "best_epoch", "epochs", "seconds", "images_per_second"):
+        if result.get(name) is not None:
             print(f"{name:>18} {result[name]:.6g}")
 
 

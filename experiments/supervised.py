@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -38,6 +38,11 @@ class SupervisedSettings(Augmentation, Arithmetic):
     weight_decay: float = Field(ge=0, le=10, description="AdamW's decay of weights; biases and scales have none")
     warmup: float = Field(ge=0, lt=1, description="share of all steps in which the learning rate rises")
     patience: int | None = Field(ge=1, description="epochs without a better validation accuracy; null: no limit")
+
+
+class ClassifierSettings(SupervisedSettings):
+    """Those of a network that learns labels."""
+
     label_smoothing: float = Field(ge=0, lt=1, description="share of a label spread evenly over the classes")
 
 
@@ -60,9 +65,9 @@ class Standardise(nn.Module):
 
 
 @torch.no_grad()
-def initialise(model: nn.Module, sample: Tensor) -> None:
+def initialise(model: nn.Module, sample: Tensor, last: float) -> None:
     """He's weights (He et al. 2015, eq. 10), zero biases, then each layer scaled so that its outputs on the sample
-    have deviation 1 (LSUV, Mishkin & Matas 2016) and those of the last one 0.1: all classes begin about equally likely.
+    have deviation 1 (LSUV, Mishkin & Matas 2016) and those of the last one `last`.
 
     He's rule alone knows nothing of max-pooling: on digits AlexNet's values would grow sixfold.
     """
@@ -84,11 +89,13 @@ def initialise(model: nn.Module, sample: Tensor) -> None:
     model.eval()(sample)
     for hook in hooks:
         hook.remove()
-    ran[-1].weight *= 0.1
+    ran[-1].weight *= last
 
 
 class SupervisedLearner(Learner):
     """A network at work on a task's labelled images: it trains on no other image and no other label."""
+
+    last_deviation: ClassVar[float] = 0.1  # of the first outputs: all classes begin about equally likely
 
     def __init__(self, task: Task, settings: SupervisedSettings, build: Callable[[], nn.Module]) -> None:
         """`build` makes the network, images [b, N_c, H, W] to scores [b, C]; its weights are drawn here."""
@@ -99,7 +106,7 @@ class SupervisedLearner(Learner):
             spread = np.linspace(0, len(task.labelled) - 1, min(SAMPLE, len(task.labelled))).astype(np.int64)
             sample = task.store.batch(task.labelled[spread])
             model = nn.Sequential(Standardise(sample), build())
-            initialise(model, sample)
+            initialise(model, sample, self.last_deviation)
         # Channels last is the layout that convolutions compute in: nothing is reordered between layers.
         self.model = model.to(task.device, memory_format=torch.channels_last)
         self.labels = torch.from_numpy(task.store.labels[task.labelled]).to(task.device)
@@ -137,7 +144,7 @@ class SupervisedLearner(Learner):
     def _step(self, chosen: Tensor, rate: float, share: float) -> Tensor:
         """Learns from the chosen rows, that share of a batch; their loss."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         self.model.train()
         loss = self._loss(chosen)
         self.optimizer.zero_grad()

@@ -17,6 +17,7 @@ from mlflow.utils.validation import MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_B
 from experiments.errors import UserError
 from experiments.grid import Trial, percent, xi_text
 from experiments.provenance import revision
+from experiments.scores import SCORES
 from experiments.trials import TrialFolder, TrialStore
 
 for _name, _level in {"alembic": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL}.items():
@@ -29,7 +30,10 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two l
 
 PAGE = 1000  # runs fetched at once
 UNPLOTTED = {"epoch", "time"}  # entries of a row that are its step and its timestamp
-FINAL = ("top1", "top5", "ece", "elbo", "kl_switches", "train_seconds", "test_ms_per_image", "best_epoch", "xi_value")
+FINAL = (
+    "top1", "top5", "ece", *SCORES, "perplexity", "elbo", "kl_switches", "train_seconds", "test_ms_per_image",
+    "best_epoch", "xi_value",
+)  # fmt: skip
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # which of its views MLflow's page opens with
 # Tags of ours: `identity` on a trial's run, `sweep` on its parent, `recorded` once all of a trial is in its run,
 # `reason` where it failed.
@@ -184,7 +188,7 @@ class Record:
             for picture in folder.pictures().values():
                 self.client.log_artifact(run, str(picture), "pictures")
             stamp, epoch = _milliseconds(time.time()), result["best_epoch"]
-            metrics = [Metric(name, result[name], stamp, epoch) for name in FINAL if result[name] is not None]
+            metrics = [Metric(name, result[name], stamp, epoch) for name in FINAL if result.get(name) is not None]
         elif failure is not None:
             tags.append(RunTag(REASON, failure["reason"][:500]))
         self.client.log_batch(run, metrics=metrics, tags=tags)

@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -13,13 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from experiments.evaluation import evaluate
+from experiments import caption_evaluation, evaluation
 from experiments.systems.contract import Learner, Task
 from experiments.trials import PICTURES, TrialFolder
 
 CHECKPOINT_SECONDS = 5.0  # between two checkpoints, at least
 PICTURED = 10  # validation images that a system's pictures are made from
-SELECTORS = {"accuracy": "validation_accuracy", "elbo": "validation_elbo"}
 Row = dict[str, float]
 
 
@@ -53,6 +53,11 @@ def _column(values: list[float | Tensor]) -> Tensor:
     return torch.tensor([float(value) for value in values], dtype=torch.float64)
 
 
+def judge_of(task: Task) -> ModuleType:
+    """What says how good a learner of the task is: `validated` and `tested`, of `measure` above all."""
+    return evaluation if task.captions is None else caption_evaluation
+
+
 def epoch_means(task: Task, learner: Learner, epoch: int) -> Row:
     """Takes an epoch's steps, together with the task's other ranks; the means of all of theirs."""
     task.ranks.agree(learner.model)
@@ -64,6 +69,7 @@ class Training:
 
     def __init__(self, task: Task, learner: Learner, folder: TrialFolder) -> None:
         self.task, self.learner, self.folder = task, learner, folder
+        self.judge = judge_of(task)
         self.rows: list[Row] = []
         self.best: dict[str, Tensor] = {}
         self.best_epoch, self.best_score = -1, -math.inf
@@ -125,10 +131,7 @@ class Training:
         """Validates the epoch that the learner has just been trained for, in so many seconds; `means` are those of
         its steps."""
         number, images = len(self.rows), means.pop("images")
-        validation = evaluate(self.learner, self.task.store, self.task.validation, self.task.device)
-        validation["accuracy"] = validation.pop("top1")
-        for name in ("top5", "ece", "ms_per_image", "averaging"):
-            del validation[name]
+        validation = self.judge.validated(self.learner, self.task)
         row: Row = {
             "epoch": number,
             **means,
@@ -143,7 +146,7 @@ class Training:
         return row
 
     def _keep_best(self, row: Row) -> None:
-        name = SELECTORS[self.learner.selects_by]
+        name = f"validation_{self.learner.selects_by}"
         score = row[name]
         if not math.isfinite(score):
             raise TrialFailed(f"{name} is not finite ({score}) in epoch {row['epoch']}")
@@ -153,8 +156,9 @@ class Training:
 
     def validated(self) -> dict[str, Any]:
         """What the kept epoch is worth on the validation part; the test part is not read."""
+        measure = f"validation_{self.judge.MEASURE}"
         return {
-            "validation_accuracy": self.rows[self.best_epoch]["validation_accuracy"],
+            measure: self.rows[self.best_epoch][measure],
             "best_epoch": self.best_epoch,
             "epochs": len(self.rows),
             "seconds": self.seconds,
@@ -164,16 +168,14 @@ class Training:
         """Puts the best weights back and reads the test part, this once."""
         self.learner.model.load_state_dict(self.best)
         self.learner.finish()
-        found = evaluate(self.learner, self.task.store, test, self.task.device, self.learner.averages)
+        found = self.judge.tested(self.learner, self.task, test)
+        if said := found.pop("said", None):
+            self.folder.save_said(said)
         train_seconds = sum(row["seconds"] for row in self.rows)
         images = sum(row["seconds"] * row["images_per_second"] for row in self.rows)
         self._draw()
         return {
-            "top1": found["top1"],
-            "top5": found["top5"],
-            "ece": found["ece"],
-            "elbo": found.get("elbo"),
-            "kl_switches": found.get("kl_switches"),
+            **found,
             "epochs": len(self.rows),
             "best_epoch": self.best_epoch,
             "validation_score": self.best_score,
@@ -182,8 +184,6 @@ class Training:
             "parameters": sum(parameter.numel() for parameter in self.learner.model.parameters()),
             "train_seconds": train_seconds,
             "images_per_second": images / train_seconds,
-            "test_ms_per_image": found["ms_per_image"],
-            "averaging": found["averaging"],
             "device": device_name(self.task.device),
             "devices": self.task.ranks.count,
             "seconds": self.seconds,

@@ -15,6 +15,7 @@ import torch
 
 from data.splits import Splits
 from data.store import ImageStore
+from experiments.captions import Captions
 from experiments.gpu_memory import let_go
 from experiments.grid import Trial
 from experiments.layout import Layout
@@ -38,9 +39,15 @@ def data_of(trial: Trial, layout: Layout, device: torch.device) -> tuple[ImageSt
     return _opened(layout.processed(trial.dataset).absolute(), layout.splits(trial.dataset).absolute(), device)
 
 
+@lru_cache(maxsize=1)
+def _captions(store: ImageStore, splits: Splits) -> Captions:
+    return Captions(store, splits)
+
+
 def close_data(device: torch.device) -> None:
     """Lets go of the images that this process has opened, where they are on a device."""
     _opened.cache_clear()
+    _captions.cache_clear()
     let_go(device)
 
 
@@ -65,6 +72,7 @@ def prepare(
         },
         device=device,
         ranks=ranks,
+        captions=_captions(store, splits) if store.captioned else None,
     )
     return task, system.learner(task, system.Settings.model_validate(trial.settings))
 
@@ -168,6 +176,8 @@ def conclude(trial: Trial, training: Training, layout: Layout, facts: Mapping[st
     """Tests a trial whose epochs are over and writes its result, with those facts in it."""
     result = training.result(data_of(trial, layout, training.task.device)[1].test)
     training.folder.save_weights(training.learner.model.state_dict())
+    if description := training.learner.captioner():
+        training.folder.save_captioner(description)
     _finish(trial, training, {**result, **facts})
 
 

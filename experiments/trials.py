@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from experiments.files import drop_partial, read_json, write_json, write_whole
 
 CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.pt"
 WEIGHTS, RESULT, FAILURE, PICTURES, LOCK = "weights.pt", "result.json", "failure.json", "pictures", ".lock"
-STUCK = "stuck.txt"
+STUCK, SAID, CAPTIONER = "stuck.txt", "captions.json", "captioner.json"
 
 Status = Literal["done", "running", "failed", "missing"]
 STATUSES: tuple[Status, ...] = ("done", "running", "failed", "missing")
@@ -28,7 +28,8 @@ class TrialFolder:
     """What is known about one trial.
 
     `config.json` says what it is, `metrics.jsonl` has one row per epoch, `checkpoint.pt` is where it goes on,
-    `pictures/` what it drew, `weights.pt` the model that was tested; `failure.json` says why it failed, `stuck.txt`
+    `pictures/` what it drew, `weights.pt` the model that was tested, `captions.json` what it said of test images and
+    `captioner.json` what `python -m vae` must know to say more; `failure.json` says why it failed, `stuck.txt`
     where it stood when it took too long, `result.json`, written last, what it found.
     """
 
@@ -104,6 +105,18 @@ class TrialFolder:
         import torch
 
         write_whole(self.path / WEIGHTS, lambda stream: torch.save(dict(weights), stream))
+
+    def save_said(self, said: Sequence[Mapping[str, Any]]) -> None:
+        """Keeps the captions of test images."""
+        write_json(self.path / SAID, {"captions": list(said)})
+
+    def said(self) -> list[dict[str, Any]]:
+        """What `save_said` kept; nothing where there is none."""
+        return (read_json(self.path / SAID) or {}).get("captions", [])
+
+    def save_captioner(self, description: Mapping[str, Any]) -> None:
+        """Keeps all that is to be known, beside the weights, to caption pictures."""
+        write_json(self.path / CAPTIONER, dict(description))
 
     def drop_checkpoint(self) -> None:
         """Makes the next attempt start anew."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from pydantic import Field, field_validator, model_validator
-from torch import Tensor
+from torch import Tensor, nn
 
 from data.seeds import seed_of
 from experiments.arithmetic import Arithmetic
@@ -25,7 +25,6 @@ from vae.architecture import Architecture, architecture_for, architecture_named
 from vae.decoder import Decoder
 from vae.encoder import Encoder
 from vae.estimators.contract import estimator_named
-from vae.labels import LabelModel
 from vae.model import Batch, VariationalAutoencoder
 from vae.objective import xi_as_number
 from vae.prediction import class_probabilities
@@ -100,19 +99,18 @@ class VariationalLearner(Learner):
     """Trains the model on all training images and the labelled ones' labels.
 
     Args:
-        label_model: makes the label model from the size of a code and the number of classes.
+        label_model: makes the label model from the size of a code.
     """
 
     Model: ClassVar[type[VariationalAutoencoder]] = VariationalAutoencoder
     averages = (0, 1, 10, 100)
+    label_learning_rate: float | None = None  # where it is not that of the rest
 
-    def __init__(
-        self, task: Task, settings: VariationalSettings, label_model: Callable[[int, int], LabelModel]
-    ) -> None:
+    def __init__(self, task: Task, settings: VariationalSettings, label_model: Callable[[int], nn.Module]) -> None:
         self.task, self.settings = task, settings
         architecture = _architecture(task, settings)
         labelled_share = len(task.labelled) / len(task.train)
-        self.xi_value = xi_as_number(task.xi, architecture.values, task.classes, labelled_share)
+        self.xi_value = xi_as_number(task.xi, architecture.values, self.outcomes, labelled_share)
         self.label_weight = self.xi_value * labelled_share
         self.selects_by = "accuracy" if self.xi_value else "elbo"
         self.epochs, self.patience = settings.epochs, settings.patience
@@ -124,11 +122,16 @@ class VariationalLearner(Learner):
                     architecture, settings.activation, settings.switch_hidden, settings.code_hidden, settings.factors
                 ),
                 Decoder(architecture, settings.log_alpha, settings.factors),
-                label_model(math.prod(architecture.code_shape), task.classes),
+                label_model(math.prod(architecture.code_shape)),
                 estimator_named(settings.estimator)(architecture.values, architecture.pooling_layers),
                 settings.reading,
             ).to(task.device)
         self.train_for(self.epochs * self.steps_per_epoch)
+
+    @property
+    def outcomes(self) -> float:
+        """C, by which ξ divides under "auto"."""
+        return self.task.classes
 
     def train_for(self, steps: int) -> None:
         """Makes the optimiser, its schedule over so many steps of which none is taken."""
@@ -140,6 +143,7 @@ class VariationalLearner(Learner):
             warmup=self.settings.warmup,
             switch_warmup=self.settings.switch_warmup,
             weight_decay=self.settings.weight_decay,
+            label_learning_rate=self.label_learning_rate,
         )
 
     def _stream(self, name: str, **axes: Any) -> AbstractContextManager[None]:
@@ -182,11 +186,15 @@ class VariationalLearner(Learner):
         if self.label_weight:
             recipe["labelled"] = {
                 "images": self._changed(labelled, stream),
-                "labels": self.task.store.labels[labelled],
+                "labels": self.labels(labelled, stream),
                 "total": len(self.task.labelled),
                 "weight": self.label_weight,
             }
         return recipe
+
+    def labels(self, labelled: np.ndarray, stream: Stream) -> np.ndarray:
+        """What is known of labelled images."""
+        return self.task.store.labels[labelled]
 
     def _changed(self, indices: np.ndarray, stream: Stream) -> Picked:
         """Those images, to be changed by what is drawn now."""

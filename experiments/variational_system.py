@@ -45,7 +45,7 @@ class VariationalStack(Stack):
 class VariationalSystem(System):
     """A system whose learner is a `VariationalLearner`."""
 
-    shares: ClassVar[str] = "vae"
+    shares: ClassVar[tuple[str, ...]] = ("vae",)
     uses_xi: ClassVar[bool] = True
     spreads: ClassVar[bool] = True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,13 +118,14 @@ def written(value: Any) -> str:
 def resolve(
     spaces: Mapping[str, Mapping[str, Space]], settings: Mapping[str, BaseModel]
 ) -> tuple[dict[str, dict[str, Dimension]], list[Mistake]]:
-    """Each system's dimensions, those of the section it shares under its own; and what is wrong with the spaces.
+    """Each system's dimensions, those of the sections it shares under its own; and what is wrong with the spaces.
 
     `settings` are those in use, by system: each has to lie in its space, since a search tries them first.
     """
     sharers: dict[str, list[str]] = {}
     for name in settings:
-        sharers.setdefault(contract.get(name).shares, []).append(name)
+        for section in contract.get(name).shares:
+            sharers.setdefault(section, []).append(name)
     mistakes: list[Mistake] = []
     found: dict[str, dict[str, Dimension]] = {}
     for section in (key for key in spaces if key not in sharers and key not in settings):
@@ -132,8 +133,12 @@ def resolve(
         mistakes.append(((section,), None, f"neither a shared section nor a system with settings: known are {known}"))
     for name, used in settings.items():
         system, merged = contract.get(name), {}
-        for section in (system.shares, name):
-            merged |= {setting: (section, space) for setting, space in spaces.get(section, {}).items()}
+        for section in (*system.shares, name):
+            merged |= {
+                setting: (section, space)
+                for setting, space in spaces.get(section, {}).items()
+                if setting in type(used).model_fields or not _is_of(setting, sharers.get(section, []), settings)
+            }
         dimensions = {}
         for setting, (section, space) in merged.items():
             dimension, wrong = _dimension(system, used, section, setting, space)
@@ -143,6 +148,11 @@ def resolve(
         if dimensions:
             found[name] = dimensions
     return found, mistakes
+
+
+def _is_of(setting: str, sharers: Sequence[str], settings: Mapping[str, BaseModel]) -> bool:
+    """Whether another system that shares the section has the setting: then one that lacks it is no mistake."""
+    return any(setting in type(settings[name]).model_fields for name in sharers)
 
 
 def _dimension(

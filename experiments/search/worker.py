@@ -64,7 +64,8 @@ def _run(task: dict[str, Any], device: torch.device) -> Generator[dict[str, Any]
         found.append(result)
         if task["cost"]:
             counted.append(operations(trial, layout, device, folder.rows()))
-        cells = [result["validation_accuracy"] for result in found]
+        measure = next(name for name in found[0] if name.startswith("validation_"))  # that of the system's judge
+        cells = [result[measure] for result in found]
         yield {
             DONE_CELLS: len(cells),
             SCORE: statistics.fmean(cells),

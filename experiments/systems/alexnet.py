@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from experiments.supervised import SupervisedLearner, SupervisedSettings, scaled
+from experiments.supervised import ClassifierSettings, SupervisedLearner, scaled
 from experiments.systems.contract import System, Task, register
 
 CHANNELS = (64, 192, 384, 256, 256)
@@ -61,7 +61,7 @@ class AlexNet(nn.Module):
         return self.scores(self.hidden(self.features(images)))
 
 
-class AlexNetSettings(SupervisedSettings):
+class AlexNetSettings(ClassifierSettings):
     """Sections `supervised` and `systems: alexnet` of params.yaml together."""
 
     width: float = Field(gt=0, le=2, description="multiplier of the published widths")
@@ -74,7 +74,7 @@ class AlexNetSystem(System):
 
     name = "alexnet"
     version = 2
-    shares = "supervised"
+    shares = ("supervised",)
     uses_xi = False
     spreads = True
     Settings = AlexNetSettings

@@ -27,5 +27,5 @@ class Bsvm(VariationalSystem):
         return VariationalLearner(
             task,
             settings,
-            lambda size, classes: BayesianSVM(size, classes, settings.precision, settings.gamma),
+            lambda size: BayesianSVM(size, task.classes, settings.precision, settings.gamma),
         )

@@ -14,8 +14,11 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from data.store import ImageStore
+from experiments.captions import Captions
 from experiments.errors import UserError
 from experiments.ranks import ALONE, Ranks
+
+LABELS, CAPTIONS = "labels", "captions"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Task:
     axes: Mapping[str, Any]  # dataset, system, proportion, repetition: names for `data.seeds.seed_of`
     device: torch.device
     ranks: Ranks = ALONE  # the processes that train it together, for a system that `spreads`
+    captions: Captions | None = None  # of all images, where they have captions instead of labels
 
     @property
     def classes(self) -> int:
@@ -52,7 +56,7 @@ class Learner:
     epochs: int  # passes of training, at most
     steps_per_epoch: int
     patience: int | None = None  # epochs without a better validation score after which training ends
-    selects_by: str = "accuracy"  # validation metric whose best epoch is kept: "accuracy" or "elbo"
+    selects_by: str = "accuracy"  # validation measure whose best epoch is kept: "accuracy", "elbo" or "cider"
     averages: Sequence[int] = ()  # numbers of codes N_s whose averages are compared on the test part
     xi_value: float | None = None  # ξ as a number, where the system has it
 
@@ -81,6 +85,10 @@ class Learner:
     def pictures(self, images: Tensor) -> Mapping[str, Tensor]:
         """Pictures worth keeping, by name (`reconstructions`, `samples`), float [H, W, N_c] in [0, 1]."""
         return {}
+
+    def captioner(self) -> Mapping[str, Any] | None:
+        """Plain values from which, with the weights, `python -m vae` captions pictures; None where it cannot."""
+        return None
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs to go on after this epoch (tensors and plain values only)."""
@@ -111,8 +119,9 @@ class System:
 
     name: ClassVar[str]
     version: ClassVar[int]  # raised whenever results would change; part of a trial's identity
-    shares: ClassVar[str]  # section of params.yaml whose settings it shares with its relatives
+    shares: ClassVar[tuple[str, ...]]  # sections of params.yaml whose settings it shares with its relatives
     uses_xi: ClassVar[bool]
+    learns: ClassVar[str] = LABELS  # or CAPTIONS: what it needs of some of its images
     Settings: ClassVar[type[BaseModel]]
     spreads: ClassVar[bool] = False  # whether its learner takes a part of each batch where a task has several ranks
 

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from experiments.supervised import SupervisedLearner, SupervisedSettings, scaled
+from experiments.supervised import ClassifierSettings, SupervisedLearner, scaled
 from experiments.systems.contract import System, Task, register
 
 # Table 1, in its order: 1×1; 3×3 reduce, 3×3; 5×5 reduce, 5×5; pool projection. One group a map size.
@@ -87,7 +87,7 @@ class GoogLeNet(nn.Module):
         return self.scores(self.dropout(self.features(images).mean((2, 3))))
 
 
-class GoogLeNetSettings(SupervisedSettings):
+class GoogLeNetSettings(ClassifierSettings):
     """Sections `supervised` and `systems: googlenet` of params.yaml together."""
 
     width: float = Field(gt=0, le=2, description="multiplier of the published widths")
@@ -100,7 +100,7 @@ class GoogLeNetSystem(System):
 
     name = "googlenet"
     version = 2
-    shares = "supervised"
+    shares = ("supervised",)
     uses_xi = False
     spreads = True
     Settings = GoogLeNetSettings

@@ -21,7 +21,7 @@ class ClassConditionalLearner(VariationalLearner):
     averages = ()  # its q(y|X) reads the mean code
 
     def __init__(self, task: Task, settings: VariationalSettings) -> None:
-        super().__init__(task, settings, lambda size, classes: Softmax(size, classes, settings.precision))
+        super().__init__(task, settings, lambda size: Softmax(size, task.classes, settings.precision))
 
     def recipe(self, indices: np.ndarray, *others: Any) -> Recipe:
         recipe = super().recipe(indices, *others)

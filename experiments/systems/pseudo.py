@@ -53,7 +53,7 @@ class PseudoSystem(System):
 
     name = "pseudo"
     version = 1
-    shares = "supervised"
+    shares = ("supervised",)
     uses_xi = False
     Settings = PseudoSettings
 

@@ -18,4 +18,4 @@ class SoftmaxSystem(VariationalSystem):
 
     def learner(self, task: Task, settings: VariationalSettings) -> VariationalLearner:
         """A learner at epoch 0."""
-        return VariationalLearner(task, settings, lambda size, classes: Softmax(size, classes, settings.precision))
+        return VariationalLearner(task, settings, lambda size: Softmax(size, task.classes, settings.precision))

@@ -25,7 +25,7 @@ class TransductiveLearner(VariationalLearner):
 
     def __init__(self, task: Task, settings: TransductiveBsvm.Settings) -> None:
         super().__init__(
-            task, settings, lambda size, classes: BayesianSVM(size, classes, settings.precision, settings.gamma)
+            task, settings, lambda size: BayesianSVM(size, task.classes, settings.precision, settings.gamma)
         )
 
     def recipe(self, indices: np.ndarray, labelled: np.ndarray, stream: Stream, trainer: Trainer) -> Recipe:

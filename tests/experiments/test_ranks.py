@@ -30,7 +30,7 @@ CASES = [("bsvm", VARIATIONAL), ("m2", VARIATIONAL), ("alexnet", SUPERVISED)]
 
 
 def settings(name, changes):
-    if contract.get(name).shares == "vae":
+    if "vae" in contract.get(name).shares:
         return settings_of(name, **changes)
     section = {**SHIPPED["supervised"], **SHIPPED["systems"][name], **changes}
     return contract.get(name).Settings.model_validate(section)

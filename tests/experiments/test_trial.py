@@ -123,7 +123,7 @@ def test_a_loss_that_is_not_finite_fails_with_its_reason(start):
 
 def test_whatever_goes_wrong_is_in_the_folder(start, monkeypatch):
     rows, folder = start()
-    monkeypatch.setattr(training_module, "evaluate", lambda *args: 1 / 0)
+    monkeypatch.setattr(training_module.evaluation, "validated", lambda *args: 1 / 0)
     with pytest.raises(TrialFailed, match="ZeroDivisionError: division by zero"):
         next(rows)
     assert "Traceback" in folder.failure()["details"]

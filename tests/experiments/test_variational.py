@@ -20,7 +20,8 @@ SYSTEMS = ["bsvm", "softmax", "tbsvm", "m2"]
 
 def settings_of(name, **changes):
     system = get(name)
-    section = {**SHIPPED[system.shares], **SHIPPED["systems"][name]}
+    section = {key: value for shared in system.shares for key, value in SHIPPED[shared].items()}
+    section |= SHIPPED["systems"][name]
     small = {"epochs": 3, "batch": 8, "labelled_batch": 4, "code_hidden": 4, "switch_hidden": 4, "draws": 2}
     small |= {"marginalised_batch": 4} if name == "tbsvm" else {}
     return system.Settings.model_validate({**section, **small, **changes})

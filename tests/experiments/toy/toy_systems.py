@@ -89,7 +89,7 @@ class ToyLearner(Learner):
 class Toy(System):
     name = "toy"
     version = 1
-    shares = "toys"
+    shares = ("toys",)
     uses_xi = False
     Settings = ToySettings
 

@@ -1,0 +1,64 @@
+"""The captions of a dataset as a trial uses them: numbers to learn from, texts to be scored by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+
+from data.splits import Splits
+from data.store import ImageStore
+from data.text import END, Texts, Vocabulary, words
+from data.vectors import WordVectors
+from vae.captions import PADDING
+
+LONGEST = 60  # words of a caption that are learned from: a few of COCO's captions have hundreds
+
+
+class Captions:
+    """All captions of a dataset, by its images' indices."""
+
+    def __init__(self, store: ImageStore, splits: Splits) -> None:
+        self._store, self._train = store, splits.train
+        self.vocabulary: Vocabulary = splits.vocabulary
+        self.vectors: WordVectors | None = splits.vectors
+        self._texts: Texts = splits.texts
+
+    def drawn(self, images: Sequence[int] | np.ndarray, chances: np.ndarray) -> np.ndarray:
+        """One caption of each image, by a number in [0, 1) for each, as words: int64 [n, L], padded."""
+        counts = np.diff(self._texts.images)[images]
+        return self._rows(self._texts.images[images] + (chances * counts).astype(np.int64))
+
+    def every(self, images: Sequence[int] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """All captions of those images, as words: int64 [n, L], padded; and which of the images each is of, [n]."""
+        counts = np.diff(self._texts.images)[images]
+        owner = np.repeat(np.arange(len(counts)), counts)
+        within = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        return self._rows(self._texts.images[images][owner] + within), owner
+
+    def _rows(self, captions: np.ndarray) -> np.ndarray:
+        starts, ends = self._texts.captions[captions], self._texts.captions[captions + 1]
+        lengths = np.minimum(ends - starts, LONGEST)
+        rows = np.full((len(captions), int(lengths.max(initial=1))), PADDING, dtype=np.int64)
+        inside = np.arange(rows.shape[1]) < lengths[:, None]
+        rows[inside] = self._texts.numbers[(starts[:, None] + np.arange(rows.shape[1]))[inside]]
+        rows[np.arange(len(rows)), lengths - 1] = END
+        return rows
+
+    def mean_words(self, images: np.ndarray) -> float:
+        """T: the words of a caption, its end among them, on average over the captions of those images."""
+        captions, _ = self.every(images)
+        return float((captions != PADDING).sum(1).mean())
+
+    def references(self, images: Sequence[int] | np.ndarray) -> list[tuple[str, ...]]:
+        """The captions of each image as they were written."""
+        return [self._store.captions[image] for image in images]
+
+    def familiar(self, image: int) -> bool:
+        """Whether all of the image's captions are, word for word, captions of training images too."""
+        return all(tuple(words(caption)) in self._known for caption in self._store.captions[image])
+
+    @cached_property
+    def _known(self) -> frozenset[tuple[str, ...]]:
+        return frozenset(tuple(words(caption)) for image in self._train for caption in self._store.captions[image])

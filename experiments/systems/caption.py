@@ -1,0 +1,124 @@
+"""Captions (ours): the variational autoencoder with a recurrent network that reads captions off the code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.seeds import seed_of
+from experiments.captioning import CaptionSettings, RecurrentCaptioner
+from experiments.evaluation import batches
+from experiments.randomness import Stream
+from experiments.systems.contract import CAPTIONS, Task, register
+from experiments.variational import CODED, VariationalLearner, VariationalSettings
+from experiments.variational_system import VariationalSystem
+from vae.captions import CaptionModel
+from vae.prediction import codes
+
+FROZEN_STEPS = 1_000  # of the caption model on frozen codes, where ξ = 0
+
+
+class Settings(VariationalSettings, CaptionSettings):
+    """Sections `vae` and `captions` of params.yaml, and the system's own."""
+
+
+class CaptionLearner(RecurrentCaptioner, VariationalLearner):
+    """Learns from all images, and from one caption, drawn anew each time, of those at hand."""
+
+    averages = ()
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        assert task.captions is not None
+        self.captions = task.captions
+        self.label_learning_rate = settings.caption_learning_rate
+        super().__init__(task, settings, lambda size: settings.caption_model(size, self.captions))
+        self.selects_by = "cider" if self.xi_value else "elbo"
+
+    @property
+    def outcomes(self) -> float:
+        """T, the words of the captions at hand on average, by which ξ divides under "auto"."""
+        return self.captions.mean_words(self.task.labelled)
+
+    def labels(self, labelled: np.ndarray, stream: Stream) -> np.ndarray:
+        """A caption of each image, as words, padded."""
+        return self.captions.drawn(labelled, torch.rand(len(labelled), generator=stream.host).double().numpy())
+
+    @property
+    def caption_model(self) -> CaptionModel:
+        return self.model.label_model
+
+    def codes(self, images: Tensor, draws: int) -> Tensor:
+        self.model.eval()
+        with self._stream("predict"):
+            return torch.stack(list(codes(self.model, images, draws)))
+
+    def finish(self) -> None:
+        """Where ξ = 0 kept the captions out of training, fits their model on the frozen codes, drawn anew each step."""
+        if not self.label_weight:
+            self.fit_captions(FROZEN_STEPS)
+
+    def fit_captions(self, steps: int) -> None:
+        """So many steps of the caption model alone, the rate falling to zero along a cosine."""
+        mean, sigma = self._frozen()
+        model, labelled = self.caption_model.train(), self.task.labelled
+        optimizer = torch.optim.Adam(model.parameters(), lr=self.settings.caption_learning_rate)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        rng = np.random.default_rng(seed_of("frozen captions", **self.task.axes))
+        with self._stream("captions"):  # dropout and noise
+            for _ in range(steps):
+                chosen = rng.integers(len(labelled), size=self.settings.labelled_batch)
+                captions = self.captions.drawn(labelled[chosen], rng.random(len(chosen)))
+                code = mean[..., chosen] + sigma[..., chosen] * torch.randn_like(sigma[..., chosen])
+                loss = -model.log_likelihood(code, torch.from_numpy(captions).to(code.device)).mean()
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+
+    @torch.no_grad()
+    def _frozen(self) -> tuple[Tensor, Tensor]:
+        """Means and deviations of the captioned images' codes, each [K_L, m, n]."""
+        self.model.eval()
+        store, device = self.task.store, self.task.device
+        parts = batches(store, self.task.labelled, CODED)
+        encodings = [self.model.encode(store.batch(part, device)) for part in parts]
+        sigma = torch.cat([each.log_sigma for each in encodings], dim=2).exp()
+        return torch.cat([each.mean for each in encodings], dim=2), sigma
+
+    def captioner(self) -> Mapping[str, Any]:
+        """See `vae.captioner`."""
+        settings, model = self.settings, self.model
+        return {
+            "architecture": asdict(model.architecture),
+            **{name: getattr(settings, name) for name in ("activation", "switch_hidden", "code_hidden", "reading")},
+            **{name: getattr(settings, name) for name in ("estimator", "cell", "units", "decoding")},
+            **{name: getattr(settings, name) for name in ("beams", "length_power", "longest")},
+            "draws": settings.caption_draws,
+            "word_size": self.caption_model.words.shape[1],
+            "words": list(self.captions.vocabulary.words),
+        }
+
+
+@register
+class CaptionSystem(VariationalSystem):
+    """Eq (1): ξ weighs the captions' log-likelihood against the images' bound."""
+
+    name = "caption"
+    version = 1
+    shares = ("vae", "captions")
+    learns = CAPTIONS
+    spreads = False  # not tried
+    Settings = Settings
+
+    def learner(self, task: Task, settings: Settings) -> CaptionLearner:
+        """A learner at epoch 0."""
+        return CaptionLearner(task, settings)
+
+    def stacks(self, *_: Any) -> bool:
+        """PyTorch's recurrent cells do not run under `torch.vmap`."""
+        return False

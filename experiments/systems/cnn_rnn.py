@@ -1,0 +1,97 @@
+"""CNN + RNN: AlexNet's convolutions and the same recurrent network, on the captioned images alone.
+
+The image's code is the last layer of the CNN, linear as in Vinyals et al. (2015), "Show and tell", and standardised
+over the batch, as an autoencoder's code is by its prior: without that the recurrent network did not learn to look at
+it in any of five pilots. No image is decoded.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from data.seeds import seed_of
+from experiments.captioning import CaptionSettings, RecurrentCaptioner
+from experiments.randomness import seeded
+from experiments.supervised import SupervisedLearner, SupervisedSettings
+from experiments.systems.alexnet import AlexNet
+from experiments.systems.contract import CAPTIONS, System, Task, register
+from vae.captions import CaptionModel
+
+
+class Settings(SupervisedSettings, CaptionSettings):
+    """Sections `supervised` and `captions` of params.yaml, and the system's own."""
+
+    width: float = Field(gt=0, le=2, description="multiplier of AlexNet's published widths")
+    dropout: float = Field(ge=0, lt=1, description="share of values dropped before the CNN's hidden layers")
+    code_size: int = Field(ge=1, le=65_536, description="values in an image's code")
+
+
+class CaptionedNetwork(nn.Module):
+    """Images [b, N_c, H, W] to codes [b, D], and the caption model that reads them."""
+
+    def __init__(self, network: nn.Module, code_size: int, captions: CaptionModel) -> None:
+        super().__init__()
+        self.network = network
+        self.standardise = nn.BatchNorm1d(code_size, affine=False)
+        self.captions = captions
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.standardise(self.network(images))
+
+
+class CnnRnnLearner(RecurrentCaptioner, SupervisedLearner):
+    """Learns from captioned images, of each a caption that is drawn anew each time."""
+
+    last_deviation = 1.0
+    selects_by = "cider"
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        assert task.captions is not None
+        self.captions = task.captions
+
+        def network() -> AlexNet:
+            return AlexNet(task.store.shape, settings.code_size, settings.width, settings.dropout)
+
+        super().__init__(task, settings, network)
+        with seeded(seed_of("caption weights", **task.axes), torch.device("cpu")):
+            captions = settings.caption_model(settings.code_size, self.captions).to(task.device)
+        self.model = CaptionedNetwork(self.model, settings.code_size, captions).to(task.device)
+        share = settings.caption_learning_rate / settings.learning_rate
+        self.optimizer.add_param_group({"params": list(captions.parameters()), "weight_decay": 0.0, "share": share})
+
+    def _loss(self, chosen: Tensor) -> Tensor:
+        """−log p(Y | X) per word of the batch, of a caption of each of the chosen rows."""
+        indices = self.task.labelled[chosen.numpy()]
+        images = self.settings.augmented(self.task.store.batch(indices, self.task.device))
+        captions = self.captions.drawn(indices, torch.rand(len(chosen)).double().numpy())
+        words = torch.from_numpy(captions).to(self.task.device)
+        code = self._scores(images).T[:, None]
+        return -self.caption_model.log_likelihood(code, words).sum() / int(np.sum(captions >= 0))
+
+    @property
+    def caption_model(self) -> CaptionModel:
+        return self.model.captions
+
+    def codes(self, images: Tensor, draws: int) -> Tensor:
+        """The one code that an image has, [1, D, 1, B]."""
+        self.model.eval()
+        return self._scores(images).T[None, :, None]
+
+
+@register
+class CnnRnnSystem(System):
+    """What captioned images alone teach."""
+
+    name = "cnn-rnn"
+    version = 1
+    shares = ("supervised", "captions")
+    uses_xi = False
+    learns = CAPTIONS
+    Settings = Settings
+
+    def learner(self, task: Task, settings: Settings) -> CnnRnnLearner:
+        """A learner at epoch 0."""
+        return CnnRnnLearner(task, settings)

@@ -1,0 +1,84 @@
+"""A trained model that captions pictures, from a description of plain values and its weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vae.architecture import Architecture, Layer
+from vae.captions import CaptionModel
+from vae.decoder import Decoder
+from vae.decoding import Said, beam_search, drawn, most_probable, word_by_word
+from vae.encoder import Encoder
+from vae.estimators.contract import estimator_named
+from vae.model import VariationalAutoencoder
+from vae.prediction import codes
+
+DECODINGS = ("beam", "greedy", "sample")
+
+
+class Captioner:
+    """Says captions of images.
+
+    Args:
+        description: `architecture` (the fields of `Architecture`), `activation`, `switch_hidden`, `code_hidden`,
+            `reading` and `estimator` of the autoencoder; `cell`, `units`, `word_size` and `words` (the vocabulary, in
+            order) of the caption model; `decoding`, `draws`, `beams`, `length_power` and `longest` as its captions are
+            to be said.
+        weights: of the whole model, by the names of its parameters.
+
+    Raises:
+        KeyError, TypeError, ValueError: the description is not whole.
+        RuntimeError: the weights are of another model.
+    """
+
+    def __init__(self, description: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+        self.said = {name: description[name] for name in ("decoding", "draws", "beams", "length_power", "longest")}
+        self.words: list[str] = description["words"]
+        self.architecture = _architecture(description["architecture"])
+        self.model = self._built(description)
+        self.model.load_state_dict(weights)
+        self.model.eval()
+
+    def _built(self, description: Mapping[str, Any]) -> VariationalAutoencoder:
+        architecture = self.architecture
+        sizes = (description[name] for name in ("activation", "switch_hidden", "code_hidden"))
+        caption_model = CaptionModel(
+            math.prod(architecture.code_shape),
+            len(self.words),
+            **{name: description[name] for name in ("cell", "units", "word_size")},
+        )
+        estimator = estimator_named(description["estimator"])(architecture.values, architecture.pooling_layers)
+        return VariationalAutoencoder(
+            architecture,
+            Encoder(architecture, *sizes),
+            Decoder(architecture, log_alpha=0.0),
+            caption_model,
+            estimator,
+            description["reading"],
+        )
+
+    def describe(self, images: Tensor) -> Said:
+        """A caption for each of images [B, N_c, H, W] in [0, 1], from PyTorch's current random stream."""
+        said, model = self.said, self.model.label_model
+        with torch.no_grad():
+            drawn_codes = torch.stack(list(codes(self.model, images, said["draws"])))
+        if said["decoding"] == "beam":
+            return beam_search(
+                model, drawn_codes, beams=said["beams"], power=said["length_power"], longest=said["longest"]
+            )
+        choose = most_probable if said["decoding"] == "greedy" else drawn
+        return word_by_word(model, drawn_codes, choose=choose, longest=said["longest"])
+
+    def text(self, numbers: Tensor) -> str:
+        """The words of one caption, without its end."""
+        return " ".join(self.words[number] for number in numbers.tolist() if number > 0)
+
+
+def _architecture(fields: Mapping[str, Any]) -> Architecture:
+    layers = tuple(Layer(**layer) for layer in fields["layers"])
+    return Architecture(fields["name"], fields["side"], fields["channels"], layers)
