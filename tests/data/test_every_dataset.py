@@ -17,8 +17,10 @@ from data.prepare import prepare
 from data.splits import Splits, split
 from data.store import ImageStore
 from data.text import words
+from experiments.captions import Captions
 from tests.data import official
 from vae.architecture import architecture_for
+from vae.captions import CaptionModel
 from vae.decoder import Decoder
 from vae.encoder import Encoder
 from vae.estimators.contract import estimator_named
@@ -98,7 +100,9 @@ def test_to_one_step_of_training(name, tmp_path, serve):
         architecture,
         Encoder(architecture, "relu", 4, 4),
         Decoder(architecture, log_alpha=2.3),
-        Softmax(math.prod(architecture.code_shape), max(2, len(store.classes)), precision=1.0),
+        CaptionModel(math.prod(architecture.code_shape), len(splits.vocabulary.words))
+        if store.captioned
+        else Softmax(math.prod(architecture.code_shape), len(store.classes), precision=1.0),
         estimator_named("exact")(architecture.values, pooling),
         "factorised",
     )
@@ -106,10 +110,12 @@ def test_to_one_step_of_training(name, tmp_path, serve):
     trainer = Trainer(model, total_steps=10, **rates, warmup=0.0, switch_warmup=0.0, weight_decay=0.0)
     before = {key: value.clone() for key, value in model.state_dict().items()}
     labelled = splits.labelled(0, 0.5)[:2]
-    labels = torch.from_numpy(store.labels[labelled])
-    told = None if store.captioned else Labelled(store.batch(labelled), labels, len(labelled), 1.0)
+    known = (
+        Captions(store, splits).drawn(labelled, np.zeros(len(labelled))) if store.captioned else store.labels[labelled]
+    )
+    told = Labelled(store.batch(labelled), torch.from_numpy(known), len(labelled), 1.0)
     parts = trainer.step(Batch(store.batch(splits.train[:2]), told))
     assert torch.isfinite(parts["loss"])
     moved = {key for key, value in model.state_dict().items() if not torch.equal(value, before[key])}
-    assert {key.split(".")[0] for key in moved} >= {"encoder", "decoder"}
+    assert {key.split(".")[0] for key in moved} >= {"encoder", "decoder", "label_model"}
     assert json.loads((tmp_path / "d" / "splits" / row.name / "meta.json").read_text())["data"] == store.fingerprint

@@ -67,8 +67,11 @@ def test_another_process_finds_the_same_name():
 SHIPPED = {
     "alexnet": "af29a5edef901071",
     "bsvm": "d24a12b5688d90e0",
+    "caption": "29c1c2531e082c3b",
+    "cnn-rnn": "7f8b8f9b48e4fa47",
     "googlenet": "f029cdb74d806cbc",
     "m2": "977499266ac4f333",
+    "neighbour": "4c90c6479241bc7c",
     "pseudo": "59730ae18207c4a9",
     "softmax": "2b96178735f3c543",
     "tbsvm": "5e7ed1a06bbe2902",

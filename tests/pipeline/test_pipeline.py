@@ -1,6 +1,7 @@
 """`dvc repro` from an empty checkout to the report, on real digits with one short epoch a trial."""
 
 import csv
+import json
 import os
 import shutil
 import subprocess
@@ -172,16 +173,44 @@ def test_pictures_of_one_s_own_go_all_the_way(checkout, elsewhere, tmp_path):
     assert "folder" in (checkout.folder / "reports/tables/table1.md").read_text(encoding="utf-8")
 
 
-def test_captions_are_prepared_and_nothing_pretends_to_learn_them(checkout, elsewhere, tmp_path):
+def test_captioned_pictures_of_one_s_own_go_all_the_way(checkout, elsewhere, tmp_path):
     lines = []
     for number in range(30):
         Image.new("RGB", (40, 40), (8 * number, 0, 0)).save(tmp_path / f"{number}.png")
         lines.append(f'{{"path": "{number}.png", "captions": ["a red square", "red number {number}"]}}')
     (tmp_path / "images.jsonl").write_text("\n".join(lines), encoding="utf-8")
     output = elsewhere("folder", tmp_path, code=255)
-    assert "has captions and no labels" in output
+    assert "have captions, and system 'bsvm' learns labels" in output
     assert "Traceback" not in output
     assert (checkout.folder / "data/splits/folder/vocabulary.json").is_file()
+
+    systems = ["caption", "cnn-rnn", "neighbour"]
+
+    def captioning(params):
+        params["profile"] = "captions"
+        params["profiles"]["captions"].update(proportions=[0.5], repetitions=1)
+        params["captions"].update(units=16, word_size=8, caption_draws=1, longest=4)
+        for name in systems:
+            params["systems"][name].update(epochs=1)
+        params["systems"]["cnn-rnn"].update(epoch_images=16, batch=8)
+
+    checkout.edit(captioning)
+    elsewhere("folder", tmp_path)
+    rows = checkout.rows()
+    assert sorted((row["system"], row["status"]) for row in rows) == [(name, "done") for name in systems]
+    assert all(0 <= float(row["bleu4"]) <= 1 and not row["top1"] for row in rows)
+    shown = json.loads((checkout.folder / "experiments/gallery/captions.json").read_text(encoding="utf-8"))["images"]
+    assert len(shown) == 6
+    for entry in shown:
+        assert {said["system"] for said in entry["said"]} == set(systems)
+        picture = np.asarray(Image.open(checkout.folder / "experiments/gallery" / entry["file"]))
+        number = entry["references"][1].split()[-1]
+        assert abs(int(picture[16, 16, 0]) - 8 * int(number)) <= 1
+    report = checkout.folder / "reports"
+    for name in ("tables/captions.csv", "figures/captions.png", "figures/examples.html", "index.html", "answer.md"):
+        assert (report / name).is_file(), name
+    assert "red number" in (report / "figures/examples.html").read_text(encoding="utf-8")
+    assert "is up to date" in checkout.run("dvc", "repro")
 
 
 @pytest.mark.parametrize(
