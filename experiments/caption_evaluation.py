@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from experiments.captioning import Captioner
+from experiments.captioning import Describer
 from experiments.evaluation import batches, now
 from experiments.scores import java, scores
 from experiments.systems.contract import Learner, Task
@@ -63,13 +63,17 @@ def tested(learner: Learner, task: Task, test: np.ndarray) -> dict[str, Any]:
     images too, word for word, `unseen` the others.
     """
     tally, bound, seconds = _told(learner, task, test, quick=False)
-    everything = range(len(test))
+    whole = _scored(tally, task, range(len(test)))
     familiar = np.array([task.captions.familiar(image) for image in test])
     subsets = {"same": np.flatnonzero(familiar).tolist(), "unseen": np.flatnonzero(~familiar).tolist()}
     return {
-        **_scored(tally, task, everything),
+        **whole,
         "subsets": [
-            {"subset": name, "images": len(chosen), **_scored(tally, task, chosen)}
+            {
+                "subset": name,
+                "images": len(chosen),
+                **(whole if len(chosen) == len(test) else _scored(tally, task, chosen)),
+            }
             for name, chosen in subsets.items()
             if chosen
         ],
@@ -100,7 +104,7 @@ def _scored(tally: _Tally, task: Task, chosen: Sequence[int]) -> dict[str, float
 
 def _told(learner: Learner, task: Task, indices: np.ndarray, quick: bool) -> tuple[_Tally, dict[str, float], float]:
     """What the learner says of those images, the means of its bound's terms, and the seconds that saying it took."""
-    assert isinstance(learner, Captioner)
+    assert isinstance(learner, Describer)
     tally, terms, seconds = _Tally(), {}, 0.0
     for chosen in batches(task.store, indices):
         images = task.store.batch(chosen, task.device)
@@ -109,7 +113,7 @@ def _told(learner: Learner, task: Task, indices: np.ndarray, quick: bool) -> tup
             said = learner.describe(images, quick)
             seconds += now(task.device) - started
             tally.images += chosen.tolist()
-            tally.texts += [task.captions.vocabulary.decode(row) for row in said.words.tolist()]
+            tally.texts += said.texts or [task.captions.vocabulary.decode(row) for row in said.words.tolist()]
             tally.lengths += said.lengths.tolist()
             nats = said.log_likelihood
             tally.log_likelihoods += [None] * len(chosen) if nats is None else nats.tolist()
@@ -120,7 +124,7 @@ def _told(learner: Learner, task: Task, indices: np.ndarray, quick: bool) -> tup
 
 
 def _add_references(
-    tally: _Tally, learner: Captioner, task: Task, chosen: np.ndarray, images: torch.Tensor, quick: bool
+    tally: _Tally, learner: Describer, task: Task, chosen: np.ndarray, images: torch.Tensor, quick: bool
 ) -> None:
     """How likely the images' own captions are, where the learner can say."""
     captions, owner = task.captions.every(chosen)

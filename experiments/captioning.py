@@ -11,7 +11,7 @@ from torch import Tensor
 
 from experiments.captions import Captions
 from vae.captions import CaptionModel
-from vae.decoding import Said, beam_search, drawn, log_likelihood, most_probable, word_by_word
+from vae.decoding import Said, log_likelihood, most_probable, say, word_by_word
 
 SCORES = 2**25  # scores of words, at most, that are in memory at a time
 
@@ -48,13 +48,11 @@ class CaptionSettings(BaseModel):
 
     def said(self, model: CaptionModel, codes: Tensor) -> Said:
         """Captions for images whose codes are [N_s, K_L, m, B], by the settings' way of saying them."""
-        if self.decoding == "beam":
-            return beam_search(model, codes, beams=self.beams, power=self.length_power, longest=self.longest)
-        choose = most_probable if self.decoding == "greedy" else drawn
-        return word_by_word(model, codes, choose=choose, longest=self.longest)
+        options = {"beams": self.beams, "power": self.length_power, "longest": self.longest}
+        return say(model, codes, decoding=self.decoding, **options)
 
 
-class Captioner(ABC):
+class Describer(ABC):
     """What a learner that captions images does beside learning."""
 
     captions: Captions
@@ -70,8 +68,8 @@ class Captioner(ABC):
         return None
 
 
-class RecurrentCaptioner(Captioner):
-    """A captioner whose captions a `CaptionModel` says, from codes of an image."""
+class RecurrentDescriber(Describer):
+    """A learner whose captions a `CaptionModel` says, from codes of an image."""
 
     settings: CaptionSettings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -16,6 +17,7 @@ from data.store import ImageStore
 from experiments.systems.contract import Learner, Task
 
 MEASURE = "accuracy"  # the validation measure that settings are searched by
+MOST = sys.maxsize  # validation images that are looked at after an epoch: all
 BATCH = 500  # images, at most
 VALUES = 4_000_000  # in a batch of images, at most: 20 images of 256 × 256 × 3
 

@@ -21,8 +21,9 @@ from experiments.errors import UserError
 
 SCORES = ("bleu1", "bleu2", "bleu3", "bleu4", "meteor", "rouge_l", "cider")
 NO_JAVA = (
-    "no Java was found, so METEOR is left out and all other scores are given: install a Java runtime (version 8 or "
-    "later, such as Debian's default-jre-headless) to have it"
+    "no Java was found, so METEOR is left out and all other scores are given: to have it, install a Java runtime "
+    "(version 8 or later, such as Debian's default-jre-headless) before the sweep, on every machine; trials that are "
+    "done stay as they are"
 )
 ASKING = 30  # seconds that `java -version` may take
 LIMIT, LIMIT_EACH = 300.0, 1.0  # seconds that METEOR may take: to start on a busy machine, and for each image

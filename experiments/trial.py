@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -80,6 +81,7 @@ def prepare(
 def set_up(threads: int, gpu: bool) -> torch.device:
     """The device that this process runs trials on, after it was told to give the same digits every time."""
     keep_freed_memory()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it recurrent cells need not repeat on a GPU
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
@@ -99,9 +101,10 @@ def epochs(
     folder when the iterator ends. Closed early, it leaves a checkpoint of its last whole epoch.
 
     A row has `epoch`, `loss` and whatever else the learner's steps tell (means weighted by images),
-    `validation_accuracy` (percent), `validation_elbo` and the bound's other terms where there is one, `seconds` of
-    training, `images_per_second` and `time` (Unix). With `validation_only` the test part is never read, and
-    the result is that of `Training.validated`. The first of several `ranks` runs this, the others `follow` it.
+    `validation_accuracy` (percent), or `validation_cider` and others of captions, `validation_elbo` and the bound's
+    other terms where there is one, `seconds` of training, `images_per_second` and `time` (Unix). With
+    `validation_only` the test part is never read, and the result is that of `Training.validated`. The first of
+    several `ranks` runs this, the others `follow` it.
     Raises TrialFailed, with its reason in the folder, whatever went wrong.
     """
     with folder.alone(), failures_noted(folder):

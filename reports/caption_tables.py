@@ -117,8 +117,8 @@ def subset_table(subsets: pd.DataFrame, names: Mapping[str, Name], dataset: str)
         for proportion in sorted(tidy["proportion"].unique())
     }
     caption = (
-        f"Test images of {dataset} with a reference that is, word for word, a caption of a training image (same), and "
-        "the others (unseen)."
+        f"Test images of {dataset} all of whose references are, word for word, captions of training images too (same), "
+        "and the others (unseen)."
     )
     head = ["System", "Subset", "Images", *(SCORES[score].title for score in SUBSET_SCORES)]
     note = f"{tables.note(usual)} Bold: the best mean of a subset at a proportion, which may be best by chance."

@@ -13,7 +13,7 @@ REMEDY = "`python -m experiments run` writes it"
 SUBSETS = ("same", "unseen")
 COLUMNS = {
     "trial_id": "text",
-    "subset": "text",  # "same": one of its references is, word for word, a caption of a training image
+    "subset": "text",  # "same": all references are, word for word, captions of training images too
     "images": "whole",
     **SCORE_COLUMNS,
 }

@@ -29,9 +29,9 @@ def caption(
     trial: Annotated[
         str, typer.Option(metavar="ID", help="the start of the identity of a done trial of the system `caption`")
     ],
-    store: Annotated[
-        Path, typer.Option("--store", envvar="EXPERIMENTS_STORE", help="the folder that trials are kept in")
-    ] = Path("experiments/store"),
+    store: Annotated[Path, typer.Option("--store", help="the folder that trials are kept in")] = Path(
+        "experiments/store"
+    ),
     decoding: Annotated[
         Literal["beam", "greedy", "sample"] | None, typer.Option(help="how words are chosen; otherwise the trial's way")
     ] = None,
@@ -58,6 +58,10 @@ def caption(
     description, weights = _found(store, trial)
     changes = {"decoding": decoding, "beams": beams, "draws": draws}
     description |= {name: value for name, value in changes.items() if value is not None}
+    if beams is not None and description["decoding"] != "beam":
+        raise Mistake(
+            f"--beams {beams}: decoding {description['decoding']!r} keeps none: add --decoding beam, or leave it"
+        )
     import torch
 
     from vae.captioner import Captioner
@@ -86,7 +90,10 @@ def caption(
 def _found(store: Path, start: str) -> tuple[dict[str, Any], Path]:
     """The description of the one captioner whose trial's identity starts so, and where its weights are."""
     if not store.is_dir():
-        raise Mistake(f"--store {store}: there is no such folder: name the one that trials are kept in")
+        raise Mistake(
+            f"--store {store}: there is no such folder: name the one that trials are kept in; of a trial on an object "
+            f"store, copy {DESCRIPTION} and {WEIGHTS} into a folder of its name"
+        )
     trials = sorted(path.name for path in store.glob(f"{start}*") if path.is_dir()) if start.isalnum() else []
     able = [name for name in trials if (store / name / DESCRIPTION).is_file()]
     if len(able) != 1:
@@ -94,7 +101,9 @@ def _found(store: Path, start: str) -> tuple[dict[str, Any], Path]:
         raise Mistake(f"--trial {start}: {told}")
     folder = store / able[0]
     if not (folder / WEIGHTS).is_file():
-        raise Mistake(f"{folder} has no {WEIGHTS}: copy it here from where the trial was run")
+        raise Mistake(
+            f"{folder} has no {WEIGHTS}: copy it here from the machine, or object store, that the trial ran on"
+        )
     try:
         return json.loads((folder / DESCRIPTION).read_text(encoding="utf-8")), folder / WEIGHTS
     except (OSError, ValueError) as error:

@@ -12,13 +12,11 @@ from torch import Tensor
 from vae.architecture import Architecture, Layer
 from vae.captions import CaptionModel
 from vae.decoder import Decoder
-from vae.decoding import Said, beam_search, drawn, most_probable, word_by_word
+from vae.decoding import Said, say
 from vae.encoder import Encoder
 from vae.estimators.contract import estimator_named
 from vae.model import VariationalAutoencoder
 from vae.prediction import codes
-
-DECODINGS = ("beam", "greedy", "sample")
 
 
 class Captioner:
@@ -37,7 +35,8 @@ class Captioner:
     """
 
     def __init__(self, description: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
-        self.said = {name: description[name] for name in ("decoding", "draws", "beams", "length_power", "longest")}
+        self.way = {name: description[name] for name in ("decoding", "beams", "longest")}
+        self.way["power"], self.draws = description["length_power"], description["draws"]
         self.words: list[str] = description["words"]
         self.architecture = _architecture(description["architecture"])
         self.model = self._built(description)
@@ -64,15 +63,9 @@ class Captioner:
 
     def describe(self, images: Tensor) -> Said:
         """A caption for each of images [B, N_c, H, W] in [0, 1], from PyTorch's current random stream."""
-        said, model = self.said, self.model.label_model
         with torch.no_grad():
-            drawn_codes = torch.stack(list(codes(self.model, images, said["draws"])))
-        if said["decoding"] == "beam":
-            return beam_search(
-                model, drawn_codes, beams=said["beams"], power=said["length_power"], longest=said["longest"]
-            )
-        choose = most_probable if said["decoding"] == "greedy" else drawn
-        return word_by_word(model, drawn_codes, choose=choose, longest=said["longest"])
+            drawn = torch.stack(list(codes(self.model, images, self.draws)))
+        return say(self.model.label_model, drawn, **self.way)
 
     def text(self, numbers: Tensor) -> str:
         """The words of one caption, without its end."""

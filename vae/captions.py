@@ -66,7 +66,7 @@ class CaptionModel(nn.Module):
 
     def start(self, code: Tensor) -> State:
         """The state before the first word, of codes [K_L, m, B]."""
-        summed = (self.start_weight @ code.flatten(0, 1)).T
+        summed = (self.start_weight @ code.flatten(0, 1)).T.contiguous()  # cuDNN's cells take no other
         return (summed.tanh(), summed) if isinstance(self.cell, nn.LSTM) else (summed.tanh(),)
 
     def next_word(self, state: State) -> Tensor:

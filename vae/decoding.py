@@ -17,10 +17,12 @@ Choice = Callable[[Tensor], Tensor]  # log-probabilities [B, words] to a word ea
 @dataclass(frozen=True)
 class Said:
     """A caption for each of B images: `words` [B, L] as numbers, END at the end and PADDING behind it; `log_likelihood`
-    [B] of these words and their end, in nats, None where what said them has no likelihood."""
+    [B] of these words and their end, in nats, None where what said them has no likelihood; `texts` where they are
+    somebody's own, which the vocabulary need not hold."""
 
     words: Tensor
     log_likelihood: Tensor | None
+    texts: list[str] | None = None
 
     @property
     def lengths(self) -> Tensor:
@@ -113,6 +115,13 @@ class _Search:
         self.rows = (which + count * torch.arange(images, device=which.device)[:, None]).flatten()
         # Whatever follows lowers log p̄, and the longest caption has the largest divisor.
         return bool((self.totals[:, 0] / (self.longest + 1) ** self.power > self.best_score).any())
+
+
+def say(model: CaptionModel, codes: Tensor, *, decoding: str, beams: int, power: float, longest: int) -> Said:
+    """Captions by that way, "beam", "greedy" or "sample" (a word by its probability); codes are [N_s, K_L, m, B]."""
+    if decoding == "beam":
+        return beam_search(model, codes, beams=beams, power=power, longest=longest)
+    return word_by_word(model, codes, choose=most_probable if decoding == "greedy" else drawn, longest=longest)
 
 
 def most_probable(log_probabilities: Tensor) -> Tensor:

@@ -26,12 +26,23 @@ def read_picture(path: str, side: int, channels: int) -> Tensor:
         try:
             with Image.open(path, formats=FORMATS) as file:
                 file.draft(mode, (2 * side, 2 * side))  # a large JPEG is decoded at a half, a quarter or an eighth
-                picture = _on_white(ImageOps.exif_transpose(file)).convert(mode)
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError, SyntaxError) as error:
-            raise ValueError(str(error)) from error
+                picture = _on_white(_upright(file)).convert(mode)
+        except OSError:
+            raise
+        except Exception as error:  # decoders raise anything at all on bytes that are not what they should be
+            raise ValueError(str(error) or type(error).__name__) from error
     fitted = ImageOps.fit(picture, (side, side), Image.Resampling.BICUBIC)
     pixels = np.asarray(fitted, dtype=np.float32).reshape(side, side, channels)
     return torch.from_numpy(pixels / np.float32(255)).permute(2, 0, 1).contiguous()
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """As its camera was held, where it says so in a way that can be read."""
+    picture.load()
+    try:
+        return ImageOps.exif_transpose(picture)
+    except Exception:  # the note is damaged, the picture itself is not
+        return picture
 
 
 def _on_white(picture: Image.Image) -> Image.Image:

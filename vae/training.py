@@ -25,7 +25,7 @@ class Trainer:
         switch_warmup: share of the steps over which the weight of the switches' KL term rises from 0 to 1. From the
             start at 1 it can push the switches back to their prior for good, before the decoder has a use for them
             (Sønderby et al. 2016, "Ladder variational autoencoders", section 2.3).
-        weight_decay: decoupled, on the filters and networks (β has its Gaussian prior instead).
+        weight_decay: decoupled, on the filters and networks (β has its Gaussian prior instead, a caption model none).
         label_learning_rate: of the label or caption model, where it is to differ.
     """
 

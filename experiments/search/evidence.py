@@ -18,6 +18,7 @@ from experiments.provenance import revision
 from experiments.search.front import front, knee
 from experiments.search.protocol import Protocol, Setting
 from experiments.search.space import written
+from experiments.systems import contract
 
 FEWEST = 10  # settings that importances are estimated from
 
@@ -108,6 +109,12 @@ def write(protocol: Protocol, settings: Sequence[Setting]) -> None:
     )
 
 
+def _told(system: str, score: float) -> str:
+    """A score with what it is: the share of images whose label is right, or the CIDEr of captions."""
+    labels = contract.get(system).learns == contract.LABELS
+    return f"{score:.2f}% of the validation images" if labels else f"a CIDEr of {score:.2f} on validation images"
+
+
 def advice(protocol: Protocol, settings: Sequence[Setting]) -> str:
     """What a search found, for people: the best settings as they go into params.yaml, and what they gain."""
     found, used = best(settings), shipped(protocol, settings)
@@ -116,9 +123,7 @@ def advice(protocol: Protocol, settings: Sequence[Setting]) -> str:
     if found is None:
         reasons = "".join(f"\n  setting {s.number}: {s.reason}" for s in settings if s.state == "failed")
         return f"{told}; none went through all cells{reasons}"
-    told += (
-        f"\n  best: setting {found.number}, {found.score:.2f}% of the validation images over {len(found.cells)} cells"
-    )
+    told += f"\n  best: setting {found.number}, {_told(protocol.system, found.score)} over {len(found.cells)} cells"
     if protocol.weighs_cost:
         told += _front(settings, found)
     if used is None:
@@ -128,8 +133,8 @@ def advice(protocol: Protocol, settings: Sequence[Setting]) -> str:
     else:
         better = gain(found, used)
         told += (
-            f"\n  params.yaml: {used.score:.2f}%; gain {better.points:+.2f} ± {better.error:.2f} points (standard "
-            "error over the cells; the best of many tries owes part of its gain to luck)"
+            f"\n  params.yaml: {_told(protocol.system, used.score)}; gain {better.points:+.2f} ± {better.error:.2f} "
+            "(standard error over the cells; the best of many tries owes part of its gain to luck)"
         )
     return f"{told}\nTo use it, put this into params.yaml:\n\n{_snippet(protocol.system, found.params)}"
 

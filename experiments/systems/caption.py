@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from data.seeds import seed_of
-from experiments.captioning import CaptionSettings, RecurrentCaptioner
+from experiments.captioning import CaptionSettings, RecurrentDescriber
 from experiments.evaluation import batches
 from experiments.randomness import Stream
 from experiments.systems.contract import CAPTIONS, Task, register
@@ -27,7 +27,7 @@ class Settings(VariationalSettings, CaptionSettings):
     """Sections `vae` and `captions` of params.yaml, and the system's own."""
 
 
-class CaptionLearner(RecurrentCaptioner, VariationalLearner):
+class CaptionLearner(RecurrentDescriber, VariationalLearner):
     """Learns from all images, and from one caption, drawn anew each time, of those at hand."""
 
     averages = ()

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from data.seeds import seed_of
-from experiments.captioning import CaptionSettings, RecurrentCaptioner
+from experiments.captioning import CaptionSettings, RecurrentDescriber
 from experiments.randomness import seeded
 from experiments.supervised import SupervisedLearner, SupervisedSettings
 from experiments.systems.alexnet import AlexNet
@@ -42,7 +42,7 @@ class CaptionedNetwork(nn.Module):
         return self.standardise(self.network(images))
 
 
-class CnnRnnLearner(RecurrentCaptioner, SupervisedLearner):
+class CnnRnnLearner(RecurrentDescriber, SupervisedLearner):
     """Learns from captioned images, of each a caption that is drawn anew each time."""
 
     last_deviation = 1.0

@@ -8,7 +8,7 @@ runs of one to four words for likeness.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +17,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from data.text import END
-from experiments.captioning import Captioner
+from data.text import words
+from experiments.captioning import Describer
 from experiments.evaluation import batches
 from experiments.systems.contract import CAPTIONS, Task, register
 from experiments.variational import CODED, VariationalLearner, VariationalSettings
@@ -35,11 +35,11 @@ class Settings(VariationalSettings):
     neighbours: int = Field(ge=1, le=1_000, description="captioned images whose captions are considered")
 
 
-def consensus(captions: np.ndarray) -> int:
-    """Which of the captions [n, L], padded words, is most like the others; of equals the first."""
+def consensus(captions: Sequence[Sequence[str]]) -> int:
+    """Which of the captions, each as its words, is most like the others; of equals the first."""
     likeness = np.zeros((len(captions), len(captions)))
     for length in range(1, RUNS + 1):
-        counted = [Counter(_runs(caption[caption > END].tolist(), length)) for caption in captions]
+        counted = [Counter(_runs(caption, length)) for caption in captions]
         columns = {run: column for column, run in enumerate(dict.fromkeys(run for each in counted for run in each))}
         counts = np.zeros((len(captions), max(1, len(columns))))
         for row, each in enumerate(counted):
@@ -50,11 +50,11 @@ def consensus(captions: np.ndarray) -> int:
     return int(np.round(likeness.sum(1), 9).argmax())
 
 
-def _runs(words: list[int], length: int) -> Iterator[tuple[int, ...]]:
+def _runs(words: Sequence[str], length: int) -> Iterator[tuple[str, ...]]:
     return (tuple(words[start : start + length]) for start in range(len(words) - length + 1))
 
 
-class NeighbourLearner(Captioner, VariationalLearner):
+class NeighbourLearner(Describer, VariationalLearner):
     """Trains on images alone; captions only come in when an image is described."""
 
     averages = ()
@@ -76,8 +76,8 @@ class NeighbourLearner(Captioner, VariationalLearner):
         return super().epoch(epoch)
 
     def finish(self) -> None:
-        """The best epoch's weights have other codes than the last one's."""
-        self._coded = None
+        """Codes the captioned images by the best epoch's weights, so that no test image has to wait for it."""
+        self._coded = self._bank()
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._coded = None
@@ -88,23 +88,28 @@ class NeighbourLearner(Captioner, VariationalLearner):
         self.model.eval()
         return self.model.encoder(images).mean.flatten(0, 1).T
 
+    def _bank(self) -> Tensor:
+        store, device = self.task.store, self.task.device
+        return torch.cat([self._codes(store.batch(part, device)) for part in batches(store, self.task.labelled, CODED)])
+
     @torch.no_grad()
     def describe(self, images: Tensor, quick: bool = False) -> Said:
         task = self.task
         if self._coded is None:
-            parts = batches(task.store, task.labelled, CODED)
-            self._coded = torch.cat([self._codes(task.store.batch(part, task.device)) for part in parts])
+            self._coded = self._bank()
         count = min(self.settings.neighbours, len(task.labelled))
         nearest = torch.cdist(self._codes(images), self._coded).topk(count, dim=1, largest=False).indices.cpu().numpy()
         lent = [self._lent(task.labelled[row]) for row in nearest]
-        longest = max(map(len, lent))
-        rows = [np.pad(caption, (0, longest - len(caption)), constant_values=PADDING) for caption in lent]
-        return Said(torch.from_numpy(np.stack(rows)), None)
+        longest = max(len(caption) for caption, _ in lent)
+        rows = [np.pad(caption, (0, longest - len(caption)), constant_values=PADDING) for caption, _ in lent]
+        return Said(torch.from_numpy(np.stack(rows)), None, [text for _, text in lent])
 
-    def _lent(self, neighbours: np.ndarray) -> np.ndarray:
-        captions, _ = self.captions.every(neighbours)
-        chosen = captions[consensus(captions)]
-        return chosen[chosen != PADDING]
+    def _lent(self, neighbours: np.ndarray) -> tuple[np.ndarray, str]:
+        """A caption of one of those images, as numbers and as it was written."""
+        texts = [text for of_image in self.captions.references(neighbours) for text in of_image]
+        chosen = consensus([words(text) for text in texts])
+        caption = self.captions.every(neighbours)[0][chosen]
+        return caption[caption != PADDING], texts[chosen]
 
 
 @register

@@ -84,6 +84,11 @@ def test_word_by_word_says_the_same(cell):
     torch.testing.assert_close(model.log_likelihood(code, captions), total)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_gpus_cells_are_given_a_state_as_they_want_it(cell):
+    assert all(part[None].is_contiguous() for part in model_of(cell).start(torch.randn(2, 3, 4)))
+
+
 def test_all_captions_together_are_certain():
     """Σ p(Y|s) over all captions of at most two words, and those that go on, is one."""
     model = model_of().double()
@@ -93,7 +98,7 @@ def test_all_captions_together_are_certain():
     going_on = [(w, v, u) for w in sayable for v in sayable for u in sayable]
     everything = ended + going_on
     found = model.log_likelihood(code.expand(-1, -1, len(everything)), captions_of(*everything))
-    assert float(found.exp().sum()) == pytest.approx(1, abs=1e-9)
+    assert found.detach().exp().sum().item() == pytest.approx(1, abs=1e-9)
 
 
 @pytest.mark.parametrize("cell", CELLS)
