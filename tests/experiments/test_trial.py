@@ -140,14 +140,14 @@ def test_a_done_trial_is_not_run_again(start):
 
 def test_the_best_epochs_weights_are_the_ones_tested(start, monkeypatch):
     """The accuracies are made up: the second epoch is the best, so its weights have to be back at the end."""
-    real, seen = training_module.evaluate, []
+    real, seen = training_module.evaluation.evaluate, []
 
     def made_up(learner, store, indices, device, averages=()):
         found = real(learner, store, indices, device, averages)
         seen.append(learner.model.weight.detach().clone())
         return found | {"top1": [10.0, 80.0, 30.0, 80.0, 55.0][len(seen) - 1]}
 
-    monkeypatch.setattr(training_module, "evaluate", made_up)
+    monkeypatch.setattr(training_module.evaluation, "evaluate", made_up)
     rows, folder = start("toy")
     list(rows)
     result = folder.result()
@@ -157,21 +157,21 @@ def test_the_best_epochs_weights_are_the_ones_tested(start, monkeypatch):
 
 
 def test_patience_ends_training(start, monkeypatch):
-    real = training_module.evaluate
-    monkeypatch.setattr(training_module, "evaluate", lambda *args: real(*args) | {"top1": 50.0})
+    real = training_module.evaluation.evaluate
+    monkeypatch.setattr(training_module.evaluation, "evaluate", lambda *args: real(*args) | {"top1": 50.0})
     rows, folder = start("toy", epochs=10, patience=3)
     assert len(list(rows)) == 4
     assert (folder.result()["best_epoch"], folder.result()["epochs"]) == (0, 4)
 
 
 def test_the_test_part_is_read_once_and_not_before_the_end(start, world, monkeypatch):
-    real, seen = training_module.evaluate, []
+    real, seen = training_module.evaluation.evaluate, []
 
     def noted(learner, store, indices, device, averages=()):
         seen.append(set(indices.tolist()))
         return real(learner, store, indices, device, averages)
 
-    monkeypatch.setattr(training_module, "evaluate", noted)
+    monkeypatch.setattr(training_module.evaluation, "evaluate", noted)
     rows, _ = start()
     list(rows)
     with np.load("data/splits/mnist-5k/parts.npz") as parts:

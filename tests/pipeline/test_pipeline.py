@@ -210,17 +210,19 @@ def test_captioned_pictures_of_one_s_own_go_all_the_way(checkout, elsewhere, tmp
     for name in ("tables/captions.csv", "figures/captions.png", "figures/examples.html", "index.html", "answer.md"):
         assert (report / name).is_file(), name
     assert "red number" in (report / "figures/examples.html").read_text(encoding="utf-8")
-    assert "is up to date" in checkout.run("dvc", "repro")
+    assert "Data and pipelines are up to date" in checkout.run("dvc", "repro")
 
 
 @pytest.mark.parametrize(
-    ("dataset", "message"),
+    ("dataset", "profile", "message"),
     [
-        ("imagenet-2012", "ILSVRC2012_img_train.tar (147.9 GB)"),
-        ("flickr30k", "python -m data download flickr30k --source FOLDER"),
+        ("imagenet-2012", "default", "ILSVRC2012_img_train.tar (147.9 GB)"),
+        ("flickr30k", "captions", "python -m data download flickr30k --source FOLDER"),
+        ("flickr30k", "default", "its images have captions, but profile 'default' has bsvm, alexnet"),
     ],
 )
-def test_a_dataset_that_is_not_here_says_how_to_get_it(elsewhere, dataset, message):
+def test_a_dataset_that_is_not_here_says_how_to_get_it(checkout, elsewhere, dataset, profile, message):
+    checkout.edit(lambda params: params.update(profile=profile))
     output = elsewhere(dataset, code=255)
     assert message in output
     assert "Traceback" not in output
