@@ -59,16 +59,17 @@ def test_a_sweep_outlives_its_failing_trials(tracked):
 
 
 def test_a_hanging_trial_costs_the_others_nothing(tracked, main):
+    # Eight seconds: on a busy machine the first epoch of a process takes more than three.
     tracked.params(
         default={"systems": ["toy-hanging"], "proportions": [0.05], "repetitions": 2},
-        compute={"workers": 2, "epoch_seconds": 3},
+        compute={"workers": 2, "epoch_seconds": 8},
     )
     out, err = tracked.run("run")
     assert "1 done, 1 failed" in out
     assert "trying once more" in err
     rows = {row["seed"]: row for row in table(tracked.results)}
     assert (rows["0"]["status"], rows["1"]["status"]) == ("failed", "done")
-    assert "an epoch took more than 3 seconds, twice (compute.epoch_seconds)" in rows["0"]["reason"]
+    assert "an epoch took more than 8 seconds, twice (compute.epoch_seconds)" in rows["0"]["reason"]
     code, out, _ = main("log", rows["0"]["trial_id"][:8])
     assert code == 0
     assert "epoch   0" in out
