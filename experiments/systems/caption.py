@@ -20,6 +20,10 @@ from experiments.variational_system import VariationalSystem
 from vae.captions import CaptionModel
 from vae.prediction import codes
 
+DESCRIBED = (  # settings that `vae.captioner` has to know, beside what follows from the data
+    "activation", "switch_hidden", "code_hidden", "reading", "estimator", "cell", "units", "decoding", "beams",
+    "length_power", "longest",
+)  # fmt: skip
 FROZEN_STEPS = 1_000  # of the caption model on frozen codes, where ξ = 0
 
 
@@ -95,9 +99,7 @@ class CaptionLearner(RecurrentDescriber, VariationalLearner):
         settings, model = self.settings, self.model
         return {
             "architecture": asdict(model.architecture),
-            **{name: getattr(settings, name) for name in ("activation", "switch_hidden", "code_hidden", "reading")},
-            **{name: getattr(settings, name) for name in ("estimator", "cell", "units", "decoding")},
-            **{name: getattr(settings, name) for name in ("beams", "length_power", "longest")},
+            **{name: getattr(settings, name) for name in DESCRIBED},
             "draws": settings.caption_draws,
             "word_size": self.caption_model.words.shape[1],
             "words": list(self.captions.vocabulary.words),
