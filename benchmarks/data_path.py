@@ -27,11 +27,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from data import shards
-from data.archives import OnDisk
+from data.formats.archives import OnDisk
 from data.formats.contract import Picture, Pictures
-from data.store import ImageStore, Sharded
-from experiments.memory import keep_freed_memory
+from data.prepared import shards
+from data.prepared.store import ImageStore, Sharded
+from experiments.learning.device import keep_freed_memory
 
 SIZES = ((256, 256), (500, 375))
 SHAPE = (256, 256, 3)

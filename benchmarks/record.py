@@ -36,13 +36,13 @@ def fill() -> None:
     sys.path.insert(0, str(TOYS))
     import toy_systems  # noqa: F401  (registers the toy)
 
-    from experiments import launch
-    from experiments.config import load
-    from experiments.grid import trials
-    from experiments.layout import Layout
-    from experiments.resources import here
-    from experiments.results import AVERAGING, COLUMNS, row, write_gallery, write_rows
-    from experiments.trials import TrialStore
+    from experiments.compute.resources import here
+    from experiments.settings.config import load
+    from experiments.sweep import run as launch
+    from experiments.sweep.results import AVERAGING, COLUMNS, row, write_gallery, write_rows
+    from experiments.trial_store.folders import TrialStore
+    from experiments.trial_store.layout import Layout
+    from experiments.trials.grid import trials
 
     config, layout, chance = load(Path("params.yaml")), Layout(), np.random.default_rng(0)
     wanted, store = trials(config, layout), TrialStore(layout.store)

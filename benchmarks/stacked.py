@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from experiments.memory import keep_freed_memory
+from experiments.learning.device import keep_freed_memory
 from vae.architecture import TABLE2
 from vae.blocks import block_matrix, windows_of
 from vae.decoder import Decoder

@@ -18,9 +18,8 @@ from collections.abc import Callable
 
 import torch
 
-from experiments.evaluation import now
-from experiments.memory import keep_freed_memory
-from experiments.training import device_name
+from experiments.learning.device import keep_freed_memory, now
+from experiments.trials.training import device_name
 from vae.architecture import TABLE2, Architecture
 from vae.decoder import Decoder
 from vae.encoder import Encoder

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from data.errors import DataError
+from data.errors import UserError
 
 EXAMPLE = """Example:\n
 \b
@@ -52,8 +52,8 @@ def download(
     captions, several of which bars (|) separate.
     """
     from data import catalog
-    from data.download import download as fetch
-    from data.folders import raw_folder
+    from data.layout import raw_folder
+    from data.official.download import download as fetch
 
     dataset = catalog.get(name)
     made = fetch(dataset, root, source)
@@ -80,8 +80,8 @@ def prepare(
     RAY_ADDRESS names; ROOT must then be on storage that all of it sees.
     """
     from data import catalog
-    from data.folders import processed_folder
-    from data.prepare import prepare as make
+    from data.layout import processed_folder
+    from data.prepared.prepare import prepare as make
 
     dataset = catalog.sized(catalog.get(name), side, channels, images)
     made = make(dataset, root)
@@ -91,7 +91,7 @@ def prepare(
 
 
 def _say_skipped(folder: Path) -> None:
-    from data.store import SKIPPED, ImageStore
+    from data.prepared.store import SKIPPED, ImageStore
 
     skipped = ImageStore.open(folder).skipped
     if skipped:
@@ -129,8 +129,8 @@ def split(
     read for minutes, here and never by trials.
     """
     from data import catalog
-    from data.folders import splits_folder
-    from data.splits import split as make
+    from data.labelled.splits import split as make
+    from data.layout import splits_folder
 
     dataset = catalog.get(name)
     made = make(dataset, repetitions, root, minimum_count, word_vectors)
@@ -139,8 +139,8 @@ def split(
 
 
 def _say_coverage(folder: Path) -> None:
-    from data.splits import Splits
-    from data.text import SPECIAL
+    from data.labelled.splits import Splits
+    from data.labelled.text import SPECIAL
 
     splits = Splits.open(folder)
     if splits.vectors is not None:
@@ -159,7 +159,7 @@ def push(
     ] = False,
 ) -> None:
     """Copies prepared images and splits to where other machines can read them; what is there is not sent again."""
-    from data.remote import push_dataset
+    from data.remote.push_pull import push_dataset
 
     typer.echo(f"{name}: {push_dataset(name, root, uri, again)} files sent to {uri}")
 
@@ -171,7 +171,7 @@ def pull(
     root: Root = Path("data"),
 ) -> None:
     """Brings prepared images and splits here from where `push` put them."""
-    from data.remote import pull_dataset
+    from data.remote.push_pull import pull_dataset
 
     _say(name, f"images and splits from {uri}", root, made=pull_dataset(name, uri, root))
 
@@ -196,7 +196,7 @@ def main() -> None:
     """Runs the command line; a user's mistake is one message on stderr and exit code 2."""
     try:
         app(prog_name="python -m data")
-    except DataError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:  # for example a folder that may not be looked into

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from data.errors import DataError
+from data.errors import UserError
 
 _NO_SPACE = "Free some space, or name another folder with --root."
 _NOT_WRITABLE = "Make it writable, or name another folder with --root."
@@ -31,7 +31,7 @@ _REMEDIES = {
 
 @contextmanager
 def told(path: Path) -> Iterator[None]:
-    """Turns what the operating system refuses while `path` is written into a DataError that says so.
+    """Turns what the operating system refuses while `path` is written into a UserError that says so.
 
     Other files' troubles, and those of the network, pass as they are.
     """
@@ -42,7 +42,7 @@ def told(path: Path) -> Iterator[None]:
         if error.errno not in _REMEDIES and not named:
             raise
         remedy = _REMEDIES.get(error.errno or 0, _OTHERWISE)
-        raise DataError(f"cannot write {path}: {error.strerror or error}. {remedy}") from error
+        raise UserError(f"cannot write {path}: {error.strerror or error}. {remedy}") from error
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def alone(path: Path) -> Iterator[None]:
             print(f"waiting for another process that is making {path}", file=sys.stderr)
             lock.acquire()
         except NotImplementedError as error:
-            raise DataError(
+            raise UserError(
                 f"cannot lock {lock.lock_file}: its disk has no locks. Name a folder on another with --root"
             ) from error
     try:
@@ -73,7 +73,7 @@ def alone(path: Path) -> Iterator[None]:
 def whole_file(path: Path) -> Iterator[BinaryIO]:
     """A stream whose bytes become the file `path` when the block ends, and vanish when it raises.
 
-    Call it inside `alone`. Makes the parent folder. Raises DataError where the disk is full or not writable.
+    Call it inside `alone`. Makes the parent folder. Raises UserError where the disk is full or not writable.
     """
     partial = path.parent / f".{path.name}.partial"
     with told(path):
@@ -93,7 +93,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
     """An empty folder that takes the place of `path` when the block ends, and vanishes when it raises.
 
     Call it inside `alone`: what an earlier, killed process left half made is cleared away first.
-    Raises DataError where the disk is full or not writable.
+    Raises UserError where the disk is full or not writable.
     """
     partial = path.parent / f".{path.name}.partial"
     with told(path):
@@ -117,7 +117,7 @@ def resumable(path: Path, key: str) -> Iterator[Path]:
 
     An earlier attempt's folder is given again if it was made with the same `key`, a text that says what goes into
     it; otherwise it is cleared away. Call it inside `alone`. Hidden files and sub-folders in it are for working
-    with and are gone at the end. Raises DataError where the disk is full or not writable.
+    with and are gone at the end. Raises UserError where the disk is full or not writable.
     """
     partial = path.parent / f".{path.name}.partial"
     with told(path):

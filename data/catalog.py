@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from data.dataset import Content, Dataset, File
-from data.errors import DataError
-from data.scenes import VERSION as SCENES
+from data.errors import UserError
+from data.scenes.composition import VERSION as SCENES
 
 DIGITS = tuple("0123456789")
 CLOTHES = (
@@ -389,7 +389,7 @@ _ROWS = (
         files=(),
         mirrors=(),
         licence="none needed: drawn by this project",
-        citation="this project, data/scenes.py",
+        citation="this project, data/scenes/composition.py",
         manual="Nothing to download: its images are drawn by `prepare`.",
         drawn=SCENES,
     ),
@@ -461,37 +461,37 @@ CATALOG = _table(_ROWS)
 
 
 def get(name: str) -> Dataset:
-    """The dataset of that name; DataError, listing the known names, where there is none."""
+    """The dataset of that name; UserError, listing the known names, where there is none."""
     if name not in CATALOG:
-        raise DataError(f"unknown dataset {name!r}: known are {', '.join(sorted(CATALOG))}")
+        raise UserError(f"unknown dataset {name!r}: known are {', '.join(sorted(CATALOG))}")
     return CATALOG[name]
 
 
 def sized(dataset: Dataset, side: int | None, channels: int | None, images: int | None = None) -> Dataset:
     """The user's own pictures at another size than the catalog's, or another number of drawn ones; None leaves it.
 
-    DataError for official datasets, and for a number that is too small to be cut into parts.
+    UserError for official datasets, and for a number that is too small to be cut into parts.
     """
     height, width, depth = dataset.shape
     shape = (side or height, side or width, channels or depth)
     if shape != dataset.shape and dataset.images is not None:
-        raise DataError(
+        raise UserError(
             f"{dataset.name} is prepared as {height}×{width}×{depth}: only a folder of one's own has another size"
         )
     if shape[2] not in (1, 3):
-        raise DataError(f"--channels {shape[2]}: pictures are grey (1) or coloured (3)")
+        raise UserError(f"--channels {shape[2]}: pictures are grey (1) or coloured (3)")
     return replace(dataset, shape=shape, images=dataset.images if images is None else _number(dataset, images))
 
 
 def _number(dataset: Dataset, images: int) -> int:
-    """That many images of the dataset; DataError where it cannot have them."""
+    """That many images of the dataset; UserError where it cannot have them."""
     told = f"--images {images}"
     if dataset.drawn is None:
         drawn = ", ".join(row.name for row in CATALOG.values() if row.drawn is not None)
-        raise DataError(
+        raise UserError(
             f"{told}: {dataset.name} has the images that it has; only those that are drawn here are as many as you "
             f"like ({drawn}). Leave it out."
         )
     if images < LEAST_DRAWN:
-        raise DataError(f"{told}: at least {LEAST_DRAWN} are needed, so that every part has some")
+        raise UserError(f"{told}: at least {LEAST_DRAWN} are needed, so that every part has some")
     return images

@@ -8,7 +8,7 @@ import socket
 import tempfile
 from typing import Any
 
-from data.errors import DataError
+from data.errors import UserError
 
 KNOCK_SECONDS = 10
 OBJECT_STORE_BYTES = 80 * 2**20  # next to nothing goes through it; Ray asks for 75 MiB at least
@@ -22,7 +22,7 @@ ENVIRONMENT = {
 def start(cpus: int | None = None) -> None:
     """Starts a Ray on this machine alone, with so many CPUs or all of them: no dashboard, nothing reported home.
 
-    DataError where the folder for temporary files has too long a name for its sockets.
+    UserError where the folder for temporary files has too long a name for its sockets.
     """
     os.environ.update(ENVIRONMENT)
     import ray
@@ -39,7 +39,7 @@ def start(cpus: int | None = None) -> None:
     except OSError as error:
         if "AF_UNIX" not in str(error):
             raise
-        raise DataError(
+        raise UserError(
             f"{tempfile.gettempdir()} has too long a name for Ray's sockets in it: name another folder with TMPDIR"
         ) from error
 

@@ -1,5 +1,6 @@
-"""The one exception that `data` raises for what its user can put right."""
+"""The one exception that a user sees."""
 
 
-class DataError(Exception):
-    """A mistake or a lack on the user's side; its text names the thing, the value and the remedy."""
+class UserError(Exception):
+    """A mistake or a lack on the user's side: the message names the thing, the value and the remedy; commands exit
+    with 2."""

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from data.catalog import CATALOG
 from data.dataset import Dataset
-from data.errors import DataError
-from data.folders import processed_folder, raw_folder, splits_folder
-from data.receipts import on_disk
+from data.errors import UserError
+from data.labelled.splits import Splits
+from data.labelled.stratify import share
+from data.layout import processed_folder, raw_folder, splits_folder
+from data.official.picture_tree import taken_in
+from data.official.verified import on_disk
+from data.prepared.store import ImageStore
 from data.space import readable
-from data.splits import Splits
-from data.store import ImageStore
-from data.stratify import share
-from data.tree import taken_in
 
 HEAD = ("dataset", "image", "learns", "train/validation/test", "download", "disk", "here", "licence")
 
@@ -28,10 +28,10 @@ def _here(dataset: Dataset, root: Path) -> str:
         stages.append("downloaded")
     elif files:
         stages.append(f"{files} of {len(dataset.files)} files")
-    with contextlib.suppress(DataError):
+    with contextlib.suppress(UserError):
         store = ImageStore.open(processed_folder(dataset.name, root))
         stages.append(f"prepared {len(store.labels):,}")
-    with contextlib.suppress(DataError):
+    with contextlib.suppress(UserError):
         stages.append(f"split×{Splits.open(splits_folder(dataset.name, root)).repetitions}")
     return ", ".join(stages) or "nothing"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from data.errors import DataError
+from data.errors import UserError
 
 
 def readable(size: float) -> str:
@@ -25,10 +25,10 @@ def existing(folder: Path) -> Path:
 
 
 def check_space(folder: Path, need: int, what: str) -> None:
-    """DataError with need and remedy where the disk of `folder`, there yet or not, has less than `need` bytes free."""
+    """UserError with need and remedy where the disk of `folder`, there yet or not, has less than `need` bytes free."""
     free = shutil.disk_usage(existing(folder)).free
     if need > free:
-        raise DataError(
+        raise UserError(
             f"{folder} needs {readable(need)} for {what}, its disk has {readable(free)} free. "
             "Free some space, or name another folder with --root."
         )

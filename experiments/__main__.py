@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from data.errors import DataError
-from experiments.errors import UserError
+from data.errors import UserError
 
 # PyTorch, Ray and MLflow take seconds to import: each command imports what it needs, when it needs it.
 
@@ -53,14 +52,14 @@ def run(address: Address = None, params: Params = PARAMS, store: Store = STORE, 
     this process; with http://HOST:8265, the address of Ray's dashboard, the whole
     sweep is sent there as a job (see `submit`), and only its results come here.
     """
-    from experiments.config import load
-    from experiments.layout import Layout
+    from experiments.settings.config import load
+    from experiments.trial_store.layout import Layout
 
     if address and address.startswith(("http://", "https://")):
         submit(address, params, store, data)
         return
     config = load(params)
-    from experiments import launch
+    from experiments.sweep import run as launch
 
     if not launch.run(config, Layout.at(data, store), " ".join(["python -m experiments", *sys.argv[1:]]), address):
         raise typer.Exit(STOPPED)
@@ -86,12 +85,12 @@ def submit(
     Example:
     `submit --address http://head:8265 --store s3://bucket/trials --data s3://bucket/data`
     """
-    from experiments.config import load
-    from experiments.layout import Layout
+    from experiments.settings.config import load
+    from experiments.trial_store.layout import Layout
 
     config = load(params)
-    from experiments import launch
     from experiments.cluster import jobs
+    from experiments.sweep import run as launch
 
     layout = Layout.at(data, store)
     try:
@@ -105,13 +104,13 @@ def submit(
 @app.command()
 def plan(params: Params = PARAMS, store: Store = STORE, data: Data = DATA) -> None:
     """Shows what `run` would run, and what it would cost."""
-    from experiments.config import load
-    from experiments.cost import Costs
-    from experiments.grid import trials
-    from experiments.layout import Layout
-    from experiments.overview import print_plan
-    from experiments.resources import here
-    from experiments.trial import set_up
+    from experiments.compute.resources import here
+    from experiments.learning.device import set_up
+    from experiments.settings.config import load
+    from experiments.sweep.cost import Costs
+    from experiments.sweep.overview import print_plan
+    from experiments.trial_store.layout import Layout
+    from experiments.trials.grid import trials
 
     config, layout = load(params), Layout.at(data, store)
     wanted, resources, kept = trials(config, layout), here(config.params.compute, spread=True), layout.trial_store
@@ -129,10 +128,10 @@ def status(
     data: Data = DATA,
 ) -> None:
     """Shows which trials are done, running, failed and missing, and how to go on."""
-    from experiments.config import load
-    from experiments.grid import trials
-    from experiments.layout import Layout
-    from experiments.overview import print_status, watch_status
+    from experiments.settings.config import load
+    from experiments.sweep.overview import print_status, watch_status
+    from experiments.trial_store.layout import Layout
+    from experiments.trials.grid import trials
 
     layout = Layout.at(data, store)
     wanted = trials(load(params), layout)
@@ -148,8 +147,8 @@ def log(
     store: Store = STORE,
 ) -> None:
     """Shows what became of one trial: settings, every epoch, its result, or why it failed and where."""
-    from experiments.history import find, lines
-    from experiments.layout import Layout
+    from experiments.trial_store.layout import Layout
+    from experiments.trial_store.log import find, lines
 
     for line in lines(find(Layout.at(DATA, store).trial_store, identity)):
         print(line)
@@ -169,9 +168,9 @@ def trial(
     data: Data = DATA,
 ) -> None:
     """Runs one trial in this process, with neither Ray nor MLflow."""
-    from experiments import single
-    from experiments.config import load
-    from experiments.layout import Layout
+    from experiments.settings.config import load
+    from experiments.trial_store.layout import Layout
+    from experiments.trials import foreground as single
 
     config, layout = load(params), Layout.at(data, store)
     if identity is not None:
@@ -222,11 +221,11 @@ def search(
 
     Examples: `search bsvm`, `search alexnet googlenet`, `search --all`.
     """
-    from experiments.config import load
-    from experiments.layout import Layout
+    from experiments.settings.config import load
+    from experiments.trial_store.layout import Layout
 
     config = load(params)
-    from experiments.search import launch
+    from experiments.search import run as launch
 
     if not launch.run(config, Layout.at(data, store), launch.chosen(config, systems or [], everything), address):
         raise typer.Exit(STOPPED)
@@ -247,11 +246,11 @@ def study(
     The study of estimators takes about ten minutes on two cores, which should have nothing else to do.
     Stopped, it goes on where it was.
     """
-    from experiments.config import load
-    from experiments.layout import Layout
+    from experiments.settings.config import load
+    from experiments.trial_store.layout import Layout
 
     config = load(params)
-    from experiments import study as studies
+    from experiments.studies import run as studies
     from experiments.studies.contract import Effort
 
     if not studies.run(config, Layout.at(data, store), name, Effort(seconds, repetitions, gradients), EVIDENCE):
@@ -262,12 +261,12 @@ def study(
 @app.command()
 def check(params: Params = PARAMS) -> None:
     """Says whether the settings are in order, and one's own pictures as they were; starts nothing."""
-    from experiments.config import load
-    from experiments.grid import cells
+    from experiments.settings.config import load
+    from experiments.trials.grid import cells
 
     config = load(params)
     from data import catalog
-    from data.tree import official_tree, taken_in
+    from data.official.picture_tree import official_tree, taken_in
 
     if tree := taken_in(catalog.get(config.dataset), Path("data")):
         official_tree(catalog.get(config.dataset), tree)  # DVC does not see that one's own pictures have changed
@@ -285,7 +284,7 @@ def data(
 ) -> None:
     """Makes one stage of the dataset of the settings, as `python -m data` does for any."""
     from data import __main__ as commands
-    from experiments.config import load
+    from experiments.settings.config import load
 
     config = load(params)
     source, vectors = config.params.data.source, config.params.data.word_vectors
@@ -308,17 +307,17 @@ def data(
 @app.command()
 def sync(params: Params = PARAMS, store: Store = STORE, data: Data = DATA) -> None:
     """Logs to MLflow whatever it lacks of the profile's trials; never anything twice."""
-    from experiments.config import load
-    from experiments.grid import trials
-    from experiments.layout import Layout
     from experiments.secrets import masked
-    from experiments.tracker import ARTIFACTS, tracking_uri
-    from experiments.tracker import check as check_server
+    from experiments.settings.config import load
+    from experiments.tracking.background import ARTIFACTS, tracking_uri
+    from experiments.tracking.background import check as check_server
+    from experiments.trial_store.layout import Layout
+    from experiments.trials.grid import trials
 
     config, layout = load(params), Layout.at(data, store)
     wanted, uri, kept = trials(config, layout), tracking_uri(config), layout.trial_store
     check_server(uri)
-    from experiments import tracking
+    from experiments.tracking import record as tracking
 
     with kept.alone():
         kept.fetch([trial.identity for trial in wanted])
@@ -332,7 +331,7 @@ def main() -> None:
     """The commands, with a user's mistake told in one message and exit code 2."""
     try:
         app(prog_name="python -m experiments")
-    except (UserError, DataError) as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:  # a full disk, a folder that may not be written

@@ -8,12 +8,12 @@ from typing import Annotated
 
 import typer
 
+from reports.analysis.statistics import count_statuses
 from reports.artefacts.contract import makers
-from reports.errors import ReportError
+from reports.errors import UserError
 from reports.files import write_all
+from reports.inputs.sources import read_sources
 from reports.page import page
-from reports.sources import read_sources
-from reports.statistics import count_statuses
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -55,7 +55,7 @@ def report(
     """
     try:
         paths, counts = build(results, gallery, evidence, out)
-    except ReportError as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from None
     for path in paths:

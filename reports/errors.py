@@ -1,5 +1,5 @@
 """The one exception of this package that a user sees."""
 
 
-class ReportError(Exception):
+class UserError(Exception):
     """A mistake in what the report was given: the message names the thing, the value and the remedy."""

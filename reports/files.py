@@ -6,19 +6,19 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from reports.errors import ReportError
+from reports.errors import UserError
 
 
 def write_all(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Writes each content at its path under the folder, one atomic replacement a file; the paths, in order.
-    ReportError where the folder cannot be written."""
+    UserError where the folder cannot be written."""
     paths = []
     for name, content in files.items():
         path = folder / name
         try:
             _write(path, content)
         except OSError as error:
-            raise ReportError(f"cannot write {path} ({error.strerror}); name another folder with --out") from None
+            raise UserError(f"cannot write {path} ({error.strerror}); name another folder with --out") from None
         paths.append(path)
     return paths
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from reports.scores import SCORES
-from reports.statistics import ACCURACIES
+
+ACCURACIES = {"top1": "top-1", "top5": "top-5"}  # column of results.csv → title
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from reports.artefacts.contract import Artefact
-from reports.templating import render
+from reports.writing.templating import render
 
 
 def page(title: str, artefacts: Mapping[str, Artefact]) -> bytes:

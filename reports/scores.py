@@ -4,12 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
-
-import numpy as np
-import pandas as pd
-
-from reports.columns import refuse
 
 
 @dataclass(frozen=True)
@@ -32,14 +26,3 @@ SCORES = {  # column → score, in the order of the field's tables
     "cider": Score("CIDEr"),
     "perplexity": Score("Perplexity", 2, low=1.0, optional=True, best="lowest"),  # needs a likelihood
 }
-SCORE_COLUMNS = dict.fromkeys(SCORES, "number")
-
-
-def check_scores(path: Path, table: pd.DataFrame, due: pd.Series, remedy: str) -> None:
-    """ReportError for the first score outside its range, or empty though not optional, in the rows that are `due`."""
-    for column, score in SCORES.items():
-        values = table[column]
-        good = np.isfinite(values) & values.between(score.low, score.high)
-        good |= values.isna() & score.optional
-        span = f"≥ {score.low:g}" if math.isinf(score.high) else f"in [{score.low:g}, {score.high:g}]"
-        refuse(path, table, column, due & ~good, f"is not a number {span}", remedy)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from vae.architecture import Architecture, Layer
-from vae.captions import CaptionModel
+from vae.caption_model import CaptionModel
+from vae.caption_search import Said, say
 from vae.decoder import Decoder
-from vae.decoding import Said, say
 from vae.encoder import Encoder
 from vae.estimators.contract import estimator_named
 from vae.model import VariationalAutoencoder

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vae.architecture import Architecture
-from vae.captions import CaptionModel
+from vae.caption_model import CaptionModel
 from vae.decoder import Decoder
 from vae.encoder import Encoder, Encoding
 from vae.estimators.contract import Estimator

@@ -6,10 +6,10 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from data import archives
-from data.archives import Member
 from data.dataset import Dataset
-from data.errors import DataError
+from data.errors import UserError
+from data.formats import archives
+from data.formats.archives import Member
 from data.formats.contract import Contents, Shard
 
 # What pictures are called in official archives; what they are is found out when they are decoded.
@@ -30,7 +30,7 @@ def members(dataset: Dataset, files: Mapping[str, Path], role: str, unpacked: Pa
 
 
 def named(found: Iterable[Member], name: str, archive: Path) -> Member:
-    """The one file of that name, in whatever folder of the archive it lies; DataError where there is none."""
+    """The one file of that name, in whatever folder of the archive it lies; UserError where there is none."""
     for member in found:
         if member.name.rpartition("/")[2] == name:
             return member
@@ -51,22 +51,22 @@ def _alike(name: str) -> str:
 
 
 def distinct(names: Sequence[str], where: str | Path) -> tuple[str, ...]:
-    """Names of classes, as they are; DataError where two of them are one to a reader."""
+    """Names of classes, as they are; UserError where two of them are one to a reader."""
     seen: dict[str, str] = {}
     for name in names:
         if (key := _alike(name)) in seen:
-            raise DataError(f"{where}: the classes {seen[key]!r} and {name!r} have one name. Rename or join them.")
+            raise UserError(f"{where}: the classes {seen[key]!r} and {name!r} have one name. Rename or join them.")
         seen[key] = name
     return tuple(names)
 
 
 def as_catalogued(dataset: Dataset, classes: tuple[str, ...], shards: Sequence[Shard], where: str | Path) -> Contents:
-    """Contents, where they agree with the catalog in classes and number of images; DataError otherwise."""
+    """Contents, where they agree with the catalog in classes and number of images; UserError otherwise."""
     if isinstance(dataset.classes, tuple) and classes != dataset.classes:
-        raise DataError(f"{where} has the classes {', '.join(classes)}; {dataset.name}'s are {dataset.classes}")
+        raise UserError(f"{where} has the classes {', '.join(classes)}; {dataset.name}'s are {dataset.classes}")
     if isinstance(dataset.classes, int) and len(classes) != dataset.classes:
-        raise DataError(f"{where} has {len(classes)} classes, {dataset.name} has {dataset.classes}")
+        raise UserError(f"{where} has {len(classes)} classes, {dataset.name} has {dataset.classes}")
     count = sum(shard.count for shard in shards)
     if dataset.images is not None and count != dataset.images:
-        raise DataError(f"{where} has {count:,} images, {dataset.name} has {dataset.images:,}")
+        raise UserError(f"{where} has {count:,} images, {dataset.name} has {dataset.images:,}")
     return Contents(classes, shards)

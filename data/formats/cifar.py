@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data.archives import Member, faulty
 from data.dataset import Dataset
+from data.formats.archives import Member, faulty
 from data.formats.checks import as_catalogued, distinct, members, named
 from data.formats.contract import Contents, Example, register
 

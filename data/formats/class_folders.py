@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from data.archives import Member, faulty, inner
 from data.dataset import Dataset
+from data.formats.archives import Member, faulty, inner
 from data.formats.checks import PICTURES, as_catalogued, distinct, limit, members
 from data.formats.contract import Contents, Picture, register, shards_of
 

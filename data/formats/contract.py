@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from data.dataset import Dataset
-from data.errors import DataError
+from data.registry import Registry
 
 LARGEST_SHARD = 512 * 2**20  # bytes of prepared images: some five hundred shards for ImageNet
 LEAST_ROWS = 256
@@ -41,7 +39,7 @@ class Shard(Protocol):
     count: int
 
     def examples(self) -> Iterator[Example]:
-        """All of them, in order; DataError, naming the file, where that is truncated or malformed."""
+        """All of them, in order; UserError, naming the file, where that is truncated or malformed."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Contents:
 
 
 class Place(Protocol):
-    """Where the bytes of one file are to be had: on disk, or in an archive. See `data.archives`."""
+    """Where the bytes of one file are to be had: on disk, or in an archive. See `data.formats.archives`."""
 
     name: str
 
@@ -107,36 +105,14 @@ def shards_of(part: str, pictures: Sequence[Picture], dataset: Dataset) -> list[
 
 # Files by their role in the catalog, and a folder to unpack into, which is there until the shards are made.
 Reader = Callable[[Dataset, Mapping[str, Path], Path], Contents]
-_readers: dict[str, Reader] = {}
+FORMATS: Registry[Reader] = Registry("data.formats", "format")
 
 
 def register(name: str) -> Callable[[Reader], Reader]:
     """Function decorator that makes a reader known as a format; a name taken twice is a ValueError."""
 
     def known(reader: Reader) -> Reader:
-        if name in _readers:
-            raise ValueError(f"two formats are named {name!r}")
-        _readers[name] = reader
+        FORMATS.add(name, reader)
         return reader
 
     return known
-
-
-def _load() -> None:
-    package = importlib.import_module("data.formats")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"data.formats.{module.name}")
-
-
-def names() -> list[str]:
-    """Names of all formats in this folder, sorted."""
-    _load()
-    return sorted(_readers)
-
-
-def get(name: str) -> Reader:
-    """The reader of that format; DataError, listing the known names, where there is none."""
-    _load()
-    if name not in _readers:
-        raise DataError(f"unknown format {name!r}: known are {', '.join(sorted(_readers))}")
-    return _readers[name]

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from data.bounded_reading import expect_end, opened, read_line
 from data.dataset import Dataset
-from data.errors import DataError
+from data.errors import UserError
 from data.formats.contract import Contents, Example, register
-from data.streams import expect_end, opened, read_line
 
 ROWS = 1024  # lines parsed at a time
 
@@ -24,15 +24,15 @@ def _numbers(lines: list[bytes], first: int, columns: int, path: Path) -> np.nda
     try:
         values = np.loadtxt(lines, delimiter=",", dtype=np.int64, ndmin=2, comments=None, encoding="ascii")
     except ValueError as error:
-        raise DataError(f"{path}, lines {first} to {first + len(lines) - 1}: {error}") from error
+        raise UserError(f"{path}, lines {first} to {first + len(lines) - 1}: {error}") from error
     if values.shape != (len(lines), columns):
-        raise DataError(
+        raise UserError(
             f"{path}, lines {first} to {first + len(lines) - 1}: {values.shape[0]} rows of {values.shape[1]} "
             f"values, expected {len(lines)} of {columns}"
         )
     if values.min() < 0 or values.max() > 255:
         line = first + int(np.argmax(((values < 0) | (values > 255)).any(axis=1)))
-        raise DataError(f"{path}, line {line}: a value is not within 0 … 255")
+        raise UserError(f"{path}, line {line}: a value is not within 0 … 255")
     return values
 
 
@@ -53,7 +53,7 @@ class _Rows:
                 rows = min(ROWS, self.count - start)
                 lines = [line for _ in range(rows) if (line := read_line(stream, longest, self.path))]
                 if len(lines) < rows:
-                    raise DataError(
+                    raise UserError(
                         f"{self.path} is truncated: it holds {start + len(lines)} rows, expected {self.count}"
                     )
                 values = _numbers(lines, start + 1, columns, self.path)

@@ -17,13 +17,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.archives import Member, faulty
 from data.dataset import Dataset
-from data.errors import DataError
+from data.errors import UserError
+from data.formats.archives import Member, faulty
 from data.formats.checks import as_catalogued, members, named
 from data.formats.contract import Contents, Picture, register, shards_of
 from data.seeds import seed_of
-from data.text import words
+from data.tokens import words
 
 VENDORS = ("google", "twitter")
 TENTHS = {0: "validation", 1: "test"}  # which tenth of all emoji is whose group; the others are trained on
@@ -101,7 +101,7 @@ def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Content
     for part, vendor, groups in PARTS:
         some = sorted((emoji for name in groups for emoji in grouped.get(name, ())), key=lambda one: one.code_points)
         if not some:
-            raise DataError(f"{archive} has no emoji for the {part} part: it is not the whole package")
+            raise UserError(f"{archive} has no emoji for the {part} part: it is not the whole package")
         pictures = [Picture(drawings[vendor][emoji.image], None, emoji.captions) for emoji in some]
         shards += shards_of(part, pictures, dataset)
     return as_catalogued(dataset, (), shards, archive)

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from data.archives import LEADS_OUT, OnDisk
 from data.dataset import PARTS, Dataset
-from data.errors import DataError
+from data.errors import UserError
+from data.formats.archives import LEADS_OUT, OnDisk
 from data.formats.checks import as_catalogued, distinct
 from data.formats.contract import Contents, Picture, register, shards_of
+from data.formats.pictures import SUFFIXES
 from data.formats.trees import code_points, is_picture, listed
-from data.pictures import SUFFIXES
 
 TABLES = ("images.csv", "images.jsonl")
 COLUMNS = ("path", "label", "captions")
@@ -57,16 +57,16 @@ def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _row(where: str, fields: Mapping[str, Any]) -> _Row:
     if unknown := [name for name in fields if name not in COLUMNS]:
-        raise DataError(f"{where}: unknown column {unknown[0]!r}; known are {', '.join(COLUMNS)}")
+        raise UserError(f"{where}: unknown column {unknown[0]!r}; known are {', '.join(COLUMNS)}")
     path, label = (fields.get(name) or "" for name in ("path", "label"))
     captions = fields.get("captions") or []
     if not isinstance(captions, list) or not all(isinstance(text, str) for text in (path, label, *captions)):
-        raise DataError(f"{where}: path and label must be text, captions a list of texts")
+        raise UserError(f"{where}: path and label must be text, captions a list of texts")
     row = _Row(where, path, code_points(label.strip()), tuple(filter(None, map(str.strip, captions))))
     if not path:
-        raise DataError(f"{where}: it has no path")
+        raise UserError(f"{where}: it has no path")
     if bool(row.label) == bool(row.captions):
-        raise DataError(f"{where}: it must have either a label or captions")
+        raise UserError(f"{where}: it must have either a label or captions")
     return row
 
 
@@ -78,12 +78,12 @@ def _rows(table: Path) -> list[_Row]:
         for number, fields in (_csv if table.suffix == ".csv" else _jsonl)(table):
             rows.append(_row(f"{table}, line {number}", fields))
     except OSError as error:
-        raise DataError(f"cannot read {table}: {error.strerror or error}") from error
+        raise UserError(f"cannot read {table}: {error.strerror or error}") from error
     except (ValueError, csv.Error) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        raise DataError(f"{table}, near line {number + 1}: {error}") from error
+        raise UserError(f"{table}, near line {number + 1}: {error}") from error
     for row in rows:
         if bool(row.label) != bool(rows[0].label):
-            raise DataError(f"{row.where}: some rows have labels, others captions; all must have the same")
+            raise UserError(f"{row.where}: some rows have labels, others captions; all must have the same")
     return rows
 
 
@@ -92,12 +92,12 @@ def _found(row: _Row, tree: Path, inside: Path) -> Path:
     try:
         path = (inside / row.path).resolve()
         if LEADS_OUT.search(row.path) or not path.is_relative_to(inside):
-            raise DataError(f"{row.where}: {row.path!r} leads out of the folder; paths are relative to {tree}")
+            raise UserError(f"{row.where}: {row.path!r} leads out of the folder; paths are relative to {tree}")
         if path.is_file():
             return path
     except (OSError, ValueError, RuntimeError) as error:  # no name of a file at all, or links in a circle
-        raise DataError(f"{row.where}: {row.path!r} cannot be looked for ({error})") from error
-    raise DataError(f"{row.where}: there is no file {row.path!r} in {tree}")
+        raise UserError(f"{row.where}: {row.path!r} cannot be looked for ({error})") from error
+    raise UserError(f"{row.where}: there is no file {row.path!r} in {tree}")
 
 
 def _places(rows: list[_Row], tree: Path) -> Iterator[OnDisk]:
@@ -107,7 +107,7 @@ def _places(rows: list[_Row], tree: Path) -> Iterator[OnDisk]:
     for row in rows:
         path = _found(row, tree, inside)
         if path in seen:
-            raise DataError(f"{row.where}: {row.path!r} is in the table twice; also in {seen[path]}")
+            raise UserError(f"{row.where}: {row.path!r} is in the table twice; also in {seen[path]}")
         seen[path] = row.where
         yield OnDisk(tree, str(PurePosixPath(row.path)))
 
@@ -120,7 +120,7 @@ def _of_table(table: Path) -> tuple[tuple[str, ...], list[Picture]]:
     )
     if rows and rows[0].captions:
         if len(rows) < LEAST:
-            raise DataError(f"{table} has {len(rows)} pictures; {LEAST} are the least that can be cut into parts")
+            raise UserError(f"{table} has {len(rows)} pictures; {LEAST} are the least that can be cut into parts")
         return (), [Picture(place, None, row.captions) for row, place in found]
     classes = tuple(sorted({row.label for row in rows}))
     labels = {name: label for label, name in enumerate(classes)}
@@ -131,20 +131,20 @@ def _of_folders(tree: Path) -> tuple[tuple[str, ...], list[Picture]]:
     """Classes and pictures, in order of classes and names."""
     folders, beside = listed(tree)
     if not folders:
-        raise DataError(f"{tree} has neither a table, {' or '.join(TABLES)}, nor a folder of pictures for each class")
+        raise UserError(f"{tree} has neither a table, {' or '.join(TABLES)}, nor a folder of pictures for each class")
     for name in beside:
         if is_picture(name):
-            raise DataError(f"{tree / name} is in no class's folder. Move it into one, or describe all in a table.")
+            raise UserError(f"{tree / name} is in no class's folder. Move it into one, or describe all in a table.")
     pictures = []
     for label, folder in enumerate(folders):
         within, names = listed(tree / folder)
         if within:
-            raise DataError(
+            raise UserError(
                 f"{tree / folder} has a folder in it, {within[0]}: classes have none. Name pictures in a table instead."
             )
         for name in names:
             if not is_picture(name):
-                raise DataError(
+                raise UserError(
                     f"{tree / folder / name} is not a picture by its name ({', '.join(sorted(SUFFIXES))}): "
                     "convert it, or take it out of the class's folder"
                 )
@@ -158,16 +158,16 @@ def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Content
     tree = files["tree"]
     tables = [tree / name for name in TABLES if (tree / name).is_file()]
     if len(tables) > 1:
-        raise DataError(f"{tree} has two tables, {' and '.join(TABLES)}: remove the one that is not meant")
+        raise UserError(f"{tree} has two tables, {' and '.join(TABLES)}: remove the one that is not meant")
     classes, pictures = _of_table(tables[0]) if tables else _of_folders(tree)
     if not pictures and not classes:
-        raise DataError(f"{tables[0]} has no rows")
+        raise UserError(f"{tables[0]} has no rows")
     where = tables[0] if tables else tree
     distinct(classes, where)
     counts = Counter(picture.label for picture in pictures)
     for label, name in enumerate(classes):
         if counts[label] < LEAST:
-            raise DataError(
+            raise UserError(
                 f"{where}: class {name!r} has {counts[label]} pictures; {LEAST} are the least that can be cut into "
                 f"{', '.join(PARTS)} parts"
             )

@@ -15,11 +15,11 @@ from typing import BinaryIO
 
 import numpy as np
 
+from data.bounded_reading import expect_end, opened, read_exactly
 from data.dataset import Dataset
-from data.errors import DataError
+from data.errors import UserError
 from data.formats.checks import as_catalogued
 from data.formats.contract import Contents, Example, register
-from data.streams import expect_end, opened, read_exactly
 
 UNSIGNED_BYTE = 0x08
 
@@ -27,12 +27,12 @@ UNSIGNED_BYTE = 0x08
 def read_header(stream: BinaryIO, dimensions: int, path: Path) -> tuple[int, ...]:
     """The sizes of an IDX file of unsigned bytes with that many dimensions; leaves the stream at its values.
 
-    DataError where the file is anything else.
+    UserError where the file is anything else.
     """
     expected = bytes((0, 0, UNSIGNED_BYTE, dimensions))
     magic = read_exactly(stream, len(expected), path)
     if magic != expected:
-        raise DataError(
+        raise UserError(
             f"{path} is not an IDX file of unsigned bytes with {dimensions} dimension(s): "
             f"it begins with {magic.hex(' ')} instead of {expected.hex(' ')}"
         )
@@ -40,18 +40,18 @@ def read_header(stream: BinaryIO, dimensions: int, path: Path) -> tuple[int, ...
 
 
 def _images_of(part: str, dataset: Dataset, files: Mapping[str, Path]) -> int:
-    """How many images a part holds, by the headers of its two files; DataError where they disagree."""
+    """How many images a part holds, by the headers of its two files; UserError where they disagree."""
     images, labels = files[f"{part}-images"], files[f"{part}-labels"]
     with opened(images) as stream:
         count, *size = read_header(stream, 3, images)
     with opened(labels) as stream:
         (labelled,) = read_header(stream, 1, labels)
     if (*size, 1) != dataset.shape:
-        raise DataError(
+        raise UserError(
             f"{images} holds images of {size[0]}×{size[1]}, {dataset.name}'s are {dataset.shape[0]}×{dataset.shape[1]}"
         )
     if count != labelled:
-        raise DataError(f"{images} holds {count} images, but {labels} holds {labelled} labels")
+        raise UserError(f"{images} holds {count} images, but {labels} holds {labelled} labels")
     return count
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from scipy.io import loadmat
 
-from data.archives import Member, faulty, inner
 from data.dataset import Dataset
+from data.formats.archives import Member, faulty, inner
 from data.formats.checks import as_catalogued, by_last_name, limit, members, named
 from data.formats.contract import Contents, Picture, register, shards_of
 from data.progress import progress

@@ -11,9 +11,9 @@ import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from data.archives import OnDisk
 from data.dataset import Dataset
-from data.errors import DataError
+from data.errors import UserError
+from data.formats.archives import OnDisk
 from data.formats.checks import as_catalogued
 from data.formats.contract import Contents, Picture, register, shards_of
 from data.formats.trees import is_picture, listed
@@ -26,17 +26,17 @@ def _first_folder(places: list[Path], what: str, tree: Path) -> Path:
         if place.is_dir():
             return place
     wanted = " or ".join(str(place.relative_to(tree)) for place in places)
-    raise DataError(f"{tree} is not a tree of ImageNet: there is no folder {wanted} of {what} images in it")
+    raise UserError(f"{tree} is not a tree of ImageNet: there is no folder {wanted} of {what} images in it")
 
 
 def _sorted_in(folder: Path, labels: Mapping[str, int]) -> Iterator[Picture]:
-    """Pictures in folders of classes; DataError for a folder that is no class's, or has no picture."""
+    """Pictures in folders of classes; UserError for a folder that is no class's, or has no picture."""
     for wnid in listed(folder)[0]:
         if wnid not in labels:
-            raise DataError(f"{folder / wnid} is the folder of no class: there is none of that name for training")
+            raise UserError(f"{folder / wnid} is the folder of no class: there is none of that name for training")
         names = [name for name in listed(folder / wnid)[1] if is_picture(name)]
         if not names:
-            raise DataError(f"{folder / wnid} has no pictures in it")
+            raise UserError(f"{folder / wnid} has no pictures in it")
         yield from (Picture(OnDisk(folder, f"{wnid}/{name}"), labels[wnid]) for name in names)
 
 
@@ -46,12 +46,12 @@ def _solution(path: Path, labels: Mapping[str, int]) -> dict[str, int]:
         with path.open(encoding="utf-8", newline="") as file:
             rows = [(row["ImageId"], row["PredictionString"].split()[0]) for row in csv.DictReader(file)]
     except OSError as error:
-        raise DataError(f"cannot read {path}, which labels the images in val: {error.strerror}") from error
+        raise UserError(f"cannot read {path}, which labels the images in val: {error.strerror}") from error
     except (KeyError, AttributeError, IndexError, ValueError, csv.Error) as error:
-        raise DataError(f"{path} has not the columns ImageId and PredictionString in all of its rows") from error
+        raise UserError(f"{path} has not the columns ImageId and PredictionString in all of its rows") from error
     for image, wnid in rows:
         if wnid not in labels:
-            raise DataError(f"{path}: the class {wnid!r} of {image} is none of those for training")
+            raise UserError(f"{path}: the class {wnid!r} of {image} is none of those for training")
     return {image: labels[wnid] for image, wnid in rows}
 
 
@@ -62,7 +62,7 @@ def _flat(folder: Path, solution: Path, labels: Mapping[str, int]) -> list[Pictu
     for name in filter(is_picture, listed(folder)[1]):
         image = name.rpartition(".")[0]
         if image not in known:
-            raise DataError(f"{solution} has no row for {folder / name}")
+            raise UserError(f"{solution} has no row for {folder / name}")
         found.append(Picture(OnDisk(folder, name), known[image]))
     return sorted(found, key=lambda picture: picture.label)
 

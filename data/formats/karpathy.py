@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from data.archives import Member, faulty
 from data.dataset import PARTS, Dataset
-from data.errors import DataError
+from data.errors import UserError
+from data.formats.archives import Member, faulty
 from data.formats.checks import as_catalogued, by_last_name, members, named
 from data.formats.contract import Contents, Picture, register, shards_of
 
@@ -51,7 +51,7 @@ def _places(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> dict
     for role in sorted(role for role in files if role.startswith("images")):
         for name, place in by_last_name(members(dataset, files, role, unpacked)):
             if name in places:
-                raise DataError(f"{files[role]}: {place.name!r} is there twice: also {places[name].name!r}")
+                raise UserError(f"{files[role]}: {place.name!r} is there twice: also {places[name].name!r}")
             places[name] = place
     return places
 

@@ -1,4 +1,4 @@
-"""Captioned scenes that the project draws itself (`data.scenes`): there are no files to read."""
+"""Captioned scenes that the project draws itself (`data.scenes.composition`): there are no files to read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data.dataset import Dataset
 from data.formats.contract import Contents, Example, Laborious, register, rows_of_a_shard
-from data.scenes import scene
+from data.scenes.composition import scene
 
 
 @dataclass(frozen=True)

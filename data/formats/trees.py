@@ -6,9 +6,9 @@ import os
 import unicodedata
 from pathlib import Path
 
-from data.archives import LEFT_BEHIND
-from data.errors import DataError
-from data.pictures import SUFFIXES
+from data.errors import UserError
+from data.formats.archives import LEFT_BEHIND
+from data.formats.pictures import SUFFIXES
 
 
 def code_points(name: str) -> str:
@@ -30,5 +30,5 @@ def listed(folder: Path) -> tuple[list[str], list[str]]:
                 if not entry.name.startswith(".") and not LEFT_BEHIND.search(entry.name):
                     (folders if entry.is_dir() else files).append(entry.name)
     except OSError as error:
-        raise DataError(f"cannot look into {folder}: {error.strerror or error}") from error
+        raise UserError(f"cannot look into {folder}: {error.strerror or error}") from error
     return sorted(folders, key=code_points), sorted(files, key=code_points)

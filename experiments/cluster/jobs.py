@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from data.cluster import first_line
+from data.errors import UserError
 from experiments.cluster.nodes import PACKAGES, ROOT
-from experiments.config import Config
-from experiments.errors import UserError
-from experiments.identity import digest
-from experiments.layout import Layout
 from experiments.provenance import REVISION, revision
 from experiments.secrets import masked
-from experiments.tracker import check, tracking_uri
+from experiments.settings.config import Config
+from experiments.tracking.background import check, tracking_uri
+from experiments.trial_store.layout import Layout
+from experiments.trials.identity import digest
 
 SWEEP = "sweep"  # key of a job's metadata: which sweep it is
 AGENT_SECONDS = 60  # that a cluster that has just been started may need before it takes jobs

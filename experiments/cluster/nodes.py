@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from data.cluster import join
-from data.errors import DataError
-from data.splits import Splits
-from data.store import ImageStore
-from experiments.config import Compute
-from experiments.errors import UserError
-from experiments.layout import Layout
+from data.errors import UserError
+from data.labelled.splits import Splits
+from data.prepared.store import ImageStore
+from experiments.compute.ray_tune import ENVIRONMENT
+from experiments.compute.resources import Resources, resolve
 from experiments.provenance import REVISION, revision
-from experiments.resources import Resources, resolve
-from experiments.tuning import ENVIRONMENT
+from experiments.settings.config import Compute
+from experiments.trial_store.layout import Layout
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("data", "experiments", "vae")
@@ -112,7 +111,7 @@ def _lacking(layout: Layout, dataset: str, expected: tuple[str, str, int], mark:
         if (images.fingerprint, splits.data, splits.repetitions) != expected:
             return f"{layout.data_uri or layout.data} holds other images or splits of {dataset} than here"
         return layout.trial_store.lacks(mark)
-    except (DataError, UserError) as error:
+    except UserError as error:
         return str(error)
 
 

@@ -11,15 +11,15 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from experiments.layout import Layout
-from experiments.live import Live
-from experiments.resources import Resources
+from experiments.compute.ray_tune import fit
+from experiments.compute.resources import Resources
+from experiments.learning import contract
 from experiments.search.front import Point, dominates
+from experiments.search.optuna_study import Study
 from experiments.search.protocol import HALVING, Protocol, Setting
-from experiments.search.study import Study
 from experiments.search.worker import CELLS, DONE_CELLS, OPERATIONS, REASON, SCORE, SECONDS, SearchWorker, task
-from experiments.systems import contract
-from experiments.tuning import fit
+from experiments.sweep.live_line import Live
+from experiments.trial_store.layout import Layout
 
 Told = Callable[[Setting], None]  # what is done whenever something is known of a setting
 
@@ -43,7 +43,7 @@ class Asker(Searcher):
         setting, protocol = self.study.ask(), self.study.protocol
         self.numbers[trial_id] = setting.number
         self.told(setting)
-        trials, system = protocol.trials(setting.params), contract.get(protocol.system)
+        trials, system = protocol.trials(setting.params), contract.SYSTEMS.get(protocol.system)
         keep = setting.params == protocol.shipped
         gpu = self.resources.gpus > 0
         threads, cost = self.resources.cpus, protocol.weighs_cost

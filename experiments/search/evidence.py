@@ -14,11 +14,11 @@ import optuna
 from ruamel.yaml import YAML
 
 from experiments.files import write_json, write_whole
+from experiments.learning import contract
 from experiments.provenance import revision
 from experiments.search.front import front, knee
 from experiments.search.protocol import Protocol, Setting
-from experiments.search.space import written
-from experiments.systems import contract
+from experiments.settings.spaces import written
 
 FEWEST = 10  # settings that importances are estimated from
 
@@ -111,7 +111,7 @@ def write(protocol: Protocol, settings: Sequence[Setting]) -> None:
 
 def _told(system: str, score: float) -> str:
     """A score with what it is: the share of images whose label is right, or the CIDEr of captions."""
-    labels = contract.get(system).learns == contract.LABELS
+    labels = contract.SYSTEMS.get(system).learns == contract.LABELS
     return f"{score:.2f}% of the validation images" if labels else f"a CIDEr of {score:.2f} on validation images"
 
 

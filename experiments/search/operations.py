@@ -14,11 +14,11 @@ from contextlib import closing
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from experiments.grid import Trial
-from experiments.layout import Layout
-from experiments.systems import contract
-from experiments.training import Row
-from experiments.trial import prepare
+from experiments.learning import contract
+from experiments.trial_store.layout import Layout
+from experiments.trials.grid import Trial
+from experiments.trials.run import prepare
+from experiments.trials.training import Row
 
 
 def operations(trial: Trial, layout: Layout, device: torch.device, rows: Sequence[Row]) -> float:
@@ -27,7 +27,7 @@ def operations(trial: Trial, layout: Layout, device: torch.device, rows: Sequenc
     Those of its first step for each image in it, times the images that it was trained on: its steps are taken to
     be alike. Raises what making its learner or the step raises.
     """
-    _, learner = prepare(trial, contract.get(trial.system), layout, device)
+    _, learner = prepare(trial, contract.SYSTEMS.get(trial.system), layout, device)
     with closing(learner.epoch(0)) as steps, FlopCounterMode(display=False) as counter:
         images = float(next(steps)["images"])
     trained = sum(round(row["seconds"] * row["images_per_second"]) for row in rows)

@@ -18,10 +18,10 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from data import catalog
-from experiments.errors import UserError
+from data.errors import UserError
 from experiments.files import read_json
 from experiments.search.protocol import Protocol
-from experiments.search.space import written
+from experiments.settings.spaces import written
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from experiments.live import duration
 from experiments.search.evidence import best
 from experiments.search.protocol import Setting
+from experiments.sweep.live_line import duration
 
 
 class SearchProgress:

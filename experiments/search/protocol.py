@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from experiments.config import Config
-from experiments.grid import Trial, make_trials
-from experiments.identity import canonical
-from experiments.layout import Layout
-from experiments.search.space import Dimension
-from experiments.systems import contract
+from experiments.learning import contract
+from experiments.settings.config import Config
+from experiments.settings.spaces import Dimension
+from experiments.trial_store.layout import Layout
+from experiments.trials.grid import Trial, make_trials
+from experiments.trials.identity import canonical
 
 State = Literal["complete", "pruned", "failed", "running"]
 HALVING = 2  # one in so many settings survives each look at them
@@ -65,7 +65,7 @@ class Protocol:
         self.space: Mapping[str, Dimension] = config.spaces[system]
         used = config.settings[system].model_dump(mode="json")
         self.shipped = {name: used[name] for name in self.space}
-        xi = "auto" if contract.get(system).uses_xi else None
+        xi = "auto" if contract.SYSTEMS.get(system).uses_xi else None
         self._cells = [
             (system, proportion, xi, repetition) for repetition in self.repetitions for proportion in self.proportions
         ]
@@ -83,7 +83,7 @@ class Protocol:
         return "cost" in self.objectives
 
     def trials(self, params: Mapping[str, Any]) -> list[Trial]:
-        """The cells with those settings, in order. DataError where a split is not there."""
+        """The cells with those settings, in order. UserError where a split is not there."""
         return make_trials(self.config, self.layout, self._cells, params)
 
     @property

@@ -12,7 +12,7 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
-from experiments.errors import UserError
+from data.errors import UserError
 from experiments.secrets import masked
 
 STUDIES = "studies.db"  # the SQLite file, in the folder of the searches

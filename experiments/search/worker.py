@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from ray import tune
 
-from data.errors import DataError
-from experiments.errors import UserError
-from experiments.grid import Trial
-from experiments.layout import Layout
+from data.errors import UserError
+from experiments.learning.contract import System
+from experiments.learning.device import set_up
 from experiments.search.operations import operations
 from experiments.search.protocol import Setting
-from experiments.systems.contract import System
-from experiments.training import TrialFailed
-from experiments.trial import epochs, set_up
+from experiments.trial_store.layout import Layout
+from experiments.trials.grid import Trial
+from experiments.trials.run import epochs
+from experiments.trials.training import TrialFailed
 
 # Of a result: how many cells are done, their mean, each one's validation accuracy, their seconds, why it failed.
 DONE_CELLS, SCORE, CELLS, SECONDS, REASON = "cells_done", "score", "cells", "seconds", "reason"
@@ -40,7 +40,7 @@ class SearchWorker(tune.Trainable):
     def step(self) -> dict[str, Any]:
         try:
             return next(self.results)
-        except (TrialFailed, UserError, DataError) as error:
+        except (TrialFailed, UserError) as error:
             return {REASON: str(error), "done": True}
 
     def cleanup(self) -> None:

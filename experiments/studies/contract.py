@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +9,11 @@ from typing import Any, ClassVar
 
 import torch
 
-from experiments.config import Config
-from experiments.errors import UserError
-from experiments.grid import Trial
-from experiments.identity import digest
-from experiments.layout import Layout
+from data.registry import Registry
+from experiments.settings.config import Config
+from experiments.trial_store.layout import Layout
+from experiments.trials.grid import Trial
+from experiments.trials.identity import digest
 
 Row = dict[str, Any]
 
@@ -78,22 +76,10 @@ class Study(ABC):
         """The cell's rows, with exactly its table's columns."""
 
 
-_studies: dict[str, Study] = {}
+STUDIES: Registry[Study] = Registry("experiments.studies", "study")
 
 
 def register(study: type[Study]) -> type[Study]:
     """Class decorator that makes a study known by its name; a name taken twice is a ValueError."""
-    if study.name in _studies:
-        raise ValueError(f"two studies are named {study.name!r}")
-    _studies[study.name] = study()
+    STUDIES.add(study.name, study())
     return study
-
-
-def get(name: str) -> Study:
-    """The study of that name; UserError, listing the known names, where there is none."""
-    package = importlib.import_module("experiments.studies")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"experiments.studies.{module.name}")
-    if name not in _studies:
-        raise UserError(f"unknown study {name!r}: known are {', '.join(sorted(_studies))}")
-    return _studies[name]

@@ -25,17 +25,18 @@ from typing import Any, ClassVar
 
 import torch
 
-from data.splits import Splits
-from experiments.config import Config
-from experiments.errors import UserError
-from experiments.evaluation import evaluate, now
-from experiments.grid import Trial, make_trial
-from experiments.layout import Layout
+from data.errors import UserError
+from data.labelled.splits import Splits
+from experiments.learning import contract
+from experiments.learning.device import now
+from experiments.learning.variational import VariationalLearner
+from experiments.settings.config import Config
 from experiments.studies.contract import Cell, Effort, Row, Study, register
-from experiments.switch_gradients import learn_baselines, sample_gradients, step_milliseconds, undo_scale
-from experiments.systems import contract
-from experiments.trial import prepare
-from experiments.variational import VariationalLearner
+from experiments.studies.switch_gradients import learn_baselines, sample_gradients, step_milliseconds, undo_scale
+from experiments.trial_store.layout import Layout
+from experiments.trials.grid import Trial, make_trial
+from experiments.trials.label_evaluation import evaluate
+from experiments.trials.run import prepare
 from vae.estimators.contract import estimator_named, estimator_names
 from vae.model import READINGS
 
@@ -58,7 +59,7 @@ def serving(reading: str) -> list[str]:
 def learner_of(trial: Trial, layout: Layout, device: torch.device, estimator: str, reading: str) -> VariationalLearner:
     """The trial's learner, with another estimator and reading."""
     changed = replace(trial, settings={**trial.settings, "estimator": estimator, "reading": reading})
-    _, learner = prepare(changed, contract.get(trial.system), layout, device)
+    _, learner = prepare(changed, contract.SYSTEMS.get(trial.system), layout, device)
     return learner
 
 

@@ -11,8 +11,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from experiments.supervised import ClassifierSettings, SupervisedLearner, scaled
-from experiments.systems.contract import System, Task, register
+from experiments.learning.contract import System, Task, register
+from experiments.learning.supervised import ClassifierSettings, SupervisedLearner, scaled
 
 CHANNELS = (64, 192, 384, 256, 256)
 HIDDEN = 4096

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from experiments.systems.contract import Task, register
-from experiments.variational import VariationalLearner, VariationalSettings
-from experiments.variational_system import VariationalSystem
+from experiments.learning.contract import Task, register
+from experiments.learning.stacking import VariationalSystem
+from experiments.learning.variational import VariationalLearner, VariationalSettings
 from vae.labels import BayesianSVM
 
 

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.prepared.store import batches
 from data.seeds import seed_of
-from experiments.captioning import CaptionSettings, RecurrentDescriber
-from experiments.evaluation import batches
-from experiments.randomness import Stream
-from experiments.systems.contract import CAPTIONS, Task, register
-from experiments.variational import CODED, VariationalLearner, VariationalSettings
-from experiments.variational_system import VariationalSystem
-from vae.captions import CaptionModel
+from experiments.learning.caption_learner import CaptionSettings, RecurrentDescriber
+from experiments.learning.contract import CAPTIONS, Task, register
+from experiments.learning.randomness import Stream
+from experiments.learning.stacking import VariationalSystem
+from experiments.learning.variational import CODED, VariationalLearner, VariationalSettings
+from vae.caption_model import CaptionModel
 from vae.prediction import codes
 
 DESCRIBED = (  # settings that `vae.captioner` has to know, beside what follows from the data

@@ -13,12 +13,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from data.seeds import seed_of
-from experiments.captioning import CaptionSettings, RecurrentDescriber
-from experiments.randomness import seeded
-from experiments.supervised import SupervisedLearner, SupervisedSettings
+from experiments.learning.caption_learner import CaptionSettings, RecurrentDescriber
+from experiments.learning.contract import CAPTIONS, System, Task, register
+from experiments.learning.randomness import seeded
+from experiments.learning.supervised import SupervisedLearner, SupervisedSettings
 from experiments.systems.alexnet import AlexNet
-from experiments.systems.contract import CAPTIONS, System, Task, register
-from vae.captions import CaptionModel
+from vae.caption_model import CaptionModel
 
 
 class Settings(SupervisedSettings, CaptionSettings):

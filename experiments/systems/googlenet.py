@@ -13,8 +13,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from experiments.supervised import ClassifierSettings, SupervisedLearner, scaled
-from experiments.systems.contract import System, Task, register
+from experiments.learning.contract import System, Task, register
+from experiments.learning.supervised import ClassifierSettings, SupervisedLearner, scaled
 
 # Table 1, in its order: 1×1; 3×3 reduce, 3×3; 5×5 reduce, 5×5; pool projection. One group a map size.
 MODULES = (

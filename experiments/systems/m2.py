@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.recipes import Recipe
-from experiments.systems.contract import Task, register
-from experiments.variational import VariationalLearner, VariationalSettings
-from experiments.variational_system import VariationalSystem
+from experiments.learning.contract import Task, register
+from experiments.learning.recipes import Recipe
+from experiments.learning.stacking import VariationalSystem
+from experiments.learning.variational import VariationalLearner, VariationalSettings
 from vae.class_conditional import ClassConditional
 from vae.labels import Softmax
 

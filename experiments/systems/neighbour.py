@@ -17,14 +17,14 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from data.text import words
-from experiments.captioning import Describer
-from experiments.evaluation import batches
-from experiments.systems.contract import CAPTIONS, Task, register
-from experiments.variational import CODED, VariationalLearner, VariationalSettings
-from experiments.variational_system import VariationalSystem
-from vae.captions import PADDING
-from vae.decoding import Said
+from data.prepared.store import batches
+from data.tokens import words
+from experiments.learning.caption_learner import Describer
+from experiments.learning.contract import CAPTIONS, Task, register
+from experiments.learning.stacking import VariationalSystem
+from experiments.learning.variational import CODED, VariationalLearner, VariationalSettings
+from vae.caption_model import PADDING
+from vae.caption_search import Said
 
 RUNS = 4  # words in the longest run that is counted
 

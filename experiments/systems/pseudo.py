@@ -13,9 +13,9 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from experiments.supervised import SupervisedLearner
+from experiments.learning.contract import System, Task, register
+from experiments.learning.supervised import SupervisedLearner
 from experiments.systems.alexnet import AlexNet, AlexNetSettings
-from experiments.systems.contract import System, Task, register
 
 
 class PseudoSettings(AlexNetSettings):

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from experiments.randomness import Stream
-from experiments.recipes import Picked, Recipe
+from experiments.learning.contract import Task, register
+from experiments.learning.randomness import Stream
+from experiments.learning.recipes import Picked, Recipe
+from experiments.learning.stacking import VariationalSystem
+from experiments.learning.variational import VariationalLearner
 from experiments.systems.bsvm import Bsvm
-from experiments.systems.contract import Task, register
-from experiments.variational import VariationalLearner
-from experiments.variational_system import VariationalSystem
 from vae.labels import BayesianSVM
 from vae.training import Trainer
 

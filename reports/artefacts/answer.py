@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from reports.analysis.claims import FAILS, HOLDS, OPEN, Claim, Pick, claims, p_text, picks
+from reports.analysis.comparison import compare
+from reports.analysis.statistics import headline, summarise
 from reports.artefacts.contract import Artefact, register
 from reports.artefacts.differences import signed
-from reports.claims import FAILS, HOLDS, OPEN, Claim, Pick, claims, p_text, picks
-from reports.comparison import compare
-from reports.gallery import Sweep
+from reports.inputs.gallery import Sweep
+from reports.inputs.sources import Sources
 from reports.names import percent
-from reports.sources import Sources
-from reports.statistics import headline, summarise
-from reports.templating import number, render
+from reports.writing.templating import number, render
 
 RULES = (
     "Each claim was made, with its direction, before these runs, so each is tested by itself, one-sided, at the 5 % "

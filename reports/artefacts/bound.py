@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from reports import tables
+from reports.analysis.statistics import headline, summarise
 from reports.artefacts.contract import Artefact, register
-from reports.sources import Sources
-from reports.statistics import headline, summarise
+from reports.inputs.sources import Sources
+from reports.writing import tables
 
 COLUMNS = {"elbo": "Bound (nats an image)", "kl_switches": "KL of the switches (nats an image)"}
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports import drawing, listing, tables
+from reports.analysis.statistics import INTERVAL, estimate, headline, summarise
 from reports.artefacts.contract import Artefact, register
-from reports.averaging_figure import MEASURES, averaging_figure
-from reports.embedding import figure_section
-from reports.listing import Listing
+from reports.drawing import style as drawing
+from reports.drawing.averaging import MEASURES, averaging_figure
+from reports.inputs.sources import Sources
 from reports.names import percent
-from reports.sources import Sources
-from reports.statistics import INTERVAL, estimate, headline, summarise
-from reports.templating import number, render
+from reports.writing import listing, tables
+from reports.writing.embedding import figure_section
+from reports.writing.listing import Listing
+from reports.writing.templating import number, render
 
 COLUMNS = {"ece": "ECE (%)", "train_seconds": "Training (s)", "test_ms_per_image": "Test (ms an image)"}
 

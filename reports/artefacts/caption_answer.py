@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from reports.analysis.caption_claims import METRIC, TITLE, caption_claims
+from reports.analysis.statistics import headline
 from reports.artefacts.answer import RULES, claims_markdown, rules_markdown, told
 from reports.artefacts.contract import Artefact, register
-from reports.caption_claims import METRIC, TITLE, caption_claims
-from reports.sources import Sources
-from reports.statistics import headline
-from reports.templating import render
+from reports.inputs.sources import Sources
+from reports.writing.templating import render
 
 
 @register(place=15, learns=("captions",))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reports import drawing
+from reports.analysis.statistics import INTERVAL, estimate, headline, labelled_images
 from reports.artefacts.contract import Artefact, register
-from reports.caption_figure import DRAWN, caption_figure
-from reports.embedding import figure_section
-from reports.sources import Sources
-from reports.statistics import INTERVAL, estimate, headline, labelled_images
+from reports.drawing import style as drawing
+from reports.drawing.captions import DRAWN, caption_figure
+from reports.inputs.sources import Sources
+from reports.writing.embedding import figure_section
 
 
 @register(place=30, learns=("captions",))

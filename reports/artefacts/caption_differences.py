@@ -7,17 +7,18 @@ from typing import Any
 
 import pandas as pd
 
-from reports import drawing, listing
+from reports.analysis.comparison import EACH, POOLED, against_all, compare
+from reports.analysis.statistics import INTERVAL, coverage_limit, headline
 from reports.artefacts.contract import Artefact, register
 from reports.artefacts.differences import family, signed, who
-from reports.comparison import EACH, POOLED, against_all, compare
-from reports.difference_figure import score_difference_figure
-from reports.embedding import figure_section
-from reports.listing import Listing
+from reports.drawing import style as drawing
+from reports.drawing.differences import score_difference_figure
+from reports.inputs.sources import Sources
 from reports.scores import SCORES
-from reports.sources import Sources
-from reports.statistics import INTERVAL, coverage_limit, headline
-from reports.templating import number, render
+from reports.writing import listing
+from reports.writing.embedding import figure_section
+from reports.writing.listing import Listing
+from reports.writing.templating import number, render
 
 COMPARED = ("bleu4", "cider")
 HEAD = ["System", "Against", "Captions", "n", "Difference", "95 % interval", "Above 0 in", "p", "Holm p"]

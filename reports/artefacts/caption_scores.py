@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from reports import listing
+from reports.analysis.statistics import headline, labelled_images
 from reports.artefacts.contract import Artefact, register
-from reports.caption_tables import caption_table
-from reports.sources import Sources
-from reports.statistics import headline, labelled_images
+from reports.inputs.sources import Sources
+from reports.writing import listing
+from reports.writing.caption_tables import caption_table
 
 # Eight scores are too many to stand side by side with their spread.
 STYLE = "#caption_scores .spread { display: block; line-height: 1.15; }"

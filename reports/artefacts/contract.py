@@ -17,7 +17,7 @@ import pkgutil
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
-from reports.sources import Sources
+from reports.inputs.sources import Sources
 
 KINDS = ("labels", "captions")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from reports.analysis.statistics import summarise
 from reports.artefacts.contract import Artefact, register
-from reports.sources import Sources
-from reports.statistics import summarise
-from reports.templating import render
+from reports.inputs.sources import Sources
+from reports.writing.templating import render
 
 MEASURES = {  # column of results.csv → heading, decimals
     "train_seconds": ("Training, s a trial", 1),

@@ -8,17 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from reports import drawing, listing
+from reports.analysis.comparison import EACH, POOLED, REPETITIONS, compare
+from reports.analysis.paired import LEVEL, repetitions_needed, smallest_p
+from reports.analysis.statistics import INTERVAL, coverage_limit, headline
 from reports.artefacts.contract import Artefact, register
-from reports.comparison import EACH, POOLED, REPETITIONS, compare
-from reports.difference_figure import difference_figure
-from reports.embedding import figure_section
-from reports.listing import Listing
+from reports.drawing import style as drawing
+from reports.drawing.differences import difference_figure
+from reports.inputs.sources import Sources
 from reports.names import Name, percent
-from reports.paired import LEVEL, repetitions_needed, smallest_p
-from reports.sources import Sources
-from reports.statistics import INTERVAL, coverage_limit, headline
-from reports.templating import number, render
+from reports.writing import listing
+from reports.writing.embedding import figure_section
+from reports.writing.listing import Listing
+from reports.writing.templating import number, render
 
 HEAD = ["System", "Baseline", "Labels", "n", "Difference", "95 % interval", "p", "Holm p"]
 SEEN = ["System", "Baseline", "Labels", "sd", "as run", *(f"n = {n}" for n in REPETITIONS)]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reports import drawing, listing
 from reports.artefacts.contract import Artefact, register
-from reports.embedding import figure_section
-from reports.estimator_figure import estimator_figure
-from reports.listing import Listing
-from reports.sources import Sources
-from reports.templating import number, render
+from reports.drawing import style as drawing
+from reports.drawing.estimators import estimator_figure
+from reports.inputs.sources import Sources
+from reports.writing import listing
+from reports.writing.embedding import figure_section
+from reports.writing.listing import Listing
+from reports.writing.templating import number, render
 
 AFTER = {"steps": 0, "elbo": 1, "kl_switches": 1, "kl_code": 1, "top1": 2}
 

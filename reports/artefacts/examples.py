@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from reports.artefacts.contract import Artefact, register
-from reports.embedding import data_uri
-from reports.examples import Shown, proportions_shown, show, systems_shown
-from reports.gallery import read_picture
-from reports.sources import Sources
-from reports.templating import render
+from reports.inputs.gallery import read_picture
+from reports.inputs.sources import Sources
+from reports.writing.embedding import data_uri
+from reports.writing.examples import Shown, proportions_shown, show, systems_shown
+from reports.writing.templating import render
 
 FIRST = 8
 # In a folder that DVC keeps whole: results about labels have no such page, and an output must always be there.

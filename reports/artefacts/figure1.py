@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from reports import drawing, figures
+from reports.analysis.statistics import INTERVAL, estimate, headline, labelled_images
 from reports.artefacts.contract import Artefact, register
-from reports.embedding import figure_section
-from reports.sources import Sources
-from reports.statistics import ACCURACIES, INTERVAL, estimate, headline, labelled_images
+from reports.drawing import accuracy as figures
+from reports.drawing import style as drawing
+from reports.inputs.sources import Sources
+from reports.kinds import ACCURACIES
+from reports.writing.embedding import figure_section
 
 
 @register(place=30, learns=("labels",))

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from reports.analysis.comparison import against_all, compare, pairs
+from reports.analysis.statistics import count_statuses, headline, labelled_images, summarise
 from reports.artefacts.contract import Artefact, register
-from reports.comparison import against_all, compare, pairs
+from reports.inputs.sources import Sources
 from reports.names import Name
-from reports.sources import Sources
-from reports.statistics import count_statuses, headline, labelled_images, summarise
-from reports.templating import render
+from reports.writing.templating import render
 
 PAIRS = {"labels": pairs, "captions": against_all}
 

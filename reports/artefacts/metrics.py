@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from reports.analysis.statistics import count_statuses, headline, summarise
 from reports.artefacts.contract import Artefact, register
+from reports.inputs.sources import Sources
 from reports.names import percent
-from reports.sources import Sources
-from reports.statistics import count_statuses, headline, summarise
 
 
 @register(place=110)

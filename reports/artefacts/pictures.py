@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from reports.artefacts.contract import Artefact, register
-from reports.embedding import data_uri
-from reports.gallery import read_picture
-from reports.sources import Sources
-from reports.templating import render
+from reports.inputs.gallery import read_picture
+from reports.inputs.sources import Sources
+from reports.writing.embedding import data_uri
+from reports.writing.templating import render
 
 
 @register(place=60)

@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from reports.artefacts.contract import Artefact, register
-from reports.sources import Sources
-from reports.templating import render
+from reports.inputs.sources import Sources
+from reports.writing.templating import render
 
 
 @register(place=90)

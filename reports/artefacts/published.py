@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports import drawing, figures, tables
 from reports.artefacts.contract import Artefact, register
-from reports.embedding import figure_section
+from reports.drawing import accuracy as figures
+from reports.drawing import style as drawing
+from reports.inputs.sources import Sources
+from reports.kinds import ACCURACIES
 from reports.names import name_systems
-from reports.sources import Sources
-from reports.statistics import ACCURACIES
-from reports.templating import render
+from reports.writing import tables
+from reports.writing.embedding import figure_section
+from reports.writing.templating import render
 
 NUMBERS = Path(__file__).parents[1] / "paper" / "table1.csv"
 DATASET = "ImageNet 2012"

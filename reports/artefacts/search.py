@@ -6,15 +6,16 @@ from typing import Any
 
 import pandas as pd
 
-from reports import drawing, listing
 from reports.artefacts.contract import Artefact, register
-from reports.embedding import figure_section
-from reports.listing import Listing
+from reports.drawing import style as drawing
+from reports.drawing.search import search_figure
+from reports.inputs.search import STATES, Search
+from reports.inputs.sources import Sources
 from reports.names import Name, name_systems, percent
-from reports.search import STATES, Search
-from reports.search_figure import search_figure
-from reports.sources import Sources
-from reports.templating import number, render
+from reports.writing import listing
+from reports.writing.embedding import figure_section
+from reports.writing.listing import Listing
+from reports.writing.templating import number, render
 
 
 @register(place=57, learns=("labels",))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from reports import listing
+from reports.analysis.statistics import headline
 from reports.artefacts.contract import Artefact, register
-from reports.caption_tables import subset_table
-from reports.sources import Sources
-from reports.statistics import headline
-from reports.subsets import SUBSETS
-from reports.templating import render
+from reports.inputs.sources import Sources
+from reports.inputs.subsets import SUBSETS
+from reports.writing import listing
+from reports.writing.caption_tables import subset_table
+from reports.writing.templating import render
 
 
 @register(place=32, learns=("captions",))

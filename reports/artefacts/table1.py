@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from reports import tables
+from reports.analysis.comparison import compare, marks
+from reports.analysis.statistics import headline
 from reports.artefacts.contract import Artefact, register
-from reports.comparison import compare, marks
-from reports.sources import Sources
-from reports.statistics import headline
+from reports.inputs.sources import Sources
+from reports.writing import tables
 
 
 @register(place=20, learns=("labels",))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from reports.artefacts.contract import Artefact, register
-from reports.sources import Sources
-from reports.templating import render
+from reports.inputs.sources import Sources
+from reports.writing.templating import render
 
 
 @register(place=100)

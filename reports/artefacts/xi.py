@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from reports import drawing, figures
+from reports.analysis.statistics import INTERVAL, summarise, xi_study
 from reports.artefacts.contract import Artefact, register
-from reports.embedding import figure_section
-from reports.sources import Sources
-from reports.statistics import INTERVAL, summarise, xi_study
-from reports.templating import render
+from reports.drawing import accuracy as figures
+from reports.drawing import style as drawing
+from reports.inputs.sources import Sources
+from reports.writing.embedding import figure_section
+from reports.writing.templating import render
 
 TITLES = {"labels": "Accuracy", "captions": "Scores"}
 

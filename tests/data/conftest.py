@@ -192,7 +192,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Dataset, Path], Mirrors]]:
     """Serves a row's official files, which lie in a folder, under /a/ and /b/ of one server, well unless told not to,
     and makes these the mirrors of its row in the catalog. Nobody pauses between two tries."""
-    from data import transfer
+    from data.official import http_transfer as transfer
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from data.atomic import alone, whole_file, whole_folder
-from data.errors import DataError
+from data.errors import UserError
 
 
 def fail_after(_):
@@ -53,7 +53,7 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path):
     [(errno.ENOSPC, "Free some space"), (errno.EACCES, "Make it writable"), (errno.EIO, "Look at its disk")],
 )
 def test_what_the_system_refuses_is_told_with_a_remedy(tmp_path, code, remedy):
-    with pytest.raises(DataError) as caught, whole_folder(tmp_path / "folder"):
+    with pytest.raises(UserError) as caught, whole_folder(tmp_path / "folder"):
         raise OSError(code, os.strerror(code))
     message = str(caught.value)
     assert message.startswith(f"cannot write {tmp_path / 'folder'}: {os.strerror(code)}. {remedy}")
@@ -63,7 +63,7 @@ def test_what_the_system_refuses_is_told_with_a_remedy(tmp_path, code, remedy):
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_an_unwritable_folder_is_told(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(DataError, match=r"Permission denied\. Make it writable"), alone(tmp_path / "folder"):
+    with pytest.raises(UserError, match=r"Permission denied\. Make it writable"), alone(tmp_path / "folder"):
         pass
     tmp_path.chmod(0o700)
 

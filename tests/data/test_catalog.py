@@ -3,14 +3,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from data import catalog
-from data.errors import DataError
+from data.errors import UserError
 from data.formats import contract as formats
-from data.mirrors import FETCHERS
+from data.official.mirrors import FETCHERS
 from vae.architecture import architecture_for
 
 
 def test_unknown_dataset_lists_the_known_ones():
-    with pytest.raises(DataError, match=r"'mnits'.*fashion-mnist, .*mnist, mnist-5k"):
+    with pytest.raises(UserError, match=r"'mnits'.*fashion-mnist, .*mnist, mnist-5k"):
         catalog.get("mnits")
 
 
@@ -24,8 +24,8 @@ def test_two_rows_of_one_name_are_an_error():
 def test_every_row_is_consistent(name):
     row = catalog.get(name)
     assert row.name == name
-    assert row.format in formats.names()
-    assert row.tree is None or row.tree in formats.names()
+    assert row.format in formats.FORMATS.names()
+    assert row.tree is None or row.tree in formats.FORMATS.names()
     assert len({file.role for file in row.files}) == len(row.files)
     for file in row.files:
         assert row.addresses(file) or row.manual
@@ -72,9 +72,9 @@ def test_a_whole_address_stands_as_it_is():
 def test_only_a_folder_of_one_s_own_has_another_size():
     assert catalog.sized(catalog.get("folder"), 128, 1).shape == (128, 128, 1)
     assert catalog.sized(catalog.get("mnist"), None, None) == catalog.get("mnist")
-    with pytest.raises(DataError, match="mnist is prepared as 28×28×1"):
+    with pytest.raises(UserError, match="mnist is prepared as 28×28×1"):
         catalog.sized(catalog.get("mnist"), 32, None)
-    with pytest.raises(DataError, match="--channels 2"):
+    with pytest.raises(UserError, match="--channels 2"):
         catalog.sized(catalog.get("folder"), None, 2)
 
 

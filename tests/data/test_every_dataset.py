@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from data import catalog
-from data.download import download
-from data.prepare import prepare
-from data.splits import Splits, split
-from data.store import ImageStore
-from data.text import words
-from experiments.captions import Captions
-from tests.data import official
+from data.labelled.splits import Splits, split
+from data.official.download import download
+from data.prepared.prepare import prepare
+from data.prepared.store import ImageStore
+from data.tokens import words
+from experiments.learning.caption_batches import Captions
+from tests.data import official_files as official
 from vae.architecture import architecture_for
-from vae.captions import CaptionModel
+from vae.caption_model import CaptionModel
 from vae.decoder import Decoder
 from vae.encoder import Encoder
 from vae.estimators.contract import estimator_named

@@ -12,7 +12,7 @@ import pytest
 
 from data import __main__ as command_line
 from data import catalog
-from data.download import download
+from data.official.download import download
 
 REPOSITORY = Path(__file__).parents[2]
 

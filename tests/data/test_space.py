@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from data.errors import DataError
+from data.errors import UserError
 from data.space import check_space, readable
 
 
@@ -20,6 +20,6 @@ def test_need_and_room_are_compared_on_the_disk_of_a_folder_to_be_made(tmp_path,
     usage, asked = type(shutil.disk_usage(tmp_path)), []
     monkeypatch.setattr(shutil, "disk_usage", lambda path: asked.append(path) or usage(9000, 1000, 8000))
     check_space(tmp_path / "a" / "b", 8000, "files")
-    with pytest.raises(DataError, match=r"a/b needs 8.0 kB for files, its disk has 8.0 kB free. Free some space"):
+    with pytest.raises(UserError, match=r"a/b needs 8.0 kB for files, its disk has 8.0 kB free. Free some space"):
         check_space(tmp_path / "a" / "b", 8001, "files")
     assert asked == [tmp_path, tmp_path]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from experiments.systems import contract
+from experiments.learning import contract
 from tests.experiments.nodes import Nodes
 from tests.experiments.postgres import binaries, server
 
@@ -24,14 +24,14 @@ REPETITIONS = 3
 def toy_modules():
     """The toys' two files; their systems are known only to tests that ask for them."""
     sys.path.insert(0, str(TOYS))
-    contract.names()
-    real = dict(contract._systems)
+    contract.SYSTEMS.names()
+    real = dict(contract.SYSTEMS.known)
     import toy_data
     import toy_systems
 
-    toys = {name: system for name, system in contract._systems.items() if name not in real}
+    toys = {name: system for name, system in contract.SYSTEMS.known.items() if name not in real}
     for name in toys:
-        del contract._systems[name]
+        del contract.SYSTEMS.known[name]
     yield toy_data, toy_systems, toys
     sys.path.remove(str(TOYS))
 
@@ -109,7 +109,7 @@ def tracked(world, empty_db):
 def world(toy_images, toy_modules, tmp_path, monkeypatch):
     """An empty world; this process is in it, and knows the toys."""
     for name, system in toy_modules[2].items():
-        monkeypatch.setitem(contract._systems, name, system)
+        monkeypatch.setitem(contract.SYSTEMS.known, name, system)
     (tmp_path / "data").symlink_to(toy_images)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.pictures import BrokenPicture, decoded
+from data.formats.pictures import BrokenPicture, decoded
 from vae.picture import read_picture
 
 CHANCE = np.random.default_rng(0)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data import catalog, splits
-from data.store import LABELS, META, images_name
+from data import catalog
+from data.labelled import splits
+from data.prepared.store import LABELS, META, images_name
 
 NAME = "mnist-5k"
 

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch.nn import functional as F
 
 from data.seeds import seed_of
-from experiments.systems.contract import Learner, Stack, System, register
+from experiments.learning.contract import Learner, Stack, System, register
 
 BATCH = 32
 DAY = 86400.0

@@ -1,0 +1,288 @@
+"""Training, validation and test parts, and nested labelled subsets of the training part.
+
+`ROOT/splits/DATASET` holds `parts.npz` (train, validation, test: sorted indices), one `order-NNN.npy` per
+repetition (the training indices in the order in which they get labels, or captions) and `meta.json`. All of it
+depends on the labels and the dataset's name alone, so it is the same on every machine. For captions there are the
+training part's vocabulary and every caption's numbers by it (`text.py`), and vectors of its words where a file of
+such was named (`word_vectors.py`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from data.atomic import alone, whole_folder
+from data.dataset import PARTS, Dataset
+from data.errors import UserError
+from data.labelled.stratify import cut, label_order, labelled_count, share
+from data.labelled.text import TEXTS, VOCABULARY, Texts, Vocabulary
+from data.labelled.word_vectors import VECTORS, Identity, WordVectors, identity_of
+from data.layout import processed_folder, splits_folder
+from data.prepared.store import ImageStore
+from data.seeds import seed_of
+
+PARTS_FILE, META = "parts.npz", "meta.json"
+LAYOUT = 1  # raised whenever these files would hold something else: what was split before is then made again
+INDEX_TYPE = np.dtype("<i8")
+Text = TypeVar("Text", Vocabulary, Texts, WordVectors)
+
+
+def _official(dataset: Dataset, store: ImageStore) -> dict[str, np.ndarray]:
+    """The parts that the official files set apart, and the training part, before anything is cut from it."""
+    lacking = set(dataset.official) - set(store.parts)
+    if lacking:
+        raise UserError(f"{dataset.name}'s official files have no image of its {min(lacking)} part")
+    for part in dataset.official:
+        found, expected = store.parts[part], getattr(dataset, part)
+        if not expected - store.skipped <= found <= expected:
+            raise UserError(f"{dataset.name}'s own {part} part has {found} images, expected {expected}")
+    ends = np.cumsum(list(store.parts.values()))
+    return dict(zip(store.parts, np.split(np.arange(len(store.labels)), ends[:-1]), strict=True))
+
+
+def _wanted(dataset: Dataset, store: ImageStore) -> dict[str, int]:
+    """How many images the validation and test parts get."""
+    sizes = {}
+    for part, size in (("validation", dataset.validation), ("test", dataset.test)):
+        cut_off = size if isinstance(size, int) else share(size, len(store.labels))
+        sizes[part] = store.parts.get(part, cut_off)
+    return sizes
+
+
+def _parts(dataset: Dataset, store: ImageStore) -> dict[str, np.ndarray]:
+    """Train, validation and test, sorted int64 indices into the store; seeded by the dataset's name alone."""
+    parts = _official(dataset, store)
+    sizes = _wanted(dataset, store)
+    try:
+        for part in ("test", "validation"):
+            if part not in parts:
+                seed = seed_of("parts", dataset=dataset.name, part=part)
+                parts[part], parts["train"] = cut(store.labels, parts["train"], sizes[part], seed)
+    except ValueError as error:
+        raise UserError(f"{dataset.name} cannot be cut as the catalog asks: {error}") from error
+    missing = set(range(len(store.classes))) - set(np.unique(store.labels[parts["train"]]).tolist())
+    if missing:
+        raise UserError(f"{dataset.name} has no training image of class {store.classes[min(missing)]!r}")
+    return {name: parts[name].astype(INDEX_TYPE) for name in PARTS}
+
+
+def _is_split(
+    dataset: Dataset, store: ImageStore, repetitions: int, minimum: int, identity: Identity | None, root: Path
+) -> bool:
+    try:
+        splits = Splits.open(splits_folder(dataset.name, root))
+        sizes = {"validation": len(splits.validation), "test": len(splits.test)}
+        return (
+            (splits.data, splits.layout) == (store.fingerprint, LAYOUT)
+            and splits.repetitions >= repetitions
+            and sizes == _wanted(dataset, store)
+            and (not store.captioned or splits.vocabulary.minimum == minimum)
+            and splits.word_vectors == identity
+        )
+    except UserError:
+        return False
+
+
+def _there(store: ImageStore, folder: Path) -> int:
+    """How many repetitions of the same images there are."""
+    try:
+        splits = Splits.open(folder)
+    except UserError:
+        return 0
+    return splits.repetitions if splits.data == store.fingerprint else 0
+
+
+def split(
+    dataset: Dataset, repetitions: int, root: Path, minimum: int | None = None, word_vectors: Path | None = None
+) -> bool:
+    """Makes `root/splits/NAME` with at least that many repetitions; False where it was there already.
+
+    More repetitions leave the parts and the earlier ones as they are, byte for byte. Words that come less than
+    `minimum` times in the training captions are unknown ones; None is the dataset's own number. Raises UserError
+    where the prepared images are missing or damaged, or a class has too few of them.
+    """
+    minimum = dataset.minimum_count if minimum is None else minimum
+    if repetitions < 1:
+        raise UserError(f"--repetitions {repetitions}: at least 1 is needed")
+    if minimum < 1:
+        raise UserError(f"--minimum-count {minimum}: at least 1 is needed")
+    store = ImageStore.open(processed_folder(dataset.name, root))
+    if word_vectors and not store.captioned:
+        raise UserError(
+            f"{dataset.name} has labels, no captions: --word-vectors {word_vectors} (in params.yaml, "
+            "data.word_vectors) is for captions alone: leave it out"
+        )
+    identity = identity_of(word_vectors) if word_vectors else None
+    target = splits_folder(dataset.name, root)
+    if _is_split(dataset, store, repetitions, minimum, identity, root):
+        return False
+    with alone(target):
+        if _is_split(dataset, store, repetitions, minimum, identity, root):
+            return False
+        repetitions = max(repetitions, _there(store, target))
+        parts = _parts(dataset, store)
+        with whole_folder(target) as folder:
+            np.savez(folder / PARTS_FILE, **parts)
+            for repetition in range(repetitions):
+                seed = seed_of("labelled", dataset=dataset.name, repetition=repetition)
+                order = parts["train"][label_order(store.labels[parts["train"]], seed)]
+                np.save(folder / _order_name(repetition), order)
+            if store.captioned:
+                vocabulary = _write_text(store, parts["train"], minimum, folder)
+                if word_vectors:
+                    _vectors(vocabulary, word_vectors, target).save(folder)
+            meta = {
+                "layout": LAYOUT,
+                "dataset": dataset.name,
+                "data": store.fingerprint,
+                "classes": len(store.classes),
+                "repetitions": repetitions,
+                **{name: len(indices) for name, indices in parts.items()},
+                **({"word_vectors": identity} if identity else {}),
+            }
+            (folder / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+    return True
+
+
+def _write_text(store: ImageStore, train: np.ndarray, minimum: int, folder: Path) -> Vocabulary:
+    """The vocabulary, of the training part alone, and all captions by it."""
+    captions = store.captions
+    vocabulary = Vocabulary.of((caption for image in train for caption in captions[image]), minimum)
+    vocabulary.save(folder)
+    Texts.of(captions, vocabulary).save(folder)
+    return vocabulary
+
+
+def _vectors(vocabulary: Vocabulary, file: Path, before: Path) -> WordVectors:
+    """Those of a file, which may take minutes to read; of the splits `before` where they are of that file and words."""
+    try:
+        splits = Splits.open(before)
+        if splits.word_vectors == identity_of(file) and splits.vocabulary.words == vocabulary.words:
+            return splits.vectors or WordVectors.of(vocabulary, file)
+    except UserError:  # nothing there, or nothing whole
+        pass
+    return WordVectors.of(vocabulary, file)
+
+
+def _order_name(repetition: int) -> str:
+    return f"order-{repetition:03d}.npy"
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The parts of one dataset, sorted int64 indices into `ImageStore.images`, and its labelled subsets.
+
+    `repetitions` says how many orders are on disk, `data` is the fingerprint of the images that they index, `layout`
+    the version of the files, `word_vectors` the identity of the file that the vectors are of, None without vectors.
+    """
+
+    folder: Path
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+    classes: int
+    repetitions: int
+    data: str
+    layout: int
+    word_vectors: Identity | None = None
+
+    @classmethod
+    def open(cls, folder: Path) -> Splits:
+        """Opens what `python -m data split` wrote.
+
+        UserError, naming the command that makes it, where it is missing, damaged or half there.
+        """
+        command = f"run `python -m data split {folder.name} --repetitions R`"
+        try:
+            if not (folder / META).is_file():
+                raise UserError(f"{folder} holds no splits: {command} first")
+            meta = json.loads((folder / META).read_text(encoding="utf-8"))
+            with np.load(folder / PARTS_FILE, allow_pickle=False) as file:
+                parts = {name: file[name] for name in PARTS}
+            for name, indices in parts.items():
+                if indices.shape != (meta[name],) or indices.dtype != np.int64:
+                    raise ValueError(f"the {name} part is not as meta.json says")
+            whole = [(folder / _order_name(i)).is_file() for i in range(meta["repetitions"])]
+            if not all(whole):
+                raise ValueError(f"{_order_name(whole.index(False))} is missing")
+            lacking = [name for name in (VOCABULARY, TEXTS) if not meta["classes"] and not (folder / name).is_file()]
+            word_vectors = meta.get("word_vectors")
+            if word_vectors and not (folder / VECTORS).is_file():
+                lacking.append(VECTORS)
+            if lacking:
+                raise ValueError(f"{lacking[0]} is missing")
+            values = {key: meta[key] for key in ("classes", "repetitions", "data", "layout")}
+            return cls(folder, **parts, **values, word_vectors=word_vectors)
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(f"{folder} is damaged ({error}): delete it and {command} again") from error
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The words of the training captions. UserError where it is damaged."""
+        return self._read(Vocabulary.open, VOCABULARY)
+
+    @cached_property
+    def texts(self) -> Texts:
+        """Every image's captions as numbers. UserError where they are damaged."""
+        return self._read(Texts.open, TEXTS)
+
+    @cached_property
+    def vectors(self) -> WordVectors | None:
+        """Those of the vocabulary's words; None where no file of such was named. UserError where they are damaged."""
+        if not self.word_vectors:
+            return None
+        found = self._read(WordVectors.open, VECTORS)
+        if len(found.values) != len(self.vocabulary.words):
+            raise UserError(f"{self.folder / VECTORS} is not of this vocabulary: delete {self.folder} and split again")
+        return found
+
+    def _read(self, opener: Callable[[Path], Text], name: str) -> Text:
+        try:
+            return opener(self.folder)
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(
+                f"{self.folder / name} is damaged ({error}): delete {self.folder} and split again"
+            ) from error
+
+    def labelled(self, repetition: int, proportion: float) -> np.ndarray:
+        """The training images whose labels may be used, sorted int64 indices into the store.
+
+        A larger proportion of the same repetition contains every smaller one; see `label_order` for how the
+        classes share it. UserError for a repetition that is not on disk or a proportion outside (0, 1].
+        """
+        if not 0 <= repetition < self.repetitions:
+            raise UserError(
+                f"repetition {repetition}: {self.folder} has {self.repetitions}, counted from 0; run "
+                f"`python -m data split {self.folder.name} --repetitions {max(repetition, 0) + 1}`"
+            )
+        count = labelled_count(proportion, len(self.train), max(self.classes, 1))
+        path = self.folder / _order_name(repetition)
+        try:
+            order = np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"{path} is damaged ({error}): delete {self.folder} and split again") from error
+        if order.shape != self.train.shape:
+            raise UserError(f"{path} does not order all images: delete {self.folder} and split again")
+        return np.sort(order[:count])
+
+    def fingerprint(self, repetition: int, proportion: float) -> str:
+        """SHA-256 over the three parts, that labelled subset, the vocabulary and word vectors, if any; hexadecimal."""
+        digest = hashlib.sha256()
+        for indices in (self.train, self.validation, self.test, self.labelled(repetition, proportion)):
+            digest.update(len(indices).to_bytes(8, "little"))
+            digest.update(np.ascontiguousarray(indices, dtype=INDEX_TYPE).data)
+        if not self.classes:
+            digest.update("\n".join(self.vocabulary.words).encode())
+        if self.vectors is not None:
+            digest.update(np.ascontiguousarray(self.vectors.values, dtype="<f4").data)
+            digest.update(np.ascontiguousarray(self.vectors.known).data)
+        return digest.hexdigest()

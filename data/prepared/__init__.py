@@ -1,0 +1,1 @@
+"""Memory-mapped uint8 images with their labels or captions: made once, read by every trial."""

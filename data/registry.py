@@ -1,0 +1,47 @@
+"""Plug-ins: one file each in a folder of their own, known by a name."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Generic, TypeVar
+
+from data.errors import UserError
+
+Plugin = TypeVar("Plugin")
+
+
+class Registry(Generic[Plugin]):
+    """Plug-ins by name.
+
+    Args:
+        folder: the package whose modules register them; all are imported before the first look.
+        kind: what one of them is called in messages, such as "system".
+    """
+
+    def __init__(self, folder: str, kind: str) -> None:
+        self.folder, self.kind = folder, kind
+        self.known: dict[str, Plugin] = {}
+
+    def add(self, name: str, plugin: Plugin) -> None:
+        """Makes a plug-in known. ValueError for a name that is taken."""
+        if name in self.known:
+            raise ValueError(f"two {self.kind}s are named {name!r}")
+        self.known[name] = plugin
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        self._load()
+        return sorted(self.known)
+
+    def get(self, name: str) -> Plugin:
+        """The plug-in of that name; UserError, listing the known names, where there is none."""
+        self._load()
+        if name not in self.known:
+            raise UserError(f"unknown {self.kind} {name!r}: known are {', '.join(sorted(self.known))}")
+        return self.known[name]
+
+    def _load(self) -> None:
+        package = importlib.import_module(self.folder)
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{self.folder}.{module.name}")

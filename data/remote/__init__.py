@@ -1,0 +1,1 @@
+"""Prepared data on other machines and object stores."""

@@ -1,0 +1,179 @@
+"""Training on the labelled images alone: what the supervised rows of Table 1 share.
+
+Cross-entropy, AdamW (Loshchilov & Hutter 2019), a learning rate that warms up linearly and then falls along
+a cosine, random shifts of the images, inputs and initial weights scaled on the labelled images.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from data.seeds import seed_of
+from experiments.learning.arithmetic import Arithmetic
+from experiments.learning.augmentation import Augmentation
+from experiments.learning.contract import Learner, Task
+from experiments.learning.randomness import seeded
+
+SAMPLE = 128  # labelled images, at most, on which inputs and initial weights are scaled
+
+
+class SupervisedSettings(Augmentation, Arithmetic):
+    """Section `supervised` of params.yaml."""
+
+    epochs: int = Field(ge=1, le=100_000, description="epochs of training, at most")
+    epoch_images: int = Field(
+        ge=1, le=10_000_000, description="images drawn in an epoch, at least; one pass where more are labelled"
+    )
+    batch: int = Field(ge=2, le=65_536, description="images in a step")
+    learning_rate: float = Field(gt=0, le=1, description="highest learning rate of AdamW")
+    weight_decay: float = Field(ge=0, le=10, description="AdamW's decay of weights; biases and scales have none")
+    warmup: float = Field(ge=0, lt=1, description="share of all steps in which the learning rate rises")
+    patience: int | None = Field(ge=1, description="epochs without a better validation score; null: no limit")
+
+
+class ClassifierSettings(SupervisedSettings):
+    """Those of a network that learns labels."""
+
+    label_smoothing: float = Field(ge=0, lt=1, description="share of a label spread evenly over the classes")
+
+
+def scaled(channels: int, width: float) -> int:
+    """A published number of channels times `width`, to the nearest multiple of 8 but 0: vector units work in eights."""
+    return max(8, 8 * round(channels * width / 8))
+
+
+class Standardise(nn.Module):
+    """Images [b, N_c, H, W] to mean 0 and deviation 1 a channel, as measured on a sample of them."""
+
+    def __init__(self, sample: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", sample.mean((0, 2, 3), keepdim=True))
+        # A channel that never varies is not blown up beyond one grey level.
+        self.register_buffer("deviation", sample.std((0, 2, 3), keepdim=True).clamp(min=1 / 255))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (images - self.mean) / self.deviation
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, sample: Tensor, last: float) -> None:
+    """He's weights (He et al. 2015, eq. 10), zero biases, then each layer scaled so that its outputs on the sample
+    have deviation 1 (LSUV, Mishkin & Matas 2016) and those of the last one `last`.
+
+    He's rule alone knows nothing of max-pooling: on digits AlexNet's values would grow sixfold.
+    """
+    ran: list[nn.Module] = []
+
+    def scale(layer: nn.Module, _inputs: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
+        deviation = outputs.std().clamp(min=1e-6)
+        layer.weight /= deviation
+        ran.append(layer)
+        return outputs / deviation  # what the layer gives from now on, so that one run does for all of them
+
+    hooks = []
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+            hooks.append(layer.register_forward_hook(scale))
+    model.eval()(sample)
+    for hook in hooks:
+        hook.remove()
+    ran[-1].weight *= last
+
+
+class SupervisedLearner(Learner):
+    """A network at work on a task's labelled images: it trains on no other image and no other label."""
+
+    last_deviation: ClassVar[float] = 0.1  # of the first outputs: all classes begin about equally likely
+
+    def __init__(self, task: Task, settings: SupervisedSettings, build: Callable[[], nn.Module]) -> None:
+        """`build` makes the network, images [b, N_c, H, W] to scores [b, C]; its weights are drawn here."""
+        self.task, self.settings = task, settings
+        self.epochs, self.patience = settings.epochs, settings.patience
+        self.steps_per_epoch = math.ceil(max(settings.epoch_images, len(task.labelled)) / settings.batch)
+        with seeded(seed_of("weights", **task.axes), torch.device("cpu")):
+            spread = np.linspace(0, len(task.labelled) - 1, min(SAMPLE, len(task.labelled))).astype(np.int64)
+            sample = task.store.batch(task.labelled[spread])
+            model = nn.Sequential(Standardise(sample), build())
+            initialise(model, sample, self.last_deviation)
+        # Channels last is the layout that convolutions compute in: nothing is reordered between layers.
+        self.model = model.to(task.device, memory_format=torch.channels_last)
+        self.labels = torch.from_numpy(task.store.labels[task.labelled]).to(task.device)
+        parameters = list(self.model.parameters())
+        weights = {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay}
+        others = {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}
+        self.optimizer = torch.optim.AdamW([weights, others], lr=settings.learning_rate, fused=True)
+
+    def learning_rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0 over all epochs; it is never 0."""
+        total = self.epochs * self.steps_per_epoch
+        rising = int(self.settings.warmup * total)
+        if step < rising:
+            return self.settings.learning_rate * (step + 1) / (rising + 1)
+        return self.settings.learning_rate * (1 + math.cos(math.pi * (step - rising) / (total - rising))) / 2
+
+    def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
+        """Yields `loss`, `images` and `learning_rate` of each step."""
+        stream = torch.Generator().manual_seed(seed_of("epoch", **self.task.axes, epoch=epoch))
+        batch, count = self.settings.batch, len(self.labels)
+        drawn = self.steps_per_epoch * batch
+        # Whole passes one after the other: every image is drawn equally often, give or take one.
+        passes = [torch.randperm(count, generator=stream) for _ in range(math.ceil(drawn / count))]
+        rows = torch.cat(passes)[:drawn]
+        seeds = torch.randint(2**62, (self.steps_per_epoch,), generator=stream).tolist()
+        steps = zip(rows.split(batch), seeds, strict=True)
+        for step, (chosen, seed) in enumerate(steps, start=epoch * self.steps_per_epoch):
+            rate = self.learning_rate(step)
+            part = self.task.ranks.part(chosen)
+            # Seeded step by step, never across a yield: whoever takes the steps keeps a stream of his own.
+            with seeded(self.task.ranks.seed(seed), self.task.device):
+                loss = self._step(part, rate, len(part) / len(chosen))
+            yield {"loss": loss, "images": float(len(part)), "learning_rate": rate}
+
+    def _step(self, chosen: Tensor, rate: float, share: float) -> Tensor:
+        """Learns from the chosen rows, that share of a batch; their loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get("share", 1.0)
+        self.model.train()
+        loss = self._loss(chosen)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.task.ranks.average(self.model, share)
+        self.optimizer.step()
+        return loss.detach()
+
+    def _loss(self, chosen: Tensor) -> Tensor:
+        """The loss of a step on the chosen rows of the labelled images."""
+        images = self.task.store.batch(self.task.labelled[chosen.numpy()], self.task.device)
+        labels = self.labels[chosen.to(self.task.device)]
+        scores = self._scores(self.settings.augmented(images))
+        return F.cross_entropy(scores, labels, label_smoothing=self.settings.label_smoothing)
+
+    def _scores(self, images: Tensor) -> Tensor:
+        with self.settings.autocast(self.task.device):
+            scores = self.model(images.contiguous(memory_format=torch.channels_last))
+        return scores.float()
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        self.model.eval()
+        return self._scores(images).softmax(1)
+
+    def state(self) -> dict[str, Any]:
+        # A copy: PyTorch's own dictionaries share their memory with what training goes on to change.
+        return copy.deepcopy({"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()})
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))

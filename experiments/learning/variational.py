@@ -1,0 +1,260 @@
+"""The paper's model as a learner: what the systems `bsvm` and `softmax` share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field, field_validator, model_validator
+from torch import Tensor, nn
+
+from data.errors import UserError
+from data.prepared.store import batches
+from data.seeds import seed_of
+from experiments.learning.arithmetic import Arithmetic
+from experiments.learning.augmentation import Augmentation
+from experiments.learning.contract import Learner, Task
+from experiments.learning.randomness import Stream, seeded
+from experiments.learning.recipes import Picked, Recipe, gathered
+from vae.architecture import Architecture, architecture_for, architecture_named
+from vae.decoder import Decoder
+from vae.encoder import Encoder
+from vae.estimators.contract import estimator_named
+from vae.model import Batch, VariationalAutoencoder
+from vae.objective import xi_as_number
+from vae.prediction import class_probabilities
+from vae.training import Trainer, fit_label_model
+
+CODED = 256  # images, at most, that are turned into codes at a time to fit the label model to
+
+
+class VariationalSettings(Augmentation, Arithmetic):
+    """Section `vae` of params.yaml: the model and how it is trained; labelled images alone are augmented."""
+
+    architecture: str | None = Field(description="row of Table 2; null takes the dataset's")
+    reading: Literal["factorised", "shared"] = Field(description="of q(s, z | X)")
+    estimator: str = Field(description="of the gradient through the switches")
+    activation: Literal["relu", "none"] = Field(description="of the encoder's maps after pooling")
+    switch_hidden: int = Field(ge=1, description="tanh units of a layer's switch network")
+    code_hidden: int = Field(ge=1, description="tanh units of each top map's network, eq (27)")
+    log_alpha: float = Field(ge=-10, le=20, description="where log α₀ starts")
+    epochs: int = Field(ge=1)
+    patience: int | None = Field(ge=1, description="epochs without a better validation score before it ends")
+    batch: int = Field(ge=1, description="images a step, their labels unused")
+    labelled_batch: int = Field(ge=1, description="labelled images a step")
+    learning_rate: float = Field(gt=0)
+    noise_learning_rate: float = Field(gt=0, description="of log α₀")
+    warmup: float = Field(ge=0, lt=1, description="share of the steps")
+    switch_warmup: float = Field(ge=0, le=1, description="share of the steps in which the switches' KL comes in")
+    weight_decay: float = Field(ge=0)
+    draws: int = Field(ge=0, description="N_s, codes averaged over at test time; 0 takes the mean code")
+    precision: float = Field(ge=0, description="of the Gaussian prior of β")
+
+    @field_validator("architecture")
+    @classmethod
+    def _known_architecture(cls, name: str | None) -> str | None:
+        return name if name is None else _known(architecture_named, name).name
+
+    @model_validator(mode="after")
+    def _estimator_serves_reading(self) -> VariationalSettings:
+        readings = _known(estimator_named, self.estimator).readings
+        if self.reading not in readings:
+            raise ValueError(
+                f"estimator {self.estimator!r} cannot serve reading {self.reading!r}: "
+                f"it serves {', '.join(sorted(readings))}"
+            )
+        return self
+
+
+def _known(look_up: Callable[[str], Any], name: str) -> Any:
+    """Turns an unknown name's KeyError into the ValueError that a validator reports."""
+    try:
+        return look_up(name)
+    except KeyError as error:
+        raise ValueError(error.args[0]) from None
+
+
+def _architecture(task: Task, settings: VariationalSettings) -> Architecture:
+    dataset = task.axes["dataset"]
+    try:
+        named = settings.architecture
+        architecture = architecture_named(named) if named else architecture_for(dataset)
+    except KeyError as error:
+        raise UserError(f"vae.architecture: {error.args[0]}") from None
+    if task.store.shape != (architecture.channels, architecture.side, architecture.side):
+        channels, height, width = task.store.shape
+        raise UserError(
+            f"vae.architecture {architecture.name!r} takes images of {architecture.side}×{architecture.side}"
+            f"×{architecture.channels}, dataset {dataset!r} has {height}×{width}×{channels}: name another row"
+        )
+    return architecture
+
+
+class VariationalLearner(Learner):
+    """Trains the model on all training images and the labelled ones' labels.
+
+    Args:
+        label_model: makes the label model from the size of a code.
+    """
+
+    Model: ClassVar[type[VariationalAutoencoder]] = VariationalAutoencoder
+    averages = (0, 1, 10, 100)
+    label_learning_rate: float | None = None  # where it is not that of the rest
+
+    def __init__(self, task: Task, settings: VariationalSettings, label_model: Callable[[int], nn.Module]) -> None:
+        self.task, self.settings = task, settings
+        architecture = _architecture(task, settings)
+        labelled_share = len(task.labelled) / len(task.train)
+        self.xi_value = xi_as_number(task.xi, architecture.values, self.outcomes, labelled_share)
+        self.label_weight = self.xi_value * labelled_share
+        self.selects_by = "accuracy" if self.xi_value else "elbo"
+        self.epochs, self.patience = settings.epochs, settings.patience
+        self.steps_per_epoch = math.ceil(len(task.train) / settings.batch)
+        with self._stream("weights"):
+            self.model = self.Model(
+                architecture,
+                Encoder(
+                    architecture, settings.activation, settings.switch_hidden, settings.code_hidden, settings.factors
+                ),
+                Decoder(architecture, settings.log_alpha, settings.factors),
+                label_model(math.prod(architecture.code_shape)),
+                estimator_named(settings.estimator)(architecture.values, architecture.pooling_layers),
+                settings.reading,
+            ).to(task.device)
+        self.train_for(self.epochs * self.steps_per_epoch)
+
+    @property
+    def outcomes(self) -> float:
+        """C, by which ξ divides under "auto"."""
+        return self.task.classes
+
+    def train_for(self, steps: int) -> None:
+        """Makes the optimiser, its schedule over so many steps of which none is taken."""
+        self.trainer = Trainer(
+            self.model,
+            total_steps=steps,
+            learning_rate=self.settings.learning_rate,
+            noise_learning_rate=self.settings.noise_learning_rate,
+            warmup=self.settings.warmup,
+            switch_warmup=self.settings.switch_warmup,
+            weight_decay=self.settings.weight_decay,
+            label_learning_rate=self.label_learning_rate,
+        )
+
+    def _stream(self, name: str, **axes: Any) -> AbstractContextManager[None]:
+        return seeded(seed_of(name, **self.task.axes, **axes), self.task.device)
+
+    def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
+        """One pass over all training images; labelled ones come round as often as their batch asks."""
+        for step, indices in enumerate(self.order(epoch)):
+            part, labelled = (self.task.ranks.part(each) for each in indices)
+            share = len(part) / len(indices[0])
+            # Inside one step, never across a yield: the caller keeps its own random stream.
+            with seeded(self.task.ranks.seed(self._step_seed(epoch, step)), self.task.device):
+                recipe = self.recipe(part, labelled, Stream(), self.trainer)
+                if "labelled" in recipe:  # its part of the labelled images need not be the same share
+                    recipe["labelled"]["weight"] *= len(labelled) / len(indices[1]) / share
+                batch = Batch.of(gathered(recipe, self.task, self.settings))
+                parts = self.trainer.step(batch, partial(self.task.ranks.average, share=share))
+            yield {**parts, "images": len(part)}
+
+    def order(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The images of each of the epoch's steps, and the labelled ones."""
+        task, size = self.task, self.settings.labelled_batch
+        order = np.random.default_rng(seed_of("order", **task.axes, epoch=epoch))
+        images = np.array_split(order.permutation(task.train), self.steps_per_epoch)
+        rounds = math.ceil(self.steps_per_epoch * size / len(task.labelled))
+        labelled = np.concatenate([order.permutation(task.labelled) for _ in range(rounds)])
+        for step, indices in enumerate(images):
+            yield indices, labelled[step * size : (step + 1) * size]
+
+    def step_stream(self, epoch: int, step: int) -> Stream:
+        """The stream of that step, apart from PyTorch's global ones."""
+        return Stream.starting(self._step_seed(epoch, step), self.task.device)
+
+    def _step_seed(self, epoch: int, step: int) -> int:
+        return seed_of("step", **self.task.axes, epoch=epoch, step=step)
+
+    def recipe(self, indices: np.ndarray, labelled: np.ndarray, stream: Stream, trainer: Trainer) -> Recipe:
+        """What a step learns from, of these images and these labelled ones; `trainer` is the one that takes it."""
+        recipe: dict[str, Any] = {"images": Picked(indices)}
+        if self.label_weight:
+            recipe["labelled"] = {
+                "images": self._changed(labelled, stream),
+                "labels": self.labels(labelled, stream),
+                "total": len(self.task.labelled),
+                "weight": self.label_weight,
+            }
+        return recipe
+
+    def labels(self, labelled: np.ndarray, stream: Stream) -> np.ndarray:
+        """What is known of labelled images."""
+        return self.task.store.labels[labelled]
+
+    def _changed(self, indices: np.ndarray, stream: Stream) -> Picked:
+        """Those images, to be changed by what is drawn now."""
+        return Picked(indices, self.settings.drawn(len(indices), self.task.device, stream.device))
+
+    def _known_labels(self, indices: np.ndarray) -> np.ndarray:
+        """The labels at hand, −1 where there is none."""
+        return np.where(np.isin(indices, self.task.labelled), self.task.store.labels[indices], -1)
+
+    def predict(self, images: Tensor) -> Tensor:
+        """Class probabilities averaged over the settings' draws of the code."""
+        return self.average(images, self.settings.draws)
+
+    def average(self, images: Tensor, draws: int) -> Tensor:
+        """Class probabilities averaged over so many draws of the code, always the same ones."""
+        self.model.eval()
+        with self._stream("predict"):
+            return class_probabilities(self.model, images, draws)
+
+    @torch.no_grad()
+    def bound(self, images: Tensor) -> Mapping[str, Tensor]:
+        """The bound's terms on images, from one draw, always the same."""
+        self.model.eval()
+        with self._stream("bound"):
+            bound = self.model.bound(images)
+        return {"elbo": bound.elbo, "kl_code": bound.kl_code, "kl_switches": bound.kl_switches}
+
+    def finish(self) -> None:
+        """Where ξ = 0 kept the labels out of training, fits the label model on the frozen codes."""
+        if not self.label_weight:
+            store, indices = self.task.store, self.task.labelled
+            images = (store.batch(part, self.task.device) for part in batches(store, indices, CODED))
+            with self._stream("labels"):
+                fit_label_model(self.model, images, torch.from_numpy(store.labels[indices]).to(self.task.device))
+
+    def pictures(self, images: Tensor) -> Mapping[str, Tensor]:
+        """Images above their reconstructions, and samples from the prior."""
+        self.model.eval()
+        with self._stream("pictures"):
+            pairs = torch.cat([images, self.model.reconstruct(images)])
+            return {
+                "reconstructions": tile(pairs, columns=len(images)),
+                "samples": tile(self.model.sample(3 * len(images)), columns=len(images)),
+            }
+
+    def state(self) -> dict[str, Any]:
+        """Weights, optimiser and schedule."""
+        return self.trainer.state()
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes back what `state` gave."""
+        self.trainer.restore(state)
+
+
+def tile(images: Tensor, columns: int, gap: int = 2) -> Tensor:
+    """Lays images [n, N_c, H, W] out in rows of `columns`, white between; [height, width, N_c] in [0, 1]."""
+    rows = math.ceil(len(images) / columns)
+    _, channels, height, width = images.shape
+    sheet = images.new_ones(channels, rows * (height + gap) - gap, columns * (width + gap) - gap)
+    for index, image in enumerate(images.clamp(0, 1)):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        sheet[:, top : top + height, left : left + width] = image
+    return sheet.permute(1, 2, 0).cpu()

@@ -1,0 +1,51 @@
+"""Tells MLflow about a search while it runs, without making it wait."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from experiments.search.optuna_study import Study
+from experiments.search.protocol import Setting
+from experiments.settings.config import Config
+from experiments.tracking.background import ARTIFACTS, Notes, tracking_uri
+
+if TYPE_CHECKING:
+    from experiments.search.record import SearchRecord
+
+
+class SearchTracker(Notes):
+    """Logs what is known of the settings of one study; what it misses, the next search of the system logs."""
+
+    def __init__(self, config: Config, study: Study) -> None:
+        self._config, self._study = config, study
+        super().__init__()
+
+    def tell(self, setting: Setting) -> None:
+        """Something is known of the setting."""
+        protocol = self._study.protocol
+        self.put(lambda record, parent: record.setting(setting, protocol.system, protocol.name, parent))
+
+    def open(self) -> tuple[SearchRecord, str]:
+        from experiments.search.record import SearchRecord
+
+        protocol = self._study.protocol
+        record = SearchRecord(tracking_uri(self._config), f"{self._config.dataset}-search", ARTIFACTS)
+        params = {
+            "budget": protocol.budget,
+            "proportions": protocol.proportions,
+            "repetitions": protocol.repetitions,
+            "objectives": protocol.objectives,
+            "space": {name: dimension.plain() for name, dimension in protocol.space.items()},
+            "settings": self._config.settings[protocol.system].model_dump(mode="json"),
+        }
+        return record, record.sweep(protocol.name, params)
+
+    def finish(self, record: SearchRecord, parent: str) -> None:
+        protocol, settings = self._study.protocol, self._study.settings()
+        states = [setting.state for setting in settings]
+        for setting in settings:
+            record.setting(setting, protocol.system, protocol.name, parent)
+            if setting.state == "running":
+                record.halt(setting, protocol.name)
+        counts = {state: states.count(state) for state in ("complete", "pruned", "failed")}
+        record.end_sweep(parent, {**counts, "missing": self._study.left})

@@ -1,0 +1,128 @@
+"""Searches from their settings to the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import torch
+
+from data.errors import UserError
+from experiments.compute.ray_tune import local_ray
+from experiments.compute.resources import Resources, gpus
+from experiments.learning.device import set_up
+from experiments.search import driver, evidence, storage
+from experiments.search.background import SearchTracker
+from experiments.search.optuna_study import Study
+from experiments.search.progress import SearchProgress
+from experiments.search.protocol import Protocol, Setting
+from experiments.settings.config import Config
+from experiments.sweep.cost import Costs
+from experiments.sweep.live_line import Live, duration
+from experiments.sweep.run import PROBE_SECONDS, longest_first, place, show_pages
+from experiments.tracking.background import check, tracking_uri
+from experiments.trial_store.folders import TrialStore
+from experiments.trial_store.layout import Layout
+
+
+def chosen(config: Config, systems: Sequence[str], everything: bool) -> list[str]:
+    """The systems that were asked for, each once. UserError where one has no space, or none is named."""
+    if config.params.search is None:
+        raise UserError(f"{config.origin} has no section `search`: it says what to search, and how")
+    known = ", ".join(config.spaces)
+    if bool(systems) == everything:
+        raise UserError(f"name systems to find settings for, or all of them by --all: known are {known}")
+    for system in systems:
+        if system not in config.spaces:
+            raise UserError(f"system {system!r} has no space in search.spaces of {config.origin}: known are {known}")
+    return list(dict.fromkeys(systems or config.spaces))
+
+
+def run(config: Config, layout: Layout, systems: Sequence[str], address: str | None = None) -> bool:
+    """Tries settings of each system until its budget is reached; False where it was stopped half-way.
+
+    `address` is that of a Ray cluster whose workers do it instead of this machine's. Whatever cannot work is refused
+    before any setting is tried, with a UserError.
+    """
+    if address and address.startswith(("http://", "https://")):
+        raise UserError(f"--address {address}: a search is not sent as a job: name the cluster's HOST:PORT, or auto")
+    store = layout.search_store
+    protocols = [Protocol(config, layout, system) for system in systems]
+    names = [protocol.name for protocol in protocols]
+    check(tracking_uri(config))
+    with (
+        place(config, layout, address) as (resources, dashboard),  # nodes that see the store see the searches in it
+        store.alone(),
+        storage.opened(config.params.search.storage, layout.searches, names) as studies_at,
+    ):
+        studies = [Study(protocol, studies_at) for protocol in protocols]
+        device = set_up(resources.cpus, resources.gpus > 0 and bool(gpus()))  # a cluster's GPUs need not be here
+        with Live() as live:
+            show_pages(live, config, dashboard)
+            expected = [_expected(study, store, device) / resources.workers for study in studies]
+            for study, seconds in zip(studies, expected, strict=True):
+                live.note(_plan(study, resources, seconds))
+            with local_ray(resources) if not address and any(study.left for study in studies) else nullcontext():
+                told = []
+                for study, seconds in zip(studies, expected, strict=True):
+                    told.append(_search(config, study, resources, seconds, live))
+                    if study.left:
+                        break
+    print("\n\n".join(told))
+    return not any(study.left for study in studies)
+
+
+def _expected(study: Study, store: TrialStore, device: torch.device) -> float:
+    """Seconds of one worker for the settings left, where each one costs what those in use do."""
+    protocol = study.protocol
+    if not study.left:
+        return 0.0
+    trials = protocol.trials(protocol.shipped)
+    store.fetch([trial.identity for trial in trials])
+    costs = Costs(trials, store, protocol.layout, device, budget=PROBE_SECONDS, each_proportion=False)
+    seconds = longest_first(trials, costs)
+    shares = zip(trials, protocol.expected_cells(), strict=True)
+    return study.left * sum(share * seconds[trial.identity] for trial, share in shares)
+
+
+def _plan(study: Study, resources: Resources, seconds: float) -> str:
+    protocol, left = study.protocol, study.left
+    known = f"{protocol.system}: {len(study.settings())} settings known"
+    if not left:
+        return f"{known}, none to try"
+    return f"{known}, {left} to try on {protocol.cells} cells each, {resources}: about {duration(seconds)}"
+
+
+def _search(config: Config, study: Study, resources: Resources, seconds: float, live: Live) -> str:
+    """Searches one system; what to say of it."""
+    protocol, tracker = study.protocol, SearchTracker(config, study)
+    progress = SearchProgress(protocol.system, study.settings(), study.left, seconds)
+
+    def tell(setting: Setting) -> None:
+        progress.tell(setting)
+        tracker.tell(setting)
+
+    try:
+        if study.left:
+            driver.run(study, protocol.layout, resources, tell, lambda: str(progress), live)
+    except KeyboardInterrupt:  # where Tune was not there yet to take it
+        pass
+    finally:
+        live.show("waiting for MLflow")
+        tracker.close()
+    told, settings = [], study.settings()
+    if study.left:
+        told.append(
+            f"{protocol.system}: stopped with {study.left} of {protocol.budget} settings to try: "
+            f"`python -m experiments search {protocol.system}` goes on from here"
+        )
+    else:
+        evidence.write(protocol, settings)
+        told.append(evidence.advice(protocol, settings))
+        told.append(f"all that were tried: {protocol.layout.evidence / protocol.system}.csv")
+    if tracker.trouble:
+        told.append(
+            f"MLflow missed part of this search ({tracker.trouble}); "
+            f"nothing else is lost: `python -m experiments search {protocol.system}` logs it"
+        )
+    return "\n".join(told)

@@ -1,0 +1,1 @@
+"""params.yaml as a typed value, and the spaces that a search may choose from."""

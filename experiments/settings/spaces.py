@@ -1,0 +1,195 @@
+"""What a search may choose from: section `search: spaces` of params.yaml, checked against the systems' settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from experiments.learning import contract
+from experiments.learning.contract import System
+
+DIGITS = 3  # significant ones of a number that is drawn: what is printed is what was tried
+Mistake = tuple[tuple[str | int, ...], Any, str]  # path of the key, its value, what is allowed
+
+
+class Space(BaseModel):
+    """The values that one setting may take: `low` to `high`, evenly or by their logarithm, or one of `choices`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    low: Any = None
+    high: Any = None
+    log: bool = False
+    choices: list[Any] | None = Field(None, min_length=2)
+
+    @field_validator("low", "high")
+    @classmethod
+    def _number(cls, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError("must be a number")
+        return value
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Space:
+        ends = (self.low, self.high)
+        if self.choices is not None:
+            if ends != (None, None) or self.log:
+                raise ValueError("has choices, so neither low, high nor log")
+            if any(value in self.choices[:index] for index, value in enumerate(self.choices)):
+                raise ValueError("names a choice twice")
+        elif self.low is None or self.high is None:
+            raise ValueError("needs low and high, or choices")
+        elif self.low >= self.high:
+            raise ValueError("low must be below high")
+        elif self.log and self.low <= 0:
+            raise ValueError("low must be above 0 where log is true")
+        return self
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A space whose values are of the setting's own type: an integer's stay integers."""
+
+    name: str
+    low: Any = None
+    high: Any = None
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+
+    def draw(self, trial: Any) -> Any:
+        """The value that a trial of Optuna has, or is given now."""
+        if self.choices:
+            return trial.suggest_categorical(self.name, self.choices)
+        suggest = trial.suggest_int if isinstance(self.low, int) else trial.suggest_float
+        return suggest(self.name, self.low, self.high, log=self.log)
+
+    def distribution(self) -> Any:
+        """As Optuna describes it."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        if self.choices:
+            return CategoricalDistribution(self.choices)
+        kind = IntDistribution if isinstance(self.low, int) else FloatDistribution
+        return kind(self.low, self.high, log=self.log)
+
+    def rounded(self, value: Any) -> Any:
+        """A float to a few digits, within the ends; anything else as it is."""
+        if not isinstance(value, float) or self.choices:
+            return value
+        return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
+
+    def holds(self, value: Any) -> bool:
+        """Whether the value could be drawn."""
+        if self.choices:
+            return value in self.choices
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+    def read(self, text: str) -> Any:
+        """The value that `written` gave that text. ValueError where it could not be drawn."""
+        if self.choices:
+            value = next((choice for choice in self.choices if written(choice) == text), text)
+        else:
+            value = int(text) if isinstance(self.low, int) else float(text)
+        if not self.holds(value):
+            raise ValueError(f"{self.name} = {text} is not within {self}")
+        return value
+
+    def plain(self) -> dict[str, Any]:
+        """As it would stand in params.yaml."""
+        if self.choices:
+            return {"choices": list(self.choices)}
+        return {"low": self.low, "high": self.high, **({"log": True} if self.log else {})}
+
+    def __str__(self) -> str:
+        if self.choices:
+            return ", ".join(map(str, self.choices))
+        return f"{self.low:g} to {self.high:g}{' (log)' if self.log else ''}"
+
+
+def written(value: Any) -> str:
+    """A value as it stands in a CSV file."""
+    return "" if value is None else str(value)
+
+
+def resolve(
+    spaces: Mapping[str, Mapping[str, Space]], settings: Mapping[str, BaseModel]
+) -> tuple[dict[str, dict[str, Dimension]], list[Mistake]]:
+    """Each system's dimensions, those of the sections it shares under its own; and what is wrong with the spaces.
+
+    `settings` are those in use, by system: each has to lie in its space, since a search tries them first.
+    """
+    sharers: dict[str, list[str]] = {}
+    for name in settings:
+        for section in contract.SYSTEMS.get(name).shares:
+            sharers.setdefault(section, []).append(name)
+    mistakes: list[Mistake] = []
+    found: dict[str, dict[str, Dimension]] = {}
+    for section in (key for key in spaces if key not in sharers and key not in settings):
+        known = ", ".join([*sharers, *settings])
+        mistakes.append(((section,), None, f"neither a shared section nor a system with settings: known are {known}"))
+    for name, used in settings.items():
+        system, merged = contract.SYSTEMS.get(name), {}
+        for section in (*system.shares, name):
+            merged |= {
+                setting: (section, space)
+                for setting, space in spaces.get(section, {}).items()
+                if setting in type(used).model_fields or not _is_of(setting, sharers.get(section, []), settings)
+            }
+        dimensions = {}
+        for setting, (section, space) in merged.items():
+            dimension, wrong = _dimension(system, used, section, setting, space)
+            mistakes += [mistake for mistake in wrong if mistake not in mistakes]
+            if dimension is not None:
+                dimensions[setting] = dimension
+        if dimensions:
+            found[name] = dimensions
+    return found, mistakes
+
+
+def _is_of(setting: str, sharers: Sequence[str], settings: Mapping[str, BaseModel]) -> bool:
+    """Whether another system that shares the section has the setting: then one that lacks it is no mistake."""
+    return any(setting in type(settings[name]).model_fields for name in sharers)
+
+
+def _dimension(
+    system: System, used: BaseModel, section: str, setting: str, space: Space
+) -> tuple[Dimension | None, list[Mistake]]:
+    """The space in the setting's own type, or why there is none."""
+    path = (section, setting)
+    fields = type(used).model_fields
+    if setting not in fields:
+        return None, [(path, None, f"system {system.name!r} has no such setting: it has {', '.join(sorted(fields))}")]
+    mistakes: list[Mistake] = []
+    values = {}
+    for key, value in _values(space):
+        try:
+            changed = type(used).model_validate({**used.model_dump(mode="json"), setting: value})
+        except ValidationError as error:
+            told = error.errors()[0]["msg"].removeprefix("Value error, ").replace("Input should", "should")
+            mistakes.append(((*path, *key), value, told))
+        else:
+            values[key] = getattr(changed, setting)
+            if not space.choices and (isinstance(values[key], bool) or not isinstance(values[key], int | float)):
+                mistakes.append(((*path, *key), value, "is no number to this setting: list its choices"))
+    if mistakes:
+        return None, mistakes
+    if space.choices:
+        dimension = Dimension(setting, choices=tuple(values.values()))
+    else:
+        dimension = Dimension(setting, values["low",], values["high",], space.log)
+    if not dimension.holds(getattr(used, setting)):
+        told = f"leaves out {getattr(used, setting)!r}, which {system.name} uses: widen it, a search tries that first"
+        return None, [(path, None, told)]
+    return dimension, []
+
+
+def _values(space: Space) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    if space.choices is None:
+        yield ("low",), space.low
+        yield ("high",), space.high
+    else:
+        yield from ((("choices", index), value) for index, value in enumerate(space.choices))

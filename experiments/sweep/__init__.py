@@ -1,0 +1,1 @@
+"""Many trials: dispatched, watched, and written down as results."""

@@ -1,0 +1,98 @@
+"""Tables for people: what would run and what it would cost, and where a sweep stands."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from experiments.compute.resources import Resources
+from experiments.sweep.cost import Costs
+from experiments.sweep.live_line import duration
+from experiments.trial_store.folders import STATUSES, TrialStore
+from experiments.trials.grid import Trial, percent, xi_text
+
+WATCH_SECONDS = 2.0  # between two looks, at least
+
+
+def _groups(trials: Sequence[Trial]) -> dict[tuple[str, str, str], list[Trial]]:
+    """Trials by what a row of a table shows: system, proportion and ξ, the repetitions together."""
+    groups: dict[tuple[str, str, str], list[Trial]] = {}
+    for trial in trials:
+        groups.setdefault((trial.system, percent(trial.proportion), xi_text(trial.xi)), []).append(trial)
+    return groups
+
+
+def print_plan(trials: Sequence[Trial], store: TrialStore, costs: Costs, resources: Resources) -> None:
+    """Prints what `run` would do: for each system, proportion and ξ how many trials, and what they would cost."""
+    table = Table("system", "labelled", "ξ", "reused", "to run", "s a trial", "s in all")
+    for column in table.columns[3:]:
+        column.justify = "right"
+    pending, total = 0, 0.0
+    groups = _groups(trials)
+    console = Console(stderr=True)
+    for names, group in track(groups.items(), "measuring", console=console, transient=True):
+        new = [trial for trial in group if store.folder(trial.identity).result() is None]
+        cells = ["", ""]
+        if new:
+            seconds = costs.seconds(new[0])
+            pending, total = pending + len(new), total + seconds * len(new)
+            cells = [f"{'' if costs.is_measured(new[0]) else '≈ '}{seconds:.1f}", f"{seconds * len(new):.0f}"]
+        table.add_row(*names, str(len(group) - len(new)), str(len(new)), *cells)
+    out = Console()
+    out.print(table)
+    out.print(
+        f"{len(trials)} trials: {len(trials) - pending} reused, {pending} to run, {resources}: "
+        f"about {duration(total / resources.workers)} ({duration(total)} of one worker)",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def standing(trials: Sequence[Trial], store: TrialStore) -> Group:
+    """How many trials are done, running, failed and missing, for each system and proportion; why, and what to do."""
+    table = Table("system", "labelled", "ξ", *STATUSES)
+    for column in table.columns[3:]:
+        column.justify = "right"
+    store.fetch([trial.identity for trial in trials])
+    total: Counter[str] = Counter()
+    lines = []
+    for names, group in _groups(trials).items():
+        found = {trial.identity: store.folder(trial.identity).status for trial in group}
+        counts = Counter(found.values())
+        for trial in group:
+            if found[trial.identity] == "failed":
+                reason = (store.folder(trial.identity).failure() or {}).get("reason", "")
+                lines.append(f"failed: {trial.identity} ({trial}): {reason}")
+        total += counts
+        table.add_row(*names, *(str(counts[status] or "") for status in STATUSES))
+    table.add_section()
+    table.add_row("all", "", "", *(str(total[status]) for status in STATUSES))
+    if total["failed"]:
+        lines.append("`python -m experiments log ID` shows what became of a trial")
+    if total["running"]:
+        lines.append("a sweep is running; this is where it stands now")
+    elif total["done"] < len(trials):
+        lines.append("`python -m experiments run` runs what is not done")
+    return Group(table, *(Text(line, overflow="fold") for line in lines))
+
+
+def print_status(trials: Sequence[Trial], store: TrialStore) -> None:
+    """Prints where the trials stand."""
+    Console(highlight=False, soft_wrap=True).print(standing(trials, store))
+
+
+def watch_status(trials: Sequence[Trial], store: TrialStore) -> None:
+    """Shows where the trials stand, again and again, until all are done or Ctrl-C is pressed."""
+    with Live(standing(trials, store), auto_refresh=False) as live:
+        while any(store.folder(trial.identity).result() is None for trial in trials):
+            started = time.monotonic()
+            live.update(standing(trials, store), refresh=True)
+            time.sleep(max(WATCH_SECONDS, 4 * (time.monotonic() - started)))  # never busier looking than not
+        live.update(standing(trials, store), refresh=True)

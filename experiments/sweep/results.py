@@ -1,0 +1,162 @@
+"""What a sweep leaves for the report: results.csv, and the gallery beside it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from data.prepared.store import ImageStore
+from experiments.files import write_json, write_whole
+from experiments.trial_store.folders import TrialStore
+from experiments.trials.caption_scores import SCORES
+from experiments.trials.grid import Trial, xi_text
+
+COLUMNS = (
+    "trial_id", "dataset", "system", "proportion", "xi", "seed", "labelled", "status", "top1", "top5", "elbo", "epochs",
+    "train_seconds", "images_per_second", "test_ms_per_image", "device", "git_sha", "mlflow_run_id",
+    "xi_value", "best_epoch", "kl_switches", "ece", "reason",
+)  # fmt: skip
+CAPTIONED = (*COLUMNS, *SCORES, "perplexity")  # where images have captions
+SUBSETS = ("trial_id", "subset", "images", *SCORES, "perplexity")
+AVERAGING = ("trial_id", "draws", "top1", "top5", "ece", "ms_per_image")
+SHOWN = 48  # test images whose captions the report shows
+CAPTIONS = {
+    "reconstructions": "validation images above their reconstructions",
+    "samples": "samples from the prior",
+}
+
+
+def row(
+    trial: Trial, store: TrialStore, runs: Mapping[str, str], failed: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The trial's row; a trial that is neither done nor failed is missing.
+
+    `failed` has reasons by identity, of those too whose folder was on a disk too full to note them.
+    """
+    folder = store.folder(trial.identity)
+    found = folder.result()
+    noted = (folder.failure() or {}).get("reason") or failed.get(trial.identity)
+    failure = noted if found is None else None
+    known = {
+        **(found or {}),
+        "trial_id": trial.identity,
+        "dataset": trial.dataset,
+        "system": trial.system,
+        "proportion": trial.proportion,
+        "xi": xi_text(trial.xi),
+        "seed": trial.seed,
+        "labelled": trial.labelled,
+        "status": "done" if found else "failed" if failure else "missing",
+        "mlflow_run_id": runs.get(trial.identity),
+        "reason": failure,
+    }
+    return {name: "" if known.get(name) is None else known[name] for name in CAPTIONED}
+
+
+def averaging_rows(trials: Sequence[Trial], store: TrialStore) -> Iterator[dict[str, Any]]:
+    """What each done trial's test predictions are worth by the number of codes that they are averaged over."""
+    for trial in trials:
+        result = store.folder(trial.identity).result() or {}
+        for measured in result.get("averaging", ()):
+            yield {"trial_id": trial.identity, **measured}
+
+
+def subset_rows(trials: Sequence[Trial], store: TrialStore) -> Iterator[dict[str, Any]]:
+    """What each done trial's captions are worth on parts of the test images."""
+    for trial in trials:
+        result = store.folder(trial.identity).result() or {}
+        for scored in result.get("subsets", ()):
+            yield {"trial_id": trial.identity, **scored}
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes the rows, in their order, as a CSV file, whole."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, lambda stream: stream.write(text.getvalue().encode()))
+
+
+def write_gallery(folder: Path, trials: Sequence[Trial], store: TrialStore, facts: Mapping[str, Any]) -> None:
+    """Makes the gallery anew: `sweep.json`, which holds `facts`, and each system's pictures of one trial.
+
+    That is the done trial that drew any with the largest proportion, ξ auto before others, the lowest seed.
+    """
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    pictures = []
+    shown: set[str] = set()
+    for trial in sorted(trials, key=lambda trial: (-trial.proportion, trial.xi != "auto", trial.order)):
+        source = store.folder(trial.identity)
+        drawn = source.pictures()
+        if trial.system in shown or not drawn or source.result() is None:
+            continue
+        shown.add(trial.system)
+        for kind, file in drawn.items():
+            name = f"{trial.identity}-{kind}.png"
+            shutil.copyfile(file, folder / name)
+            pictures.append(
+                {
+                    "file": name,
+                    "trial_id": trial.identity,
+                    "system": trial.system,
+                    "proportion": trial.proportion,
+                    "xi": xi_text(trial.xi),
+                    "kind": kind,
+                    "caption": CAPTIONS.get(kind, kind),
+                }
+            )
+    write_json(folder / "sweep.json", {**facts, "pictures": pictures})
+
+
+def write_captions(folder: Path, trials: Sequence[Trial], store: TrialStore, images: ImageStore) -> None:
+    """Adds `captions.json` to the gallery, and the pictures that it is about: test images, evenly spaced, with what
+    people said of them and what each system said at each proportion, in its done trial of the lowest seed, ξ auto
+    before others. Nothing where no trial has said anything."""
+    speakers: dict[tuple[str, float], tuple[Trial, list[dict[str, Any]]]] = {}
+    for trial in sorted(trials, key=lambda trial: (trial.proportion, trial.xi not in ("auto", None), trial.order)):
+        source = store.folder(trial.identity)
+        if (trial.system, trial.proportion) not in speakers and source.result() and (said := source.said()):
+            speakers[trial.system, trial.proportion] = trial, said
+    if not speakers:
+        return
+    everything = next(iter(speakers.values()))[1]
+    chosen = np.linspace(0, len(everything) - 1, min(SHOWN, len(everything))).round().astype(int)
+    shown = []
+    for place in chosen:
+        index = everything[place]["image"]
+        name = f"test-{index:06d}.png"
+        picture = np.asarray(images.images[[index]])[0]
+        Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(folder / name)
+        shown.append(
+            {
+                "index": index,
+                "file": name,
+                "subset": everything[place]["subset"],
+                "references": list(images.captions[index]),
+                "said": [_spoken(trial, said[place]) for trial, said in speakers.values()],
+            }
+        )
+    write_json(folder / "captions.json", {"images": shown, "chosen": "evenly spaced over the test part"})
+
+
+def _spoken(trial: Trial, said: Mapping[str, Any]) -> dict[str, Any]:
+    """One caption, and which trial it is of."""
+    what = {name: said[name] for name in ("text", "log_likelihood", "words")}
+    return {
+        "trial_id": trial.identity,
+        "system": trial.system,
+        "proportion": trial.proportion,
+        "xi": xi_text(trial.xi),
+        **what,
+    }

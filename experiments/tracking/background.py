@@ -1,0 +1,162 @@
+"""Tells MLflow about a sweep while it runs, without making it wait: from a thread of the driver."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data.errors import UserError
+from experiments.secrets import masked
+from experiments.settings.config import Config
+from experiments.trial_store.folders import TrialStore
+from experiments.trials.grid import Trial
+
+if TYPE_CHECKING:
+    from experiments.tracking.record import Record
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+ARTIFACTS = Path("mlartifacts")
+SERVER_SECONDS = 10.0  # that a tracking server may take to answer
+RETRY_SECONDS = 20.0  # after an error, before the record is opened again
+
+
+def tracking_uri(config: Config) -> str:
+    """Where MLflow is: `tracking.uri`, else MLFLOW_TRACKING_URI, else a SQLite file in this folder."""
+    return config.params.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def check(uri: str) -> None:
+    """UserError where a tracking server does not answer, or a SQLite file's folder is not there."""
+    if uri.startswith(("http://", "https://")):
+        try:
+            urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SERVER_SECONDS).close()
+            _check_name(uri)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            raise UserError(
+                f"the MLflow server {masked(uri)} does not answer ({reason}): start it, or name another place with "
+                "MLFLOW_TRACKING_URI or tracking.uri"
+            ) from None
+    elif uri.startswith("sqlite:///"):
+        folder = Path(uri.removeprefix("sqlite:///")).absolute().parent
+        if not os.access(folder, os.W_OK):
+            raise UserError(f"tracking.uri = {uri!r}: {folder} is not a folder that can be written")
+
+
+def _check_name(uri: str) -> None:
+    """UserError where a server answers, but to none who call it by the name in the URI."""
+    asked = f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
+    try:
+        urllib.request.urlopen(asked, timeout=SERVER_SECONDS).close()
+    except urllib.error.HTTPError as error:  # others, such as a password that is asked for, are MLflow's matter
+        if "Invalid Host header" in error.read().decode(errors="replace"):
+            host = urllib.parse.urlsplit(uri).netloc.rpartition("@")[2]
+            raise UserError(
+                f"the MLflow server does not answer to the name {host}: start it with --allowed-hosts {host}"
+            ) from None
+
+
+class Notes:
+    """Takes notes, in order, and logs them from a thread of its own.
+
+    MLflow is imported and opened in that thread too. An error there is kept in `error` and costs the notes of the
+    next RETRY_SECONDS, not the work; then the record is opened again, and at the latest when all is closed. Once
+    `finish` has made good what was missed, there is no error any more; otherwise that can be done later.
+    """
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self._opened: tuple[Any, str] | None = None
+        self._notes: queue.SimpleQueue[Callable[[Any, str], Any] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
+        self._thread.start()
+        self.put(lambda record, parent: None)  # opens the record
+
+    @property
+    def trouble(self) -> str:
+        """The error in one line; empty where there is none."""
+        return "" if self.error is None else f"{type(self.error).__name__}: {self.error}".splitlines()[0]
+
+    def put(self, note: Callable[[Any, str], Any]) -> None:
+        """Calls the note with what `open` returned, once those before are through."""
+        self._notes.put(note)
+
+    def close(self) -> None:
+        """Waits until all of it is logged, and whatever was left out before."""
+        self._notes.put(None)
+        self._thread.join()
+
+    def open(self) -> tuple[Any, str]:
+        """The record, and the run that all goes under."""
+        raise TypeError(f"{type(self).__name__} does not define open()")
+
+    def finish(self, record: Any, parent: str) -> None:
+        """Called after the last note; logs whatever notes were lost."""
+
+    def _work(self) -> None:
+        again = time.monotonic()
+        while (note := self._notes.get()) is not None:
+            if (self._opened or time.monotonic() >= again) and not self._take(note):
+                again = time.monotonic() + RETRY_SECONDS
+        if self._take(self.finish):
+            self.error = None
+
+    def _take(self, note: Callable[[Any, str], Any]) -> bool:
+        """Opens the record where it is not open, and lets it take the note; False where it did not."""
+        try:
+            self._opened = self._opened or self.open()
+            note(*self._opened)
+        except Exception as error:  # whatever the tracking store does, the work is not lost with it
+            self.error, self._opened = error, None
+        return self._opened is not None
+
+
+class Tracker(Notes):
+    """Logs what happens to the trials of a sweep; what it misses, `python -m experiments sync` logs."""
+
+    def __init__(self, config: Config, trials: Sequence[Trial], store: TrialStore) -> None:
+        self.runs: dict[str, str] = {}  # identity -> run, complete once closed without an error
+        self._config, self._trials, self._store = config, trials, store
+        self._begun: set[str] = set()
+        super().__init__()
+
+    def begin(self, trial: Trial) -> None:
+        """The trial has begun, or begun again."""
+        self._begun.add(trial.identity)
+        self.put(lambda record, parent: record.begin(trial, parent))
+
+    def row(self, trial: Trial, row: dict[str, float]) -> None:
+        """An epoch of the trial has ended."""
+
+        def note(record: Record, parent: str) -> None:
+            run = record.runs.get(trial.identity) or record.begin(trial, parent)  # whose note may be lost
+            record.follow(run, row, self._store.folder(trial.identity))
+
+        self.put(note)
+
+    def end(self, trial: Trial) -> None:
+        """The trial is done or has failed; the rest is in its folder."""
+        self.put(lambda record, parent: record.complete(trial, self._store.folder(trial.identity), parent))
+
+    def open(self) -> tuple[Record, str]:
+        from experiments.tracking.record import Record
+
+        record = Record(tracking_uri(self._config), self._config.dataset, ARTIFACTS)
+        self.runs = record.runs
+        return record, record.sweep(self._config.params.profile, self._config.resolved())
+
+    def finish(self, record: Record, parent: str) -> None:
+        from experiments.tracking.record import sync
+
+        sync(record, parent, self._trials, self._store)
+        for identity in self._begun & record.runs.keys():
+            if not record.recorded.get(identity):  # neither done nor failed
+                record.stop(record.runs[identity])

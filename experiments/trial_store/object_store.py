@@ -1,0 +1,268 @@
+"""A trial store on an object store such as S3: the truth is there, and each machine works on a copy of its own.
+
+An object is a file of a trial's folder, under the trial's identity. `result.json` goes there last of all, so that what
+is done is there whole. There are no locks: should two machines run one trial, the same digits are written twice.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from data.errors import UserError
+from data.remote.filesystems import NO_CREDENTIALS, place_at, told_of
+from experiments.files import write_whole
+from experiments.trial_store.folders import (
+    CAPTIONER,
+    CHECKPOINT,
+    CONFIG,
+    FAILURE,
+    METRICS,
+    PICTURES,
+    RESULT,
+    SAID,
+    WEIGHTS,
+    Status,
+    TrialFolder,
+    TrialStore,
+)
+from experiments.trial_store.lease import is_held, lease
+
+PAUSES = (1, 2, 4, 8, 15)  # seconds between one attempt to reach the place and the next
+THREADS = 8  # trials whose files are on their way at a time
+SENDING = 0.05  # share of a trial's time, at most, that sending its checkpoints takes
+RUNNING = "running"  # object that is there while a process is at work on the trial
+Found = TypeVar("Found")
+
+
+class Objects:
+    """The objects under a URI, asked for with patience. UserError where the place cannot be reached or written."""
+
+    def __init__(self, uri: str) -> None:
+        self.place = place_at(uri)
+
+    def _patiently(self, do: Callable[[], Found]) -> Found:
+        pauses = iter(PAUSES)
+        while True:
+            try:
+                return do()
+            except FileNotFoundError:
+                raise
+            except Exception as error:  # each filesystem has its own
+                hopeless = isinstance(error, PermissionError) or type(error).__name__ in NO_CREDENTIALS
+                pause = None if hopeless else next(pauses, None)
+                if pause is None:
+                    with told_of(self.place.uri):
+                        raise
+                time.sleep(pause)
+
+    def names(self, folder: str = "") -> set[str]:
+        """Names of all objects, or of those in one trial's folder, relative to the place."""
+        self.place.filesystem.invalidate_cache()
+        where = self.place.file(folder) if folder else self.place.path
+        try:
+            found = self._patiently(lambda: self.place.filesystem.find(where))
+        except FileNotFoundError:
+            return set()
+        return {name.removeprefix(f"{self.place.path}/") for name in found}
+
+    def send(self, path: Path, name: str) -> None:
+        """Makes an object of a file."""
+        with told_of(self.place.uri):
+            self._patiently(lambda: self.place.filesystem.put_file(str(path), self.place.file(name)))
+
+    def put(self, name: str, content: bytes) -> None:
+        """Makes an object of some bytes."""
+        with told_of(self.place.uri):
+            self._patiently(lambda: self.place.filesystem.pipe_file(self.place.file(name), content))
+
+    def fetch(self, name: str, path: Path) -> None:
+        """Makes a file of an object, whole; nothing where there is none any more."""
+
+        def copy(stream: Any) -> None:
+            with self.place.filesystem.open(self.place.file(name), "rb") as source:
+                shutil.copyfileobj(source, stream, 2**23)
+
+        with suppress(FileNotFoundError):
+            self._patiently(lambda: write_whole(path, copy))
+
+    def remove(self, name: str) -> None:
+        """Removes an object, where it is there."""
+        with suppress(FileNotFoundError):
+            self._patiently(lambda: self.place.filesystem.rm_file(self.place.file(name)))
+
+
+@dataclass
+class _Pace:
+    """When the next checkpoint is to be sent, and whether there is one that was not."""
+
+    next_at: float = 0.0
+    unsent: bool = False
+
+
+@dataclass(frozen=True)
+class SharedFolder(TrialFolder):
+    """One trial: this machine's copy, and the objects that it is a copy of."""
+
+    objects: Objects
+    running: bool = False  # on some machine
+    pace: _Pace = field(default_factory=_Pace, compare=False)
+
+    def _name(self, file: str) -> str:
+        return f"{self.path.name}/{file}"
+
+    def _send(self, *files: str) -> None:
+        for file in files:
+            if (self.path / file).is_file():
+                self.objects.send(self.path / file, self._name(file))
+
+    @contextmanager
+    def alone(self, wait: float = 30.0) -> Iterator[None]:
+        """Holds the trial for this process, on this machine; an attempt begins with what others have left of it."""
+        with TrialFolder(self.path).alone(wait):
+            there = self.objects.names(self.path.name)
+            if self.result() is None:
+                for file in (CHECKPOINT, METRICS, RESULT):
+                    if self._name(file) in there:
+                        self.objects.fetch(self._name(file), self.path / file)
+            elif self._name(RESULT) not in there:
+                self.send_result()
+            self.objects.put(self._name(RUNNING), b"")
+            try:
+                yield
+            finally:
+                with suppress(UserError):  # then what was done since the last checkpoint there stays on this machine
+                    if self.pace.unsent and self.result() is None:
+                        self._send(METRICS, CHECKPOINT)
+                    self.objects.remove(self._name(RUNNING))
+
+    def begin(self, config: Mapping[str, Any]) -> None:
+        super().begin(config)
+        self._send(CONFIG)
+        self.objects.remove(self._name(FAILURE))
+
+    def save_checkpoint(self, state: Mapping[str, Any]) -> None:
+        """Replaces the checkpoint here, and there too where that does not take too large a share of the time."""
+        super().save_checkpoint(state)
+        started = time.monotonic()
+        self.pace.unsent = started < self.pace.next_at
+        if not self.pace.unsent:
+            self._send(METRICS, CHECKPOINT)
+            taken = time.monotonic() - started
+            self.pace.next_at = time.monotonic() + taken / SENDING
+
+    def drop_checkpoint(self) -> None:
+        super().drop_checkpoint()
+        self.objects.remove(self._name(CHECKPOINT))
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Writes the result here, then there; should that not succeed, the next attempt on this machine sends it."""
+        TrialFolder(self.path).finish(result)
+        self.send_result()
+
+    def send_result(self) -> None:
+        """Sends all there is of a trial that is done."""
+        pictures = [f"{PICTURES}/{path.name}" for path in self.pictures().values()]
+        self._send(CONFIG, METRICS, *pictures, WEIGHTS, SAID, CAPTIONER, RESULT)
+        for file in (CHECKPOINT, FAILURE):
+            self.objects.remove(self._name(file))
+
+    def fail(self, reason: str, details: str = "") -> None:
+        super().fail(reason, details)
+        with suppress(UserError):  # whoever runs the sweep has the reason from the worker too
+            self._send(METRICS, FAILURE)
+
+    def fetch(self, there: Iterable[str]) -> None:
+        """Brings what others have written about the trial, of the names that are there: not its checkpoint and weights,
+        which are large and serve nobody here. What is done here alone is sent."""
+        if self.result() is not None:
+            if self._name(RESULT) not in there:
+                self.send_result()
+            return
+        files = {name.removeprefix(f"{self.path.name}/") for name in there} - {CHECKPOINT, WEIGHTS, RUNNING}
+        for file in sorted(files, key=lambda file: file == RESULT):
+            self.objects.fetch(self._name(file), self.path / file)
+        if FAILURE not in files:
+            (self.path / FAILURE).unlink(missing_ok=True)
+
+    @property
+    def place(self) -> str:
+        return f"{self.objects.place.uri}/{self.path.name}"
+
+    @property
+    def status(self) -> Status:
+        known = super().status
+        return "running" if self.running and known != "done" else known
+
+
+class SharedStore(TrialStore):
+    """All trials ever run: a folder of this machine, and the objects at a URI that it is a copy of."""
+
+    def __init__(self, root: Path, uri: str) -> None:
+        super().__init__(root)
+        self.uri, self.objects = uri, Objects(uri)
+        self._running: set[str] = set()
+
+    def folder(self, identity: str) -> SharedFolder:
+        return SharedFolder(self.root / identity, self.objects, identity in self._running)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Holds the store for one sweep at a time, on all machines. UserError where another sweep has it."""
+        with super().alone(), lease(self.objects.place):
+            yield
+
+    def identities(self, start: str) -> list[str]:
+        names = (name.partition("/") for name in self.objects.names())
+        return sorted(identity for identity, _, file in names if file == CONFIG and identity.startswith(start))
+
+    def fetch(self, identities: Iterable[str]) -> None:
+        wanted = set(identities)
+        if not wanted:
+            return
+        (only,) = wanted if len(wanted) == 1 else ("",)
+        there: dict[str, set[str]] = {identity: set() for identity in wanted}
+        for name in self.objects.names(only):
+            there.get(name.partition("/")[0], set()).add(name)
+        if len(wanted) > 1:
+            held = is_held(self.objects.place)
+            self._running = {name for name in wanted if held and f"{name}/{RUNNING}" in there[name]}
+        with ThreadPoolExecutor(THREADS) as pool:
+            for _ in pool.map(lambda identity: self.folder(identity).fetch(there[identity]), sorted(wanted)):
+                pass
+
+    def note(self, name: str, facts: Mapping[str, Any]) -> None:
+        super().note(name, facts)
+        self.objects.send(self.root / name, name)
+
+    def noted(self, name: str) -> dict[str, Any] | None:
+        self.objects.fetch(name, self.root / name)
+        return super().noted(name)
+
+    def __str__(self) -> str:
+        return self.uri
+
+    @contextmanager
+    def marked(self, name: str) -> Iterator[None]:
+        self.objects.put(name, b"")
+        try:
+            yield
+        finally:
+            self.objects.remove(name)
+
+    def lacks(self, mark: str) -> str | None:
+        try:
+            return None if mark in self.objects.names() else f"{self.uri} is not the trial store that the driver sees"
+        except UserError as error:
+            return str(error)
+
+
+def open_store(root: Path, uri: str) -> TrialStore:
+    """The trial store in a folder, which is a copy of the objects at `uri` where there is one."""
+    return SharedStore(root, uri) if uri else TrialStore(root)

@@ -1,0 +1,1 @@
+"""One trial: which there are, how one is named, run and evaluated."""

@@ -1,0 +1,87 @@
+"""One trial in this process: for a look at what happens, and for machines that have PyTorch alone."""
+
+from __future__ import annotations
+
+import math
+
+from data.errors import UserError
+from experiments.compute.resources import here
+from experiments.learning import contract
+from experiments.learning.device import set_up
+from experiments.settings.config import Config
+from experiments.trial_store.layout import Layout
+from experiments.trials.caption_scores import SCORES
+from experiments.trials.grid import Trial, make_trial, trials
+from experiments.trials.run import run as run_trial
+from experiments.trials.training import Row, TrialFailed
+
+TOLD = ("top1", "top5", *SCORES, "perplexity")  # of a result, where it has them
+
+
+def by_identity(config: Config, layout: Layout, start: str) -> Trial:
+    """The trial of the active profile whose identity starts so. UserError unless there is exactly one."""
+    found = [trial for trial in trials(config, layout) if trial.identity.startswith(start)]
+    if len(found) != 1:
+        told = "no trial" if not found else f"{len(found)} trials"
+        raise UserError(f"--id {start!r}: {told} of profile {config.params.profile!r} start so")
+    return found[0]
+
+
+def by_cell(
+    config: Config, layout: Layout, system: str | None, proportion: float | None, xi: str | None, seed: int
+) -> Trial:
+    """The trial of those axes, in the profile or not; ξ is auto where a system uses it and none is given.
+
+    UserError where an axis is missing or impossible.
+    """
+    if system is None or proportion is None:
+        raise UserError("name a trial by --system and --proportion (and --xi, --seed), or by --id")
+    uses_xi = contract.SYSTEMS.get(system).uses_xi
+    if system not in config.settings:
+        raise UserError(
+            f"--system {system}: {config.origin} has no settings for it: known are {', '.join(config.settings)}"
+        )
+    if not 0 < proportion <= 1:
+        raise UserError(f"--proportion {proportion:g}: must be above 0 and at most 1")
+    if xi is not None and not uses_xi:
+        raise UserError(f"--xi {xi}: system {system!r} does not use ξ")
+    return make_trial(config, layout, (system, proportion, _xi(xi) if uses_xi else None, seed))
+
+
+def _xi(text: str | None) -> float | str:
+    if text is None or text == "auto":
+        return "auto"
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value >= 0):
+        raise UserError(f"--xi {text}: must be auto or a number, 0 or more")
+    return value
+
+
+def run(config: Config, layout: Layout, trial: Trial) -> None:
+    """Runs the trial, printing each epoch and then its result. UserError with its reason where it fails."""
+    if trial.devices > 1:
+        raise UserError(
+            f"trial {trial.identity} is one of {trial.devices} devices, this command has one: use `python -m "
+            "experiments run`, or set compute.devices_per_trial to null for the trial that one device runs"
+        )
+    resources = here(config.params.compute)
+    device = set_up(resources.cpus, resources.gpus > 0)
+    folder = layout.trial_store.folder(trial.identity)
+    print(f"{trial.identity}: {trial} on {device}, {trial.labelled} labelled images, in {folder.path}")
+    if folder.result() is not None:
+        print("done before; delete its folder to run it again")
+    try:
+        result = run_trial(trial, contract.SYSTEMS.get(trial.system), layout, folder, device, _print_epoch)
+    except TrialFailed as error:
+        raise UserError(f"trial {trial.identity} failed: {error}") from None
+    for name in (*TOLD, "elbo", "kl_switches", "best_epoch", "epochs", "seconds", "images_per_second"):
+        if result.get(name) is not None:
+            print(f"{name:>18} {result[name]:.6g}")
+
+
+def _print_epoch(row: Row) -> None:
+    told = {name: value for name, value in row.items() if name not in ("epoch", "time")}
+    print(f"epoch {row['epoch']:3}  " + "  ".join(f"{name} {value:.5g}" for name, value in told.items()), flush=True)

@@ -1,0 +1,109 @@
+"""What a learner is worth on images: accuracies, the terms of its bound, and the time a prediction takes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from data.prepared.store import ImageStore, batches
+from experiments.learning.contract import Learner, Task
+from experiments.learning.device import now
+
+MEASURE = "accuracy"  # the validation measure that settings are searched by
+MOST = sys.maxsize  # validation images that are looked at after an epoch: all
+
+
+class _Tally:
+    """What predictions on all images add up to."""
+
+    def __init__(self) -> None:
+        self.hits, self.seconds = torch.zeros(2, dtype=torch.long), 0.0
+        self.probabilities: list[Tensor] = []
+        self.labels: list[Tensor] = []
+
+    def add(self, predict: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, device: torch.device) -> None:
+        started = now(device)
+        probabilities = predict(images)
+        self.seconds += now(device) - started
+        self.probabilities.append(probabilities.cpu())
+        self.labels.append(labels)
+        self.hits += _hits(self.probabilities[-1], labels)
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Percent of `top1`, `top5` and `ece`, and `ms_per_image`."""
+        labels = torch.cat(self.labels)
+        top1, top5 = (100.0 * count / len(labels) for count in self.hits.tolist())
+        ece = 100.0 * expected_calibration_error(torch.cat(self.probabilities), labels)
+        return {"top1": top1, "top5": top5, "ece": ece, "ms_per_image": 1000 * self.seconds / len(labels)}
+
+
+def evaluate(
+    learner: Learner, store: ImageStore, indices: np.ndarray, device: torch.device, averages: Sequence[int] = ()
+) -> dict[str, Any]:
+    """Means over the images of those indices, in one pass over them.
+
+    Returns `top1` and `top5` (percent of images whose label is the most probable class, or among the
+    min(5, C) most probable), `ece` (percent), `ms_per_image` (of prediction alone), and every term of the learner's
+    bound (`elbo`, `kl_switches`, …: nats per image) where it has one. `averaging` has the first four for each
+    number of draws in `averages`, instead of the learner's own.
+    """
+    own, others = _Tally(), {draws: _Tally() for draws in averages}
+    terms: dict[str, list[Tensor]] = {}
+    for chosen in batches(store, indices):
+        images, labels = store.batch(chosen, device), torch.from_numpy(store.labels[chosen])
+        own.add(learner.predict, images, labels, device)
+        for draws, tally in others.items():
+            tally.add(partial(learner.average, draws=draws), images, labels, device)
+        for name, values in learner.bound(images).items():
+            terms.setdefault(name, []).append(values.detach().double().cpu())
+    bound = {name: torch.cat(values).mean().item() for name, values in terms.items()}
+    averaging = [{"draws": draws, **tally.means} for draws, tally in others.items()]
+    return {**own.means, **bound, "averaging": averaging}
+
+
+def validated(learner: Learner, task: Task, indices: np.ndarray | None = None) -> dict[str, float]:
+    """Validation measures by name, on the validation part or those images of it: `accuracy` (percent) and the bound's
+    terms."""
+    found = evaluate(learner, task.store, task.validation if indices is None else indices, task.device)
+    found["accuracy"] = found.pop("top1")
+    for name in ("top5", "ece", "ms_per_image", "averaging"):
+        del found[name]
+    return found
+
+
+def tested(learner: Learner, task: Task, test: np.ndarray) -> dict[str, Any]:
+    """What the test part says, read this once."""
+    found = evaluate(learner, task.store, test, task.device, learner.averages)
+    return {
+        **{name: found[name] for name in ("top1", "top5", "ece", "averaging")},
+        **{name: found.get(name) for name in ("elbo", "kl_switches")},
+        "test_ms_per_image": found["ms_per_image"],
+    }
+
+
+def _hits(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """How many labels are the first, and among the first five, int64 [2]."""
+    best = probabilities.topk(min(5, probabilities.shape[1]), dim=1).indices == labels[:, None]
+    return torch.stack([best[:, 0].sum(), best.any(1).sum()])
+
+
+def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
+    """Σ over bins of the share of images in it · |its accuracy − its mean confidence|, confidence being the
+    probability of the most probable class, cut into bins of equal width (Guo et al. 2017, eq. (3)).
+
+    Args:
+        probabilities: [n, C].
+        labels: [n].
+    """
+    confidence, guess = probabilities.double().max(1)
+    upper = torch.arange(1, bins, dtype=torch.double) / bins  # bin m is ((m − 1) / M, m / M]
+    gap = (guess == labels).double() - confidence
+    sums = torch.zeros(bins, dtype=torch.double).index_add_(0, torch.bucketize(confidence, upper), gap)
+    return sums.abs().sum().item() / len(labels)

@@ -1,0 +1,207 @@
+"""A learner on its way through its epochs: steps, validation, best weights and checkpoints, and its test at the end."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from experiments.learning.contract import Learner, Task
+from experiments.trial_store.folders import PICTURES, TrialFolder
+from experiments.trials import caption_evaluation
+from experiments.trials import label_evaluation as evaluation
+
+CHECKPOINT_SECONDS = 5.0  # between two checkpoints, at least
+PICTURED = 10  # validation images that a system's pictures are made from
+Row = dict[str, float]
+
+
+class TrialFailed(Exception):
+    """A trial came to nothing; the message is the reason, which is in its folder too."""
+
+
+def mean_scalars(steps: Iterator[Mapping[str, float | Tensor]], epoch: int) -> Row:
+    """Runs an epoch's steps; each scalar's mean, weighted by the steps' images, and how many `images` there were.
+
+    Scalars stay on their device until the end, so that no step waits for another. TrialFailed where a
+    loss is not finite, naming the first step it was not.
+    """
+    values: dict[str, list[float | Tensor]] = {}
+    for step in steps:
+        for name, value in step.items():
+            values.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else value)
+    columns = {name: _column(column) for name, column in values.items()}
+    for step, loss in enumerate(columns["loss"].tolist()):
+        if not math.isfinite(loss):
+            raise TrialFailed(f"the loss is not finite ({loss}) in epoch {epoch}, step {step}")
+    images = columns.pop("images")
+    total = images.sum().item()
+    means = {name: (column @ images).item() / total for name, column in columns.items()}
+    return {"images": total, **means}
+
+
+def _column(values: list[float | Tensor]) -> Tensor:
+    if all(isinstance(value, Tensor) for value in values):
+        return torch.stack([value.reshape(()) for value in values]).double().cpu()
+    return torch.tensor([float(value) for value in values], dtype=torch.float64)
+
+
+def judge_of(task: Task) -> ModuleType:
+    """What says how good a learner of the task is: `validated` and `tested`, of `measure` above all."""
+    return evaluation if task.captions is None else caption_evaluation
+
+
+def epoch_means(task: Task, learner: Learner, epoch: int) -> Row:
+    """Takes an epoch's steps, together with the task's other ranks; the means of all of theirs."""
+    task.ranks.agree(learner.model)
+    return task.ranks.mean(mean_scalars(learner.epoch(epoch), epoch))
+
+
+class Training:
+    """A learner on its way through its epochs, with all that a checkpoint has to hold."""
+
+    def __init__(self, task: Task, learner: Learner, folder: TrialFolder) -> None:
+        self.task, self.learner, self.folder = task, learner, folder
+        self.judge = judge_of(task)
+        self.rows: list[Row] = []
+        self.best: dict[str, Tensor] = {}
+        self.best_epoch, self.best_score = -1, -math.inf
+        self.saved_at, self.saved_rows = time.monotonic(), 0
+        self.seconds_before = 0.0  # of earlier attempts, up to the checkpoint
+        self.started = time.monotonic()
+        self.waited = 0.0  # of the time since then, what went to other trials of a stack
+
+    @property
+    def seconds(self) -> float:
+        """All the time that the trial has taken so far."""
+        return self.seconds_before + time.monotonic() - self.started - self.waited
+
+    def resume(self) -> None:
+        """Goes on from the folder's checkpoint, where it has a whole one of this trial."""
+        saved = self.folder.checkpoint()
+        if saved is not None:
+            try:
+                self.learner.restore(saved["learner"])
+            except Exception:  # written by other code: the next attempt had better start anew
+                self.folder.drop_checkpoint()
+                raise
+            self.rows, self.best = saved["rows"], saved["best"]
+            self.best_epoch, self.best_score = saved["best_epoch"], saved["best_score"]
+            self.seconds_before = saved["seconds"]
+        self.saved_rows = len(self.rows)
+        self.folder.set_rows(self.rows)
+
+    def save(self, at_once: bool = False) -> None:
+        """Writes a checkpoint, unless the last one is younger than CHECKPOINT_SECONDS."""
+        young = time.monotonic() - self.saved_at < CHECKPOINT_SECONDS
+        if len(self.rows) == self.saved_rows or (young and not at_once):
+            return
+        self.folder.save_checkpoint(
+            {
+                "learner": self.learner.state(),
+                "rows": self.rows,
+                "best": self.best,
+                "best_epoch": self.best_epoch,
+                "best_score": self.best_score,
+                "seconds": self.seconds,
+            }
+        )
+        self.saved_at, self.saved_rows = time.monotonic(), len(self.rows)
+
+    @property
+    def over(self) -> bool:
+        """Whether all epochs are through, or the last `patience` of them brought nothing better."""
+        patience, epochs = self.learner.patience, len(self.rows)
+        return epochs >= self.learner.epochs or (patience is not None and epochs - 1 - self.best_epoch >= patience)
+
+    def epoch(self) -> Row:
+        """Trains and validates one epoch; keeps its weights where they are the best so far."""
+        number, started = len(self.rows), time.perf_counter()
+        means = epoch_means(self.task, self.learner, number)
+        return self.trained(means, time.perf_counter() - started)
+
+    def trained(self, means: Row, seconds: float) -> Row:
+        """Validates the epoch that the learner has just been trained for, in so many seconds; `means` are those of
+        its steps."""
+        number, images = len(self.rows), means.pop("images")
+        validation = self.judge.validated(self.learner, self.task)
+        row: Row = {
+            "epoch": number,
+            **means,
+            **{f"validation_{name}": value for name, value in validation.items()},
+            "seconds": seconds,
+            "images_per_second": images / seconds,
+            "time": time.time(),
+        }
+        self._keep_best(row)
+        self.rows.append(row)
+        self.folder.add_row(row)
+        return row
+
+    def _keep_best(self, row: Row) -> None:
+        name = f"validation_{self.learner.selects_by}"
+        score = row[name]
+        if not math.isfinite(score):
+            raise TrialFailed(f"{name} is not finite ({score}) in epoch {row['epoch']}")
+        if score > self.best_score:
+            self.best_epoch, self.best_score = row["epoch"], score
+            self.best = copy.deepcopy(self.learner.model.state_dict())
+
+    def validated(self) -> dict[str, Any]:
+        """What the kept epoch is worth on the validation part; the test part is not read."""
+        measure = f"validation_{self.judge.MEASURE}"
+        return {
+            measure: self.rows[self.best_epoch][measure],
+            "best_epoch": self.best_epoch,
+            "epochs": len(self.rows),
+            "seconds": self.seconds,
+        }
+
+    def result(self, test: np.ndarray) -> dict[str, Any]:
+        """Puts the best weights back and reads the test part, this once."""
+        self.learner.model.load_state_dict(self.best)
+        self.learner.finish()
+        found = self.judge.tested(self.learner, self.task, test)
+        if said := found.pop("said", None):
+            self.folder.save_said(said)
+        train_seconds = sum(row["seconds"] for row in self.rows)
+        images = sum(row["seconds"] * row["images_per_second"] for row in self.rows)
+        self._draw()
+        return {
+            **found,
+            "epochs": len(self.rows),
+            "best_epoch": self.best_epoch,
+            "validation_score": self.best_score,
+            "selected_by": self.learner.selects_by,
+            "xi_value": self.learner.xi_value,
+            "parameters": sum(parameter.numel() for parameter in self.learner.model.parameters()),
+            "train_seconds": train_seconds,
+            "images_per_second": images / train_seconds,
+            "device": device_name(self.task.device),
+            "devices": self.task.ranks.count,
+            "seconds": self.seconds,
+        }
+
+    def _draw(self) -> None:
+        """Saves the system's pictures of a handful of validation images, the same for every trial of a dataset."""
+        store, validation = self.task.store, self.task.validation
+        by_class = validation[np.argsort(store.labels[validation], kind="stable")]
+        chosen = by_class[np.linspace(0, len(by_class) - 1, min(PICTURED, len(by_class))).round().astype(int)]
+        for name, picture in self.learner.pictures(store.batch(chosen, self.task.device)).items():
+            values = (picture.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+            path = self.folder.path / PICTURES / f"{name}.png"
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(values.squeeze(-1) if values.shape[-1] == 1 else values).save(path)
+
+
+def device_name(device: torch.device) -> str:
+    """ "cpu", or the GPU's model."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,0 +1,1 @@
+"""Statistics over repetitions, paired differences and the claims that rest on them."""

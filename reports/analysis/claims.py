@@ -1,0 +1,257 @@
+"""The paper's claims as tests on paired differences, and what the runs say to each. No verdict is typed in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from reports.analysis.comparison import FEW, Paired, pair, shared_proportions
+from reports.analysis.paired import LEVEL, sign_flip, simes
+from reports.analysis.statistics import headline
+from reports.names import Name, percent
+
+HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One difference that a claim says is above 0."""
+
+    label: str
+    paired: Paired
+
+    @property
+    def above(self) -> float:
+        """One-sided p against "not above 0"; 1 without a repetition."""
+        return sign_flip(self.paired.differences, "greater") if self.paired.n else 1.0
+
+    @property
+    def below(self) -> float:
+        """One-sided p against "not below 0"; 1 without a repetition."""
+        return sign_flip(self.paired.differences, "less") if self.paired.n else 1.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the paper says, as parts that must all be above 0; `missing` says why there are none."""
+
+    title: str
+    text: str
+    parts: Sequence[Part]
+    missing: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Holds: every part is above 0 at the 5 % level, one-sided (an intersection-union test, which needs no
+        correction). Does not hold: Simes' test over the parts says, at the same level, that one is below 0."""
+        if not self.parts:
+            return OPEN
+        if max(part.above for part in self.parts) <= LEVEL:
+            return HOLDS
+        return FAILS if simes([part.below for part in self.parts]) <= LEVEL else OPEN
+
+    @property
+    def n(self) -> int:
+        """Repetitions that every part has."""
+        return min((part.paired.n for part in self.parts), default=0)
+
+    @property
+    def trial_ids(self) -> list[str]:
+        """Every trial that the verdict rests on."""
+        return list(dict.fromkeys(trial for part in self.parts for trial in part.paired.trial_ids))
+
+
+def claims(
+    results: pd.DataFrame, averaging: pd.DataFrame, names: Mapping[str, Name], draws: Mapping[str, int]
+) -> list[Claim]:
+    """The paper's five claims in its order, on these results (`results.COLUMNS`) and accuracies by codes averaged
+    over (`averaging.read_averaging`); `draws` is the N_s of the results, by system."""
+    rows = headline(results)
+    baselines = [system for system, name in names.items() if name.learns_from == "labelled images"]
+    return [
+        _few_labels(rows, names, baselines),
+        _shrinking(rows, names, baselines),
+        _label_models(rows, names),
+        _averaging(rows, averaging, names, draws),
+        _xi(results, names),
+    ]
+
+
+def _few_labels(rows: pd.DataFrame, names: Mapping[str, Name], baselines: Sequence[str]) -> Claim:
+    parts = []
+    for baseline in baselines:
+        few = [proportion for proportion in shared_proportions(rows, "bsvm", baseline) if proportion <= FEW]
+        if few:
+            label = f"{_label(names, 'bsvm')} − {names[baseline].label}, {over(few)}"
+            parts.append(Part(label, pair(_of(rows, "bsvm"), _of(rows, baseline), few)))
+    return Claim(
+        f"With at most {percent(FEW)} of the labels, BSVM is above both baselines",
+        "Images without labels help where labels are few: its mean top-1 over these proportions is above that of "
+        "each system that learns from the labelled images alone.",
+        parts,
+        f"BSVM and a baseline were not both run with {percent(FEW)} of the labels or fewer",
+    )
+
+
+def _shrinking(rows: pd.DataFrame, names: Mapping[str, Name], baselines: Sequence[str]) -> Claim:
+    parts = []
+    for baseline in baselines:
+        shared = shared_proportions(rows, "bsvm", baseline)
+        if len(shared) > 1:
+            ends = {end: pair(_of(rows, "bsvm"), _of(rows, baseline), [end]) for end in (shared[0], shared[-1])}
+            versus = f"{_label(names, 'bsvm')} − {names[baseline].label}"
+            low, high = percent(shared[0]), percent(shared[-1])
+            parts.append(Part(f"{versus} with {low}", ends[shared[0]]))
+            both = _change(rows, baseline, shared[0], shared[-1])
+            parts.append(Part(f"({versus} with {low}) − (the same with {high})", both))
+    return Claim(
+        "The gap shrinks with more labels",
+        "BSVM leads each baseline with the fewest labels, and leads it by less with the most.",
+        parts,
+        "BSVM and a baseline were not both run at two proportions",
+    )
+
+
+def _change(rows: pd.DataFrame, baseline: str, first: float, last: float) -> Paired:
+    """By repetition, the lead of BSVM at one proportion minus its lead at another."""
+
+    def change(system: str) -> pd.DataFrame:
+        mine = _of(rows, system)
+        low, high = (mine[mine["proportion"] == proportion].set_index("seed") for proportion in (first, last))
+        both = low.merge(high, left_index=True, right_index=True, suffixes=("", "_last"))
+        done = (both["status"] == "done") & (both["status_last"] == "done")
+        return pd.DataFrame(
+            {
+                "proportion": first,
+                "seed": both.index,
+                "status": done.map({True: "done", False: "missing"}).to_numpy(),
+                "top1": (both["top1"] - both["top1_last"]).to_numpy(),
+                "trial_id": (both["trial_id"] + " " + both["trial_id_last"]).to_numpy(),
+            }
+        )
+
+    found = pair(change("bsvm"), change(baseline), [first])
+    ids = dict.fromkeys(trial for both in found.trial_ids for trial in both.split())
+    return Paired(found.differences, found.asked, tuple(ids))
+
+
+def _label_models(rows: pd.DataFrame, names: Mapping[str, Name]) -> Claim:
+    shared = shared_proportions(rows, "bsvm", "softmax")
+    parts = []
+    if shared:
+        label = f"{_label(names, 'bsvm')} − {_label(names, 'softmax')}, {over(shared)}"
+        parts = [Part(label, pair(_of(rows, "bsvm"), _of(rows, "softmax"), shared))]
+    return Claim(
+        "BSVM is above softmax",
+        "On the same image model, the support vector machine classifies better than the softmax.",
+        parts,
+        "BSVM and softmax were not both run",
+    )
+
+
+def _averaging(
+    rows: pd.DataFrame, averaging: pd.DataFrame, names: Mapping[str, Name], draws: Mapping[str, int]
+) -> Claim:
+    parts = []
+    mean_code = averaging[averaging["draws"] == 0].assign(status="done")
+    for system in ("bsvm", "softmax"):
+        ours = _of(rows, system)
+        theirs = mean_code[mean_code["trial_id"].isin(ours["trial_id"])]
+        if theirs.empty or draws.get(system) == 0:
+            continue
+        mine = f"N_s = {draws[system]}" if system in draws else "N_s as set"
+        proportions = sorted(ours["proportion"].unique())
+        label = f"{_label(names, system)}, {mine} − mean code (N_s = 0), {over(proportions)}"
+        parts.append(Part(label, pair(ours, theirs, proportions)))
+    return Claim(
+        "Averaging over codes helps",
+        "Predictions averaged over N_s draws of the code are right more often than those of the mean code.",
+        parts,
+        "no trial has predictions of the mean code beside averaged ones",
+    )
+
+
+def _xi(results: pd.DataFrame, names: Mapping[str, Name]) -> Claim:
+    parts = []
+    for system in ("bsvm", "softmax"):
+        mine = _of(results, system)
+        auto, zero = (mine[mine["xi"] == xi] for xi in ("auto", "0"))
+        shared = sorted(set(auto["proportion"]) & set(zero["proportion"]))
+        if shared:
+            label = f"{_label(names, system)}, ξ = auto − ξ = 0, {over(shared)}"
+            parts.append(Part(label, pair(auto, zero, shared)))
+    return Claim(
+        "Labels should shape the code: ξ = auto is above ξ = 0",
+        "Learning from images and labels together classifies better than fitting the label model to a code that was "
+        "learned from the images alone.",
+        parts,
+        "no system was run with both",
+    )
+
+
+def _of(rows: pd.DataFrame, system: str) -> pd.DataFrame:
+    return rows[rows["system"] == system]
+
+
+def _label(names: Mapping[str, Name], system: str) -> str:
+    return names[system].label
+
+
+def over(proportions: Sequence[float]) -> str:
+    """The proportions that a difference is the mean over."""
+    texts = [percent(proportion) for proportion in proportions]
+    return f"with {texts[0]}" if len(texts) == 1 else f"mean over {', '.join(texts[:-1])} and {texts[-1]}"
+
+
+@dataclass(frozen=True)
+class Pick:
+    """At one proportion, the best system that learns from all images and the best that learns from labels alone,
+    with the row of `comparison.compare` that is about the two; either may be missing."""
+
+    proportion: float
+    system: Name | None
+    baseline: Name | None
+    means: Mapping[str, float]
+    row: Mapping[str, object] | None
+
+    @property
+    def verdict(self) -> str:
+        """ "better" or "worse" where the corrected p says so, else "cannot be told"; "" without a pair."""
+        if self.row is None or not self.row["n"]:
+            return ""
+        if self.row["holm"] > LEVEL:
+            return OPEN
+        return "better" if self.row["mean"] > 0 else "worse"
+
+
+def picks(tidy: pd.DataFrame, compared: pd.DataFrame, names: Mapping[str, Name]) -> list[Pick]:
+    """A pick per proportion from the top-1 means (`statistics.summarise`) and all comparisons.
+
+    A pair chosen after its numbers were seen is flattered by them; only a p that is corrected over every comparison
+    among which it was chosen counts.
+    """
+    return [_pick(tidy, compared, names, proportion) for proportion in sorted(tidy["proportion"].unique())]
+
+
+def _pick(tidy: pd.DataFrame, compared: pd.DataFrame, names: Mapping[str, Name], proportion: float) -> Pick:
+    here = tidy[(tidy["metric"] == "top1") & (tidy["proportion"] == proportion) & (tidy["n"] > 0)]
+    means = {row.system: row.mean for row in here.itertuples()}
+
+    def best(kind: str) -> Name | None:
+        group = [system for system in means if names[system].learns_from == kind]
+        return names[max(group, key=means.get)] if group else None
+
+    system, baseline = best("all images"), best("labelled images")
+    row = None
+    if system and baseline:
+        same = (compared["system"] == system.system) & (compared["baseline"] == baseline.system)
+        (row,) = compared[same & (compared["proportion"] == proportion)].to_dict("records")
+    return Pick(proportion, system, baseline, means, row)
+
+
+def p_text(p: float) -> str:
+    """A p as printed: four decimals, or "—"."""
+    return "—" if math.isnan(p) else f"{p:.4f}"

@@ -1,0 +1,37 @@
+"""averaging.csv: what the predictions of each trained system are worth by the number of codes averaged over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from reports.inputs.columns import read_columns, refuse
+
+REMEDY = "`python -m experiments run` writes it"
+COLUMNS = {
+    "trial_id": "text",
+    "draws": "whole",  # N_s; 0 is the mean code
+    "top1": "number",  # percent
+    "top5": "number",  # percent
+    "ece": "number",  # percent
+    "ms_per_image": "number",
+}
+
+
+def read_averaging(path: Path, results: pd.DataFrame) -> pd.DataFrame:
+    """One row per done trial that averages over codes and per N_s, with the trial's system, proportion, ξ and
+    seed from `results`; no rows where there is no such file. UserError for a wrong value, a trial that is
+    not done, or an N_s that a trial has twice."""
+    table = read_columns(path, COLUMNS, COLUMNS, REMEDY) if path.exists() else pd.DataFrame(columns=list(COLUMNS))
+    done = results[results["status"] == "done"]
+    refuse(
+        path, table, "trial_id", ~table["trial_id"].isin(done["trial_id"]), "is no done trial of the results", REMEDY
+    )
+    refuse(path, table, "draws", table["draws"] < 0, "is below 0", REMEDY)
+    for column in ("top1", "top5", "ece"):
+        refuse(path, table, column, ~table[column].between(0, 100), "is not a percentage", REMEDY)
+    refuse(path, table, "ms_per_image", table["ms_per_image"] < 0, "is below 0", REMEDY)
+    twice = table.duplicated(["trial_id", "draws"])
+    refuse(path, table, "draws", twice, "is there twice for one trial", REMEDY)
+    return table.merge(done[["trial_id", "system", "proportion", "xi", "seed"]], on="trial_id", how="left")

@@ -1,0 +1,41 @@
+"""subsets.csv: the scores of each trial on the test images whose captions were in training, and on the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from reports.inputs.columns import read_columns, refuse
+from reports.inputs.score_columns import SCORE_COLUMNS, check_scores
+
+REMEDY = "`python -m experiments run` writes it"
+SUBSETS = ("same", "unseen")
+COLUMNS = {
+    "trial_id": "text",
+    "subset": "text",  # "same": all references are, word for word, captions of training images too
+    "images": "whole",
+    **SCORE_COLUMNS,
+}
+
+
+def read_subsets(path: Path, results: pd.DataFrame) -> pd.DataFrame:
+    """One row per done trial and subset with images in it, with the trial's system, proportion, ξ and seed from
+    `results`; no rows where there is no such file or nothing in it. UserError for a wrong value, a trial that is
+    not done, or a subset that a trial has twice."""
+    there = path.exists() and path.stat().st_size
+    table = read_columns(path, COLUMNS, ("trial_id", "subset", "images"), REMEDY) if there else _nothing()
+    done = results[results["status"] == "done"]
+    known = table["trial_id"].isin(done["trial_id"])
+    refuse(path, table, "trial_id", ~known, "is no done trial of the results", REMEDY)
+    refuse(path, table, "subset", ~table["subset"].isin(SUBSETS), f"is neither {' nor '.join(SUBSETS)}", REMEDY)
+    refuse(path, table, "subset", table.duplicated(["trial_id", "subset"]), "is there twice for one trial", REMEDY)
+    refuse(path, table, "images", table["images"] < 0, "is below 0", REMEDY)
+    check_scores(path, table, table["images"] > 0, REMEDY)
+    grid = done[["trial_id", "system", "proportion", "xi", "seed"]]
+    return table[table["images"] > 0].merge(grid, on="trial_id", how="left").assign(status="done")
+
+
+def _nothing() -> pd.DataFrame:
+    kinds = {"text": "object", "whole": "Int64", "number": "float64"}
+    return pd.DataFrame({column: pd.Series(dtype=kinds[kind]) for column, kind in COLUMNS.items()})

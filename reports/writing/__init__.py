@@ -1,0 +1,1 @@
+"""Tables and text as CSV, Markdown, LaTeX and HTML."""

@@ -1,0 +1,71 @@
+"""Plain tables, a heading and rows of text or cells, as Markdown, LaTeX and HTML; the CSV beside holds the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from markupsafe import Markup
+
+from reports.writing import tables
+from reports.writing.tables import Cell
+from reports.writing.templating import render
+
+Row = Sequence[str | Cell]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Groups of rows under a heading each ("" for none); `words` columns from the left hold words, not numbers;
+    a `dense` table is set in smaller type."""
+
+    caption: str
+    head: Row
+    groups: Mapping[str, Sequence[Row]]
+    note: str = ""
+    words: int = 1
+    dense: bool = False
+
+
+def markdown(listing: Listing) -> str:
+    """The table for GitHub's Markdown."""
+    width = len(listing.head)
+    rules = [":--" if place < listing.words else "--:" for place in range(width)]
+    lines = [f"**{listing.caption}**", "", tables.pipes(listing.head), tables.pipes(rules)]
+    for heading, rows in listing.groups.items():
+        lines += [tables.pipes([f"*{heading}*", *[""] * (width - 1)])] if heading else []
+        lines += [tables.pipes(row) for row in rows]
+    return "\n".join([*lines, "", *([listing.note, ""] if listing.note else [])])
+
+
+def latex(listing: Listing, label: str) -> str:
+    r"""The table as a LaTeX `table` environment for a document with \usepackage{booktabs}."""
+    width = len(listing.head)
+    columns = "l" * listing.words + "r" * (width - listing.words)
+    lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{tables.tex(listing.caption)}}}", rf"\label{{{label}}}"]
+    lines += [r"\scriptsize\setlength{\tabcolsep}{3pt}" if listing.dense else r"\small"]
+    lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", tables.ampersands(listing.head)]
+    for heading, rows in listing.groups.items():
+        lines.append(r"\midrule")
+        lines += [tables.spanning(heading, width)] if heading else []
+        lines += [tables.ampersands(row) for row in rows]
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"\par\smallskip{{\footnotesize {tables.tex(listing.note)}}}"] if listing.note else []
+    return "\n".join([*lines, r"\end{table}", ""])
+
+
+def html(listing: Listing) -> Markup:
+    """The table as an HTML fragment."""
+    return render("listing.html", listing=listing)
+
+
+def files(listing: Listing, tidy: pd.DataFrame, stem: str) -> dict[str, bytes]:
+    """Content of tables/STEM.{csv,md,tex,html}, by path; the CSV holds the tidy numbers."""
+    standalone = render("table-page.html", title=listing.caption, fragment=html(listing))
+    return {
+        f"tables/{stem}.csv": tidy.to_csv(index=False, lineterminator="\n", float_format="%.10g").encode(),
+        f"tables/{stem}.md": markdown(listing).encode(),
+        f"tables/{stem}.tex": latex(listing, f"tab:{stem}").encode(),
+        f"tables/{stem}.html": f"{standalone}\n".encode(),
+    }

@@ -1,0 +1,40 @@
+"""HTML from the templates of this package: everything put in is escaped unless it is `Markup`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports.names import percent
+
+_environment = Environment(
+    loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=StrictUndefined,
+)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: "8.1 s", "3 min 20 s", "2 h 05 min"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """A number with that many decimals and thousands set off by commas; "—" where it is missing."""
+    return "—" if value is None or value != value else f"{value:,.{digits}f}"
+
+
+_environment.filters |= {"percent": percent, "duration": duration, "number": number}
+
+
+def render(template: str, **values: Any) -> Markup:
+    """The template of that file name, filled in."""
+    return Markup(_environment.get_template(template).render(**values))

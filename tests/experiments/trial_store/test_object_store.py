@@ -1,0 +1,169 @@
+"""A trial store on S3, as a server of moto's speaks it: machines with copies of their own, which come and go."""
+
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from data.errors import UserError
+from experiments.learning import contract
+from experiments.settings.config import load
+from experiments.trial_store import lease as leases
+from experiments.trial_store import object_store
+from experiments.trial_store.layout import Layout
+from experiments.trial_store.object_store import SharedStore
+from experiments.trials.grid import trials
+from experiments.trials.run import epochs, run
+from experiments.trials.training import TrialFailed
+
+
+@pytest.fixture
+def uri(bucket, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(object_store, "PAUSES", (0.01,))
+    monkeypatch.setattr(leases, "BEAT", 0.2)
+    return f"s3://{bucket}/trials"
+
+
+@pytest.fixture
+def only(world):
+    world.params(toys={"epochs": 3})
+    (trial,) = trials(load(Path("params.yaml")), Layout())
+    return trial
+
+
+def machine(name, uri):
+    """What one machine has: a folder of its own and the same objects."""
+    return SharedStore(Path(name), uri)
+
+
+def finish(only, store, cpu):
+    return run(only, contract.SYSTEMS.get("toy"), Layout(), store.folder(only.identity), cpu, lambda row: None)
+
+
+def test_what_one_machine_has_done_another_knows(only, uri, cpu):
+    first, second = machine("a", uri), machine("b", uri)
+    result = finish(only, first, cpu)
+    second.fetch([only.identity])
+    folder = second.folder(only.identity)
+    assert folder.result() == result
+    assert folder.status == "done"
+    assert [row["epoch"] for row in folder.rows()] == [0, 1, 2]
+    assert folder.config()["system"] == "toy"
+    left = {name.partition("/")[2] for name in first.objects.names(only.identity)}
+    assert left == {"config.json", "metrics.jsonl", "result.json", "weights.pt"}
+    assert second.identities(only.identity[:5]) == [only.identity]
+    third = machine("c", uri)
+    with third.folder(only.identity).alone():
+        assert third.folder(only.identity).result() == result  # so that it is not run again
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_trial_goes_on_elsewhere_with_the_digits_it_would_have_had(only, uri, cpu, monkeypatch, lost):
+    from experiments.trials import training
+
+    monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(object_store, "SENDING", 1e9)
+    first, second = machine("a", uri), machine("b", uri)
+    begun = epochs(only, contract.SYSTEMS.get("toy"), Layout(), first.folder(only.identity), cpu)
+    next(begun)
+    next(begun)
+    watcher = machine("c", uri)
+    with watcher.alone():
+        watcher.fetch([only.identity, "another"])
+        assert watcher.folder(only.identity).status == "running"
+    if not lost:
+        begun.close()
+    rows = []
+    result = run(only, contract.SYSTEMS.get("toy"), Layout(), second.folder(only.identity), cpu, rows.append)
+    assert [row["epoch"] for row in rows] == ([1, 2] if lost else [2])
+    alone = finish(only, machine("d", f"{uri}-2"), cpu)
+    assert {name: result[name] for name in ("top1", "validation_score")} == {
+        name: alone[name] for name in ("top1", "validation_score")
+    }
+    begun.close()
+
+
+def test_what_was_done_here_alone_is_sent(only, uri, cpu):
+    finish(only, replace(Layout(), store=Path("a")).trial_store, cpu)
+    machine("a", uri).fetch([only.identity])
+    other = machine("b", uri)
+    other.fetch([only.identity])
+    assert other.folder(only.identity).status == "done"
+
+
+def test_a_failure_is_known_elsewhere_until_it_is_tried_again(only, uri):
+    first, second = machine("a", uri), machine("b", uri)
+    with first.folder(only.identity).alone():
+        first.folder(only.identity).begin({"system": "toy"})
+        first.folder(only.identity).fail("why", "where")
+    second.fetch([only.identity])
+    assert second.folder(only.identity).failure() == {"reason": "why", "details": "where"}
+    with first.folder(only.identity).alone():
+        first.folder(only.identity).begin({"system": "toy"})
+    second.fetch([only.identity])
+    assert second.folder(only.identity).status == "missing"
+
+
+def test_no_connection_is_told_and_costs_nothing_that_is_done(only, uri, cpu, monkeypatch):
+    store = machine("a", uri)
+    folder = store.folder(only.identity)
+
+    def broken(*arguments, **options):
+        raise ConnectionError("cable pulled")
+
+    begun = epochs(only, contract.SYSTEMS.get("toy"), Layout(), folder, cpu)
+    next(begun)
+    with monkeypatch.context() as cut:
+        cut.setattr(store.objects.place.filesystem, "put_file", broken)
+        with pytest.raises(TrialFailed, match=r"no connection \(cable pulled\)"):
+            list(begun)
+    assert folder.result() is not None  # on that machine
+    with folder.alone():
+        pass
+    other = machine("b", uri)
+    other.fetch([only.identity])
+    assert other.folder(only.identity).result() == folder.result()
+
+
+def test_one_sweep_at_a_time_holds_the_place(uri):
+    first, second = machine("a", uri), machine("b", uri)
+    with first.alone(), pytest.raises(UserError, match="another sweep is running on s3://"), second.alone():
+        pass
+    with second.alone():
+        pass
+    assert second.objects.names() == set()
+
+
+def test_a_holder_that_died_is_succeeded_by_one(uri, monkeypatch):
+    place = machine("a", uri).objects.place
+    assert leases._created(place, {"id": "dead", "host": "gone"})
+    assert not leases._created(place, {"id": "late", "host": "here"})
+    held, refused = [], []
+
+    def sweep(name):
+        try:
+            with leases.lease(place):
+                held.append(name)
+                time.sleep(2)
+        except UserError as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=sweep, args=(name,)) for name in "ab"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(held) == len(refused) == 1
+
+
+def test_places_that_are_none(uri):
+    with pytest.raises(UserError, match="unknown protocol"):
+        SharedStore(Path("a"), "nowhere://x")
+    told = r"s3://no-such-bucket/x: does not exist \(The specified bucket does not exist\): make the bucket"
+    with pytest.raises(UserError, match=told), machine("a", "s3://no-such-bucket/x").marked(".mark"):
+        pass
+    with pytest.raises(UserError, match=told), machine("a", "s3://no-such-bucket/x").alone():
+        pass

@@ -1,0 +1,351 @@
+"""One trial: the same digits every time, whatever interrupted it on its way."""
+
+import itertools
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from experiments.learning import contract
+from experiments.learning.contract import Learner
+from experiments.settings.config import load
+from experiments.trial_store.folders import TrialStore
+from experiments.trial_store.layout import Layout
+from experiments.trials import training as training_module
+from experiments.trials.grid import trials
+from experiments.trials.label_evaluation import evaluate, expected_calibration_error
+from experiments.trials.run import epochs
+from experiments.trials.training import TrialFailed, mean_scalars
+
+TIMINGS = {"seconds", "images_per_second", "time", "train_seconds", "test_ms_per_image", "finished_at"}
+
+
+@pytest.fixture
+def start(world, cpu):
+    """Starts the only trial of a profile in a store of the given name; returns its epochs and its folder."""
+
+    def begin(system="toy-bounded", store="store", **settings):
+        world.params(default={"systems": [system]}, toys={"epochs": 4, **settings})
+        layout = Layout(store=Path(store))
+        (only,) = trials(load(Path("params.yaml")), layout)
+        folder = TrialStore(layout.store).folder(only.identity)
+        return epochs(only, contract.SYSTEMS.get(system), layout, folder, cpu), folder
+
+    return begin
+
+
+def timeless(values):
+    return {name: value for name, value in values.items() if name not in TIMINGS}
+
+
+def test_two_runs_give_the_same_digits(start):
+    found = []
+    for name in ("first", "second"):
+        rows, folder = start(store=name)
+        found.append(([timeless(row) for row in rows], timeless(folder.result())))
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 4
+
+
+def test_the_tested_weights_are_kept(start):
+    kept = []
+    for name in ("first", "second"):
+        rows, folder = start(store=name)
+        list(rows)
+        kept.append(torch.load(folder.path / "weights.pt", weights_only=True))
+        assert not (folder.path / "checkpoint.pt").exists()
+    assert kept[0].keys() == kept[1].keys()
+    assert all(torch.equal(kept[0][name], kept[1][name]) for name in kept[0])
+    assert any(tensor.abs().sum() > 0 for tensor in kept[0].values())
+
+
+@pytest.mark.parametrize("stopped_after", [1, 2, 4])
+def test_an_interrupted_trial_ends_as_an_undisturbed_one(start, stopped_after):
+    rows, folder = start(store="undisturbed")
+    whole, result = [timeless(row) for row in rows], timeless(folder.result())
+
+    rows, folder = start(store="interrupted")
+    before = list(itertools.islice(rows, stopped_after))
+    rows.close()
+    assert folder.status == "missing"
+    rows, folder = start(store="interrupted")
+    after = list(rows)
+
+    assert [timeless(row) for row in before + after] == whole
+    assert [timeless(row) for row in folder.rows()] == whole
+    assert timeless(folder.result()) == result
+    assert not (folder.path / "checkpoint.pt").exists()
+
+
+def test_a_killed_trial_goes_on_from_its_last_checkpoint(start, monkeypatch):
+    rows, folder = start(store="undisturbed")
+    whole, result = [timeless(row) for row in rows], timeless(folder.result())
+
+    monkeypatch.setattr(training_module, "CHECKPOINT_SECONDS", 0.0)
+    rows, folder = start(store="killed")
+    next(rows), next(rows), next(rows)  # the checkpoint of the third epoch is written when the fourth begins
+    checkpoint = (folder.path / "checkpoint.pt").read_bytes()
+    rows.close()
+    (folder.path / "checkpoint.pt").write_bytes(checkpoint)
+    assert len(folder.rows()) == 3
+    rows, folder = start(store="killed")
+    assert [timeless(row) for row in rows] == whole[2:]
+    assert [timeless(row) for row in folder.rows()] == whole
+    assert timeless(folder.result()) == result
+
+
+def test_checkpoints_are_not_written_more_often_than_needed(start):
+    rows, folder = start()
+    for _ in range(3):
+        next(rows)
+        assert not (folder.path / "checkpoint.pt").exists()
+    rows.close()
+    assert (folder.path / "checkpoint.pt").exists()
+
+
+def test_a_loss_that_is_not_finite_fails_with_its_reason(start):
+    rows, folder = start("toy-nan")
+    next(rows)
+    with pytest.raises(TrialFailed, match=r"the loss is not finite \(nan\) in epoch 1, step 0"):
+        next(rows)
+    assert folder.status == "failed"
+    assert "not finite" in folder.failure()["reason"]
+    assert folder.result() is None
+
+
+def test_whatever_goes_wrong_is_in_the_folder(start, monkeypatch):
+    rows, folder = start()
+    monkeypatch.setattr(training_module.evaluation, "validated", lambda *args: 1 / 0)
+    with pytest.raises(TrialFailed, match="ZeroDivisionError: division by zero"):
+        next(rows)
+    assert "Traceback" in folder.failure()["details"]
+
+
+def test_a_done_trial_is_not_run_again(start):
+    rows, folder = start()
+    list(rows)
+    before = (folder.path / "result.json").stat().st_mtime_ns
+    rows, folder = start()
+    assert list(rows) == []
+    assert (folder.path / "result.json").stat().st_mtime_ns == before
+
+
+def test_the_best_epochs_weights_are_the_ones_tested(start, monkeypatch):
+    """The accuracies are made up: the second epoch is the best, so its weights have to be back at the end."""
+    real, seen = training_module.evaluation.evaluate, []
+
+    def made_up(learner, store, indices, device, averages=()):
+        found = real(learner, store, indices, device, averages)
+        seen.append(learner.model.weight.detach().clone())
+        return found | {"top1": [10.0, 80.0, 30.0, 80.0, 55.0][len(seen) - 1]}
+
+    monkeypatch.setattr(training_module.evaluation, "evaluate", made_up)
+    rows, folder = start("toy")
+    list(rows)
+    result = folder.result()
+    assert (result["best_epoch"], result["validation_score"], result["top1"]) == (1, 80.0, 55.0)
+    assert torch.equal(seen[4], seen[1])
+    assert not torch.equal(seen[3], seen[1])
+
+
+def test_patience_ends_training(start, monkeypatch):
+    real = training_module.evaluation.evaluate
+    monkeypatch.setattr(training_module.evaluation, "evaluate", lambda *args: real(*args) | {"top1": 50.0})
+    rows, folder = start("toy", epochs=10, patience=3)
+    assert len(list(rows)) == 4
+    assert (folder.result()["best_epoch"], folder.result()["epochs"]) == (0, 4)
+
+
+def test_the_test_part_is_read_once_and_not_before_the_end(start, world, monkeypatch):
+    real, seen = training_module.evaluation.evaluate, []
+
+    def noted(learner, store, indices, device, averages=()):
+        seen.append(set(indices.tolist()))
+        return real(learner, store, indices, device, averages)
+
+    monkeypatch.setattr(training_module.evaluation, "evaluate", noted)
+    rows, _ = start()
+    list(rows)
+    with np.load("data/splits/mnist-5k/parts.npz") as parts:
+        test, validation = set(parts["test"].tolist()), set(parts["validation"].tolist())
+    assert seen == [validation] * 4 + [test]
+
+
+def test_a_result_says_what_the_table_needs(start):
+    rows, folder = start()
+    list(rows)
+    result = folder.result()
+    images = np.load("data/processed/mnist-5k/images-00000.npy").astype(np.float64) / 255
+    with np.load("data/splits/mnist-5k/parts.npz") as parts:
+        elbo = -images[parts["test"]].sum(axis=(1, 2, 3)).mean()
+    assert result["elbo"] == pytest.approx(elbo, rel=1e-6)
+    assert result["xi_value"] == 7.0
+    assert result["labelled"] == 350
+    assert result["device"] == "cpu"
+    assert result["parameters"] == 28 * 28 * 10 + 10
+    assert 0 <= result["top1"] <= result["top5"] <= 100
+    assert math.isclose(result["train_seconds"], sum(row["seconds"] for row in folder.rows()))
+    assert folder.config()["identity"] == result["identity"] == folder.path.name
+
+
+def test_pictures_are_kept(start):
+    rows, folder = start()
+    list(rows)
+    pictures = folder.pictures()
+    assert list(pictures) == ["reconstructions", "samples"]
+    first = np.asarray(Image.open(pictures["reconstructions"]))
+    images = np.load("data/processed/mnist-5k/images-00000.npy")
+    labels = np.load("data/processed/mnist-5k/labels.npy")
+    with np.load("data/splits/mnist-5k/parts.npz") as parts:
+        validation = parts["validation"]
+    expected = validation[labels[validation] == 0][0]  # the first one of the first class
+    assert np.array_equal(first, images[expected, :, :, 0])
+
+
+def test_means_are_weighted_by_images():
+    steps = [{"loss": torch.tensor(1.0), "images": 30}, {"loss": 4.0, "images": 10, "rate": 0.5}]
+    steps[0]["rate"] = 0.1
+    found = mean_scalars(iter(steps), 0)
+    assert found == pytest.approx({"images": 40, "loss": 1.75, "rate": 0.2})
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_the_first_step_whose_loss_is_not_finite_is_named(loss):
+    steps = [{"loss": torch.tensor(value), "images": 1} for value in (1.0, loss, 2.0)]
+    with pytest.raises(TrialFailed, match="epoch 7, step 1"):
+        mean_scalars(iter(steps), 7)
+
+
+class Fixed(Learner):
+    """Says class `images[0, 0, 0] · 255`, then the next ones."""
+
+    def predict(self, images):
+        first = (images[:, 0, 0, 0] * 255).round().long()
+        ranks = (torch.arange(10)[None] - first[:, None]) % 10
+        return (10.0 - ranks) / 55
+
+
+class FakeStore:
+    def __init__(self, said, labels):
+        self.images = torch.zeros(len(said), 1, 2, 2)
+        self.images[:, 0, 0, 0] = torch.tensor(said) / 255
+        self.labels = np.array(labels)
+        self.shape = (1, 2, 2)
+
+    def batch(self, indices, device):
+        return self.images[indices]
+
+
+def test_top1_and_top5_are_what_they_say(cpu):
+    store = FakeStore(said=[0, 3, 9, 5] * 300, labels=[0, 7, 3, 1] * 300)  # hit; 5th; 5th (9 0 1 2 3); miss
+    found = evaluate(Fixed(), store, np.arange(1200), cpu)
+    assert (found["top1"], found["top5"]) == (25.0, 75.0)
+    assert set(found) == {"top1", "top5", "ece", "ms_per_image", "averaging"}
+    assert found["averaging"] == []
+
+
+def test_calibration_error_of_a_worked_example():
+    """Two confident and right, two as confident and half right, two unsure: (0.1 · 2 + |1 − 2 · 0.8| + …)/6 by hand."""
+    probabilities = torch.tensor([[0.95, 0.05], [0.05, 0.95], [0.8, 0.2], [0.2, 0.8], [0.55, 0.45], [0.55, 0.45]])
+    labels = torch.tensor([0, 1, 0, 0, 0, 1])
+    expected = (abs(2 - 1.9) + abs(1 - 1.6) + abs(1 - 1.1)) / 6
+    assert expected_calibration_error(probabilities, labels) == pytest.approx(expected, abs=1e-6)
+
+
+@given(st.integers(0, 1000), st.integers(1, 20))
+def test_calibration_error_is_the_binned_gap(seed, bins):
+    """A second implementation: numpy's histograms."""
+    rng = np.random.default_rng(seed)
+    probabilities, labels = rng.dirichlet(np.ones(4), 60), rng.integers(0, 4, 60)
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
+    edges = np.linspace(0, 1, bins + 1)
+    counts = np.histogram(confidence, edges)[0]
+    sums = [np.histogram(confidence, edges, weights=each)[0] for each in (right.astype(float), confidence)]
+    accuracy, mean = (each / np.maximum(counts, 1) for each in sums)
+    expected = (counts / 60 * np.abs(accuracy - mean)).sum()
+    found = expected_calibration_error(torch.tensor(probabilities), torch.tensor(labels), bins)
+    assert found == pytest.approx(expected, abs=1e-12)
+
+
+class Averaging(Fixed):
+    """Is right with an even number of draws alone."""
+
+    def average(self, images, draws):
+        return self.predict(images).roll(draws % 2, 1)
+
+
+def test_each_number_of_draws_is_measured_on_the_same_images(cpu):
+    store = FakeStore(said=[0, 3], labels=[0, 3])
+    found = evaluate(Averaging(), store, np.arange(2), cpu, averages=(0, 1, 10))
+    assert [(entry["draws"], entry["top1"]) for entry in found["averaging"]] == [(0, 100.0), (1, 0.0), (10, 100.0)]
+    assert found["top1"] == 100.0
+
+
+PROBE = """
+import sys
+import toy_systems
+sys.argv = ["experiments", "trial", "--system", "toy-bounded", "--proportion", "0.1", "--seed", "1"]
+from experiments.__main__ import main
+try:
+    main()
+except SystemExit as stop:
+    assert not stop.code
+print(sorted({name.split(".")[0] for name in sys.modules} & {"ray", "mlflow", "pandas"}))
+"""
+
+
+def test_a_trial_in_process_imports_neither_ray_nor_mlflow(world):
+    world.params(systems={"toy-bounded": {}})
+    found = subprocess.run(
+        [sys.executable, "-c", PROBE], cwd=world.folder, env=world.environment, capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.splitlines()[-1] == "[]"
+    assert found.stdout.count("\nepoch ") == 3
+    (result,) = world.store.glob("*/result.json")
+    assert json.loads(result.read_text())["trial"]["seed"] == 1
+
+
+def test_trial_by_identity(world, main):
+    (only,) = trials(load(Path("params.yaml")), Layout())
+    code, out, _ = main("trial", "--id", only.identity[:6])
+    assert code == 0
+    assert "top1" in out
+    code, out, _ = main("trial", "--id", only.identity[:6])
+    assert code == 0
+    assert "done before" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "--system and --proportion"),
+        (["--system", "toy"], "--system and --proportion"),
+        (["--system", "resnet", "--proportion", "0.1"], "unknown system 'resnet'"),
+        (["--system", "toy-nan", "--proportion", "0.1"], "no settings for it"),
+        (["--system", "toy", "--proportion", "1.5"], "above 0 and at most 1"),
+        (["--system", "toy", "--proportion", "0.1", "--xi", "3"], "does not use"),
+        (["--system", "toy", "--proportion", "0.1", "--seed", "7"], "repetition 7"),
+        (["--id", "zzz"], "no trial of profile"),
+    ],
+)
+def test_a_trial_that_cannot_be_is_refused(world, main, arguments, told):
+    code, _, err = main("trial", *arguments)
+    assert code == 2
+    assert told in err
+    assert "Traceback" not in err
+
+
+def test_a_failing_trial_in_process_tells_its_reason(world, main):
+    world.params(systems={"toy-nan": {}})
+    code, _, err = main("trial", "--system", "toy-nan", "--proportion", "0.1")
+    assert code == 2
+    assert "the loss is not finite (nan) in epoch 1" in err

@@ -1,0 +1,107 @@
+"""Paired statistics against scipy, worked examples, and the planning table everybody knows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap, false_discovery_control, permutation_test, ttest_1samp
+
+from reports.analysis.paired import detectable, holm, repetitions_needed, sign_flip, simes, smallest_p
+from reports.analysis.statistics import coverage_limit, mean_interval
+
+SAMPLES = [
+    [0.4, 1.1, -0.2, 0.9, 0.6],
+    [-0.4, -1.1, -0.2],
+    [0.3, 0.3, -0.3, 0.0],
+    [2.0, -1.5, 0.25, 3.0, 1.0, -0.75, 0.5, 1.25],
+]
+
+
+@pytest.mark.parametrize("differences", SAMPLES)
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+def test_sign_flips_are_scipy_s(differences, alternative):
+    expected = permutation_test(
+        (np.array(differences),), np.mean, permutation_type="samples", alternative=alternative, n_resamples=np.inf
+    )
+    assert sign_flip(differences, alternative) == pytest.approx(expected.pvalue, rel=1e-12)
+
+
+def test_sums_in_another_order_are_ties():
+    """0.1 + 0.2 − 0.3 is not 0 in floating point; here every assignment of signs is as extreme."""
+    assert sign_flip([0.1, 0.2, -0.3]) == 1.0
+
+
+def test_many_repetitions_are_drawn_and_agree_with_the_t_test():
+    differences = np.random.default_rng(1).normal(0.5, 1, 30)
+    p = sign_flip(differences)
+    assert p == sign_flip(differences)
+    assert p == pytest.approx(ttest_1samp(differences, 0).pvalue, abs=0.01)
+
+
+def test_the_floor_and_how_many_repetitions_lift_it():
+    assert smallest_p(5) == sign_flip([1, 2, 3, 4, 5]) == 0.0625
+    assert smallest_p(1) == sign_flip([3.0]) == 1.0
+    assert math.isnan(sign_flip([]))
+    for family in (1, 11, 55):
+        n = repetitions_needed(family)
+        assert family * smallest_p(n) <= 0.05 < family * smallest_p(n - 1)
+
+
+def test_holm_on_worked_examples():
+    """R's documented p.adjust(c(0.01, 0.02, 0.03, 0.04, 0.05), "holm"); and the example of Wikipedia's article on
+    the method, of whose 0.01, 0.04, 0.03, 0.005 the first and the last are rejected at 5 %."""
+    assert holm([0.01, 0.02, 0.03, 0.04, 0.05]) == pytest.approx([0.05, 0.08, 0.09, 0.09, 0.09])
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_leaves_what_is_missing_out_of_the_family():
+    adjusted = holm([math.nan, 0.04, 0.02])
+    assert math.isnan(adjusted[0])
+    assert adjusted[1:] == pytest.approx([0.04, 0.04])
+
+
+@pytest.mark.parametrize("p", [[0.03], [0.03, 0.03], [0.01, 0.6], [0.2, 0.04, 0.045]])
+def test_simes_is_the_smallest_p_of_benjamini_and_hochberg(p):
+    """Simes' p is where their step-up procedure begins to reject."""
+    assert simes(p) == pytest.approx(false_discovery_control(p).min())
+
+
+def test_detectable_is_the_textbook_s_sample_size():
+    """A paired t test finds half a standard deviation with 80 % power at the 5 % level from 34 pairs on (Cohen)."""
+    assert detectable(1.0, 34) <= 0.5 < detectable(1.0, 33)
+    assert detectable(3.0, 10) == pytest.approx(3 * detectable(1.0, 10))
+    assert math.isnan(detectable(1.0, 1))
+    assert math.isnan(detectable(math.nan, 5))
+
+
+@pytest.mark.parametrize("n", [5, 10])
+def test_detectable_by_simulation(n):
+    draws = np.random.default_rng(n).normal(detectable(1.0, n), 1, (20_000, n))
+    assert (ttest_1samp(draws, 0, axis=1).pvalue <= 0.05).mean() == pytest.approx(0.8, abs=0.012)
+
+
+@pytest.mark.parametrize("n", [3, 5, 8])
+def test_the_interval_is_a_percentile_bootstrap_with_wider_tails(n):
+    """At the level that undoes the bias of few values; scipy draws its resamples, so ends agree roughly."""
+    from scipy.stats import norm, t
+
+    values = np.random.default_rng(n).normal(90, 2, n)
+    tail = norm.cdf(t.ppf(0.025, n - 1) * math.sqrt(n / (n - 1)))
+    expected = bootstrap(
+        (values,), np.mean, confidence_level=1 - 2 * tail, method="percentile", n_resamples=100_000, rng=1
+    ).confidence_interval
+    assert mean_interval(tuple(values)) == pytest.approx(expected, abs=0.12)
+
+
+def test_five_values_cover_about_what_they_can():
+    draws = np.random.default_rng(7).normal(size=(2000, 5))
+    covered = np.mean([low <= 0 <= high for low, high in map(mean_interval, map(tuple, draws))])
+    assert covered == pytest.approx(0.93, abs=0.02)
+    assert covered <= coverage_limit(5) == 0.9375
+
+
+def test_one_value_has_no_interval():
+    assert all(map(math.isnan, mean_interval((90.0,))))
+    assert mean_interval((90.0, 90.0)) == (90.0, 90.0)

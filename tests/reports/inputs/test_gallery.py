@@ -1,0 +1,53 @@
+"""sweep.json and the pictures it names: read, or refused with one message."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from reports.errors import UserError
+from reports.inputs.gallery import read_picture, read_sweep
+from reports.inputs.sources import read_sources
+
+
+@pytest.fixture
+def gallery(leavings, tmp_path):
+    return shutil.copytree(leavings.gallery, tmp_path / "gallery")
+
+
+def test_a_sweep_comes_back(leavings):
+    sweep = read_sweep(leavings.gallery)
+    assert (sweep.dataset, sweep.trials.failed, len(sweep.pictures)) == ("mnist-5k", 1, 4)
+    assert all(read_picture(leavings.gallery, picture.file).startswith(b"\x89PNG") for picture in sweep.pictures)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [(None, "does not exist"), (b"{", "the file: Invalid JSON"), (b"{}", "dataset: Field required")],
+)
+def test_an_unusable_sweep_is_one_message(gallery, content, expected):
+    path = gallery / "sweep.json"
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_sweep(gallery)
+    assert str(caught.value).startswith(f"{path}")
+    assert expected in str(caught.value)
+
+
+def test_a_picture_that_is_gone_or_none_is_named(gallery):
+    first, second, *_ = read_sweep(gallery).pictures
+    (gallery / first.file).unlink()
+    (gallery / second.file).write_bytes(b"<svg>")
+    with pytest.raises(UserError, match=rf"{first.file}, named in sweep.json, cannot be read"):
+        read_picture(gallery, first.file)
+    with pytest.raises(UserError, match=rf"{second.file}, named in sweep.json, is not a PNG"):
+        read_picture(gallery, second.file)
+
+
+def test_results_and_gallery_of_two_sweeps_are_not_mixed(leavings, gallery):
+    path = gallery / "sweep.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dataset": "fashion-mnist"}))
+    with pytest.raises(UserError, match=r"is about mnist-5k but .* about fashion-mnist"):
+        read_sources(leavings.results, gallery, leavings.evidence)

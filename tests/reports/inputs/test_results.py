@@ -1,0 +1,93 @@
+"""results.csv in, typed frame out, or one message that says what is wrong where."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from reports.errors import UserError
+from reports.inputs.results import COLUMNS, read_results
+
+
+def test_every_row_comes_back_with_its_type(leavings):
+    results = read_results(leavings.results)
+    assert len(results) == len(leavings.rows) == 46
+    assert results["seed"].dtype == results["epochs"].dtype == "Int64"
+    assert results["top1"].dtype == results["xi_value"].dtype == "float64"
+    by_id = results.set_index("trial_id")
+    for row in leavings.rows:
+        read = by_id.loc[row["trial_id"]]
+        assert (read["system"], read["proportion"], read["status"]) == (row["system"], row["proportion"], row["status"])
+        assert pd.isna(read["top1"]) if row["top1"] == "" else read["top1"] == row["top1"]
+
+
+def test_xi_is_canonical_and_rows_are_sorted(leavings):
+    results = read_results(leavings.results)
+    assert set(results["xi"]) == {"", "auto", "0", "1", "10"}  # written as 0.0, 1.0, 10.0
+    grid = results[["system", "proportion", "xi", "seed"]]
+    assert list(grid.itertuples(index=False)) == sorted(grid.itertuples(index=False))
+
+
+def test_further_columns_are_kept(leavings, tmp_path):
+    raw = pd.read_csv(leavings.results, dtype=str, keep_default_na=False).assign(bleu="0.5")
+    raw.to_csv(tmp_path / "results.csv", index=False)
+    assert set(read_results(tmp_path / "results.csv")["bleu"]) == {"0.5"}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "expected"),
+    [
+        ("proportion", "1.5", "line 2: proportion 1.5 is outside (0, 1]"),
+        ("proportion", "0", "is outside (0, 1]"),
+        ("proportion", "", "proportion '' is empty"),
+        ("proportion", "a few", "proportion 'a few' is not a number"),
+        ("seed", "0.5", "is not a whole number"),
+        ("status", "running", "status 'running' is none of done, failed, missing"),
+        ("xi", "automatic", "xi 'automatic' is neither \"auto\" nor a number ≥ 0"),
+        ("xi", "-1", "xi '-1' is neither"),
+        ("xi", "nan", "xi 'nan' is neither"),
+        ("top1", "", "top1 nan is not a percentage"),
+        ("top1", "101", "top1 101.0 is not a percentage"),
+        ("dataset", "cifar-10", "mixes the datasets"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_line(leavings, tmp_path, column, value, expected):
+    raw = pd.read_csv(leavings.results, dtype=str, keep_default_na=False)
+    raw.loc[0, column] = value
+    raw.to_csv(tmp_path / "results.csv", index=False)
+    with pytest.raises(UserError) as caught:
+        read_results(tmp_path / "results.csv")
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_trial_listed_twice_is_refused(leavings, tmp_path):
+    raw = pd.read_csv(leavings.results, dtype=str, keep_default_na=False)
+    pd.concat([raw, raw.iloc[[3]]]).to_csv(tmp_path / "same-id.csv", index=False)
+    with pytest.raises(UserError, match=r"line 48: trial_id .* is there twice"):
+        read_results(tmp_path / "same-id.csv")
+    pd.concat([raw, raw.iloc[[3]].assign(trial_id="0" * 16)]).to_csv(tmp_path / "same-point.csv", index=False)
+    with pytest.raises(UserError, match="repeats the grid point"):
+        read_results(tmp_path / "same-point.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (None, "does not exist"),
+        (b"", "is empty"),
+        (",".join(COLUMNS).encode() + b"\n", "no trials"),
+        (b"trial_id,dataset,system\n1,2,3\n", "lacks the column(s) proportion, xi, seed"),
+        (b'a,b\n1,2\n3,4,5\n"', "cannot be read as CSV"),
+        (b"\xff\xfe\x00\x01", "cannot be read as CSV"),
+    ],
+)
+def test_an_unusable_file_is_one_message_with_a_remedy(tmp_path, content, expected):
+    path = tmp_path / "results.csv"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_results(path)
+    assert expected in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "python -m experiments run" in str(caught.value)
