@@ -51,16 +51,9 @@ def download(
     images.csv (or images.jsonl) with columns path and label, or path and
     captions, several of which bars (|) separate.
     """
-    from data import catalog
-    from data.layout import raw_folder
-    from data.official.download import download as fetch
+    from data import stages
 
-    dataset = catalog.get(name)
-    made = fetch(dataset, root, source)
-    if dataset.drawn is not None:
-        typer.echo(f"{name}: nothing to download: its images are drawn by `prepare`")
-        return
-    _say(name, "official files", raw_folder(name, root), made=bool(made))
+    stages.download(name, source, root)
 
 
 @app.command()
@@ -79,23 +72,9 @@ def prepare(
     Large sets are made on all cores with Ray, or on the cluster that
     RAY_ADDRESS names; ROOT must then be on storage that all of it sees.
     """
-    from data import catalog
-    from data.layout import processed_folder
-    from data.prepared.prepare import prepare as make
+    from data import stages
 
-    dataset = catalog.sized(catalog.get(name), side, channels, images)
-    made = make(dataset, root)
-    _say(name, "images", processed_folder(name, root), made=made)
-    if made:
-        _say_skipped(processed_folder(name, root))
-
-
-def _say_skipped(folder: Path) -> None:
-    from data.prepared.store import SKIPPED, ImageStore
-
-    skipped = ImageStore.open(folder).skipped
-    if skipped:
-        typer.echo(f"{skipped} broken pictures were left out: see {folder / SKIPPED}")
+    stages.prepare(name, root, side, channels, images)
 
 
 @app.command()
@@ -128,25 +107,9 @@ def split(
     vectors of its words are taken from --word-vectors: a file of gigabytes is
     read for minutes, here and never by trials.
     """
-    from data import catalog
-    from data.labelled.splits import split as make
-    from data.layout import splits_folder
+    from data import stages
 
-    dataset = catalog.get(name)
-    made = make(dataset, repetitions, root, minimum_count, word_vectors)
-    _say(name, "splits", splits_folder(name, root), made=made)
-    _say_coverage(splits_folder(name, root))
-
-
-def _say_coverage(folder: Path) -> None:
-    from data.labelled.splits import Splits
-    from data.labelled.text import SPECIAL
-
-    splits = Splits.open(folder)
-    if splits.vectors is not None:
-        known, words = int(splits.vectors.known.sum()), len(splits.vocabulary.words) - len(SPECIAL)
-        _, said = splits.vectors.coverage(splits.vocabulary)
-        typer.echo(f"word vectors: {known:,} of {words:,} words ({100 * said:.1f} % of all that is said)")
+    stages.split(name, repetitions, root, minimum_count, word_vectors)
 
 
 @app.command()
@@ -172,8 +135,9 @@ def pull(
 ) -> None:
     """Brings prepared images and splits here from where `push` put them."""
     from data.remote.push_pull import pull_dataset
+    from data.stages import print_outcome
 
-    _say(name, f"images and splits from {uri}", root, made=pull_dataset(name, uri, root))
+    print_outcome(name, f"images and splits from {uri}", root, pull_dataset(name, uri, root))
 
 
 @app.command("list")
@@ -186,10 +150,6 @@ def show(
     from data.listing import about, table
 
     typer.echo(table(root) if name is None else about(catalog.get(name), root))
-
-
-def _say(name: str, what: str, folder: Path, made: bool) -> None:
-    typer.echo(f"{name}: {what} in {folder}" + ("" if made else " (were there already)"))
 
 
 def main() -> None:

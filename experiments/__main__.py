@@ -283,25 +283,23 @@ def data(
     params: Params = PARAMS,
 ) -> None:
     """Makes one stage of the dataset of the settings, as `python -m data` does for any."""
-    from data import __main__ as commands
+    from data import stages
     from experiments.settings.config import load
 
     config = load(params)
-    source, vectors = config.params.data.source, config.params.data.word_vectors
-    side, channels = config.picture
-    stages = {
-        "download": lambda: commands.download(config.dataset, Path(source) if source else None),
-        "prepare": lambda: commands.prepare(
-            config.dataset, side=side, channels=channels, images=config.params.data.images
-        ),
-        "split": lambda: commands.split(
+    settings = config.params.data
+    if stage == "download":
+        stages.download(config.dataset, Path(settings.source) if settings.source else None)
+    elif stage == "prepare":
+        side, channels = config.picture
+        stages.prepare(config.dataset, side=side, channels=channels, images=settings.images)
+    else:
+        stages.split(
             config.dataset,
             config.repetitions,
-            minimum_count=config.params.data.minimum_count,
-            word_vectors=Path(vectors) if vectors else None,
-        ),
-    }
-    stages[stage]()
+            minimum_count=settings.minimum_count,
+            word_vectors=Path(settings.word_vectors) if settings.word_vectors else None,
+        )
 
 
 @app.command()

@@ -23,8 +23,8 @@ PACKAGES = {
 # the package's leaf files. Those in one line do not know each other.
 ORDER = {
     "data": (
-        {"__main__"}, {"listing"}, {"catalog"}, {"remote"}, {"labelled"}, {"prepared"}, {"official"}, {"formats"},
-        {"scenes"},
+        {"__main__"}, {"listing", "stages"}, {"catalog"}, {"remote"}, {"labelled"}, {"prepared"}, {"official"},
+        {"formats"}, {"scenes"},
     ),
     "vae": ({"__main__"},),
     "experiments": (
