@@ -1,11 +1,13 @@
-"""Files and folders that exist whole or not at all."""
+"""Files and folders that are written whole or not at all, and a lock so that one process at a time makes them."""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from data.errors import UserError
 
+PARTIAL = ".partial"  # ending of the names of files and folders that are not whole yet
 _NO_SPACE = "Free some space, or name another folder with --root."
 _NOT_WRITABLE = "Make it writable, or name another folder with --root."
 _OTHERWISE = "Look at its disk, or name another folder with --root."
@@ -30,16 +33,16 @@ _REMEDIES = {
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """Turns what the operating system refuses while `path` is written into a UserError that says so.
+def write_errors_explained(path: Path) -> Iterator[None]:
+    """Turns an OSError of writing `path` into a UserError with the reason and a remedy.
 
-    Other files' troubles, and those of the network, pass as they are.
+    An OSError that concerns another file or the network passes unchanged.
     """
     try:
         yield
     except OSError as error:
-        named = isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(path.parent)
-        if error.errno not in _REMEDIES and not named:
+        concerns_path = isinstance(error.filename, str | Path) and Path(error.filename).is_relative_to(path.parent)
+        if error.errno not in _REMEDIES and not concerns_path:
             raise
         remedy = _REMEDIES.get(error.errno or 0, _OTHERWISE)
         raise UserError(f"cannot write {path}: {error.strerror or error}. {remedy}") from error
@@ -47,11 +50,11 @@ def told(path: Path) -> Iterator[None]:
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Lets one process at a time make `path`; a second one waits and says so. Makes the parent folder.
+    """Lets one process at a time make `path`. A second process waits, and prints that it does.
 
-    The lock is a file beside `path`; the system lets go of it when its holder dies.
+    Makes the parent folder. The lock is a file beside `path`; the system releases it when its holder dies.
     """
-    with told(path):
+    with write_errors_explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.parent / f".{path.name}.lock")
         try:
@@ -70,33 +73,56 @@ def alone(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A stream whose bytes become the file `path` when the block ends, and vanish when it raises.
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """Yields a stream whose bytes become the file `path`, mode 0644, when the block ends.
 
-    Call it inside `alone`. Makes the parent folder. Raises UserError where the disk is full or not writable.
+    When the block raises, nothing changes. Several processes may do so at once: each writes a temporary file of its
+    own beside `path`, and the last one to end wins. Makes the parent folder. Raises OSError where the disk is full or not writable.
     """
-    partial = path.parent / f".{path.name}.partial"
-    with told(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with partial.open("wb") as stream:
-                yield stream
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Does what `replaced` does, but raises UserError, with a remedy, where the disk is full or not writable.
+
+    Call it inside `alone`: temporary files that killed processes left behind are removed first.
+    """
+    with write_errors_explained(path):
+        if path.parent.is_dir():
+            _remove_partial_files(path)
+        with replaced(path) as stream:
+            yield stream
+
+
+def _remove_partial_files(path: Path) -> None:
+    """Removes the temporary files that `replaced` made for `path` in processes that were killed."""
+    temporary = re.compile(rf"\.{re.escape(path.name)}\.\w+{re.escape(PARTIAL)}")
+    for entry in path.parent.iterdir():
+        if temporary.fullmatch(entry.name):
+            entry.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """An empty folder that takes the place of `path` when the block ends, and vanishes when it raises.
+    """Yields an empty folder that takes the place of `path` when the block ends, and is removed when it raises.
 
-    Call it inside `alone`: what an earlier, killed process left half made is cleared away first.
-    Raises UserError where the disk is full or not writable.
+    Call it inside `alone`: what a killed process left half made is removed first. Raises UserError where the disk is
+    full or not writable.
     """
-    partial = path.parent / f".{path.name}.partial"
-    with told(path):
+    partial = path.parent / f".{path.name}{PARTIAL}"
+    with write_errors_explained(path):
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
@@ -113,19 +139,19 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def resumable(path: Path, key: str) -> Iterator[Path]:
-    """A folder that takes the place of `path` when the block ends; when it raises, what is in it is kept.
+    """Yields a folder that takes the place of `path` when the block ends; when it raises, its content is kept.
 
-    An earlier attempt's folder is given again if it was made with the same `key`, a text that says what goes into
-    it; otherwise it is cleared away. Call it inside `alone`. Hidden files and sub-folders in it are for working
-    with and are gone at the end. Raises UserError where the disk is full or not writable.
+    `key` is a text that says what goes into the folder. The folder of an earlier attempt with the same key is yielded
+    again; one with another key is removed. Hidden files and sub-folders in it are working files, removed at the end.
+    Call it inside `alone`. Raises UserError where the disk is full or not writable.
     """
-    partial = path.parent / f".{path.name}.partial"
-    with told(path):
-        noted = partial / ".key"
-        if not (noted.is_file() and noted.read_text(encoding="utf-8") == key):
+    partial = path.parent / f".{path.name}{PARTIAL}"
+    with write_errors_explained(path):
+        key_file = partial / ".key"
+        if not (key_file.is_file() and key_file.read_text(encoding="utf-8") == key):
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir()
-            with whole_file(noted) as out:
+            with whole_file(key_file) as out:
                 out.write(key.encode())
         yield partial
         for entry in partial.iterdir():
@@ -135,7 +161,7 @@ def resumable(path: Path, key: str) -> Iterator[Path]:
         if path.exists():
             shutil.rmtree(path)
         os.replace(partial, path)
-        for entry in path.iterdir():  # last of all: until then, an attempt that is killed here can be gone on with
+        for entry in path.iterdir():  # last of all: an attempt that is killed before this line can still be resumed
             if entry.is_dir():
                 shutil.rmtree(entry)
             elif entry.name.startswith("."):

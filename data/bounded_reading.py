@@ -15,7 +15,7 @@ PIECE = 1 << 20  # bytes read at a time
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _read_errors_explained(path: Path) -> Iterator[None]:
     """Turns what may go wrong while `path` is opened or read into a UserError that names it."""
     try:
         yield
@@ -33,19 +33,19 @@ def opened(path: Path, as_it_is: bool = False) -> BinaryIO:
     Decompression makes only the bytes asked for, so a reader that knows how much it wants cannot be
     flooded. UserError where the file cannot be opened.
     """
-    with _told(path):
+    with _read_errors_explained(path):
         return (gzip.open if path.suffix == ".gz" and not as_it_is else open)(path, "rb")
 
 
 def read(stream: BinaryIO, count: int, path: Path) -> bytes:
     """At most `count` bytes more; UserError where the file is truncated or corrupt as gzip, or unreadable."""
-    with _told(path):
+    with _read_errors_explained(path):
         return stream.read(count)
 
 
 def read_line(stream: BinaryIO, longest: int, path: Path) -> bytes:
     """The next line, of which at most `longest` bytes are read; empty at the end. UserError as for `read`."""
-    with _told(path):
+    with _read_errors_explained(path):
         return stream.readline(longest)
 
 

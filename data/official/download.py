@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.atomic import alone, told
+from data.atomic import alone, write_errors_explained
 from data.dataset import Dataset, File, Official
 from data.errors import UserError
 from data.formats import contract as formats
@@ -105,7 +105,7 @@ def _nothing(dataset: Dataset, folder: Path, source: Path | None) -> list[Path]:
             f"{dataset.name} has no official files, its images are drawn by `prepare`: leave out --source {source} "
             "(in params.yaml, set data.source to null)"
         )
-    with told(folder):
+    with write_errors_explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return []
 

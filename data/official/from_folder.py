@@ -7,7 +7,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
-from data.atomic import told, whole_file
+from data.atomic import whole_file, write_errors_explained
 from data.bounded_reading import opened, pieces
 from data.dataset import File
 from data.errors import UserError
@@ -84,7 +84,7 @@ def _linked(file: File, path: Path, folder: Path) -> Path | None:
         return None
     _expect(digest(path, file.checksum), file.checksum, path)
     partial = folder / f".{file.name}.partial"
-    with told(target):
+    with write_errors_explained(target):
         folder.mkdir(exist_ok=True)
         partial.unlink(missing_ok=True)
         try:

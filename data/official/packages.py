@@ -70,9 +70,9 @@ def from_npm(address: str, partial: Partial, slot: int, stop: threading.Event) -
 
 def _packed(command: list[str], folder: Path, name: str, stop: threading.Event) -> None:
     """Runs npm in that folder until it is done."""
-    told = folder / "errors"
+    messages = folder / "errors"
     end = time.monotonic() + SECONDS
-    with told.open("wb") as errors:
+    with messages.open("wb") as errors:
         # A session of its own: its own children can be ended with it, and Ctrl-C is ours to pass on.
         running = subprocess.Popen(
             command,
@@ -91,10 +91,8 @@ def _packed(command: list[str], folder: Path, name: str, stop: threading.Event) 
         finally:
             _ended(running)
     if running.returncode:
-        raise Unavailable(
-            f"npm failed ({_reason(told.read_bytes()) or f'exit code {running.returncode}'}): it needs the network, "
-            + REMEDY.format(file=name)
-        )
+        reason = _reason(messages.read_bytes()) or f"exit code {running.returncode}"
+        raise Unavailable(f"npm failed ({reason}): it needs the network, {REMEDY.format(file=name)}")
 
 
 def _ended(running: subprocess.Popen[bytes]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from data.atomic import told
+from data.atomic import write_errors_explained
 from data.bounded_reading import PIECE, opened, read
 from data.dataset import File
 from data.progress import progress
@@ -42,7 +42,7 @@ def tidy(folder: Path, lacking: Collection[File]) -> None:
     if not parts.is_dir():
         return
     wanted = {name for file in lacking for name in (file.name, _note(file.name))}
-    with told(parts):
+    with write_errors_explained(parts):
         for path in parts.iterdir():
             if path.name not in wanted:
                 path.unlink()
@@ -76,7 +76,7 @@ class Partial:
         `slot` is the line of its progress bar. Stopped, soon after `stop` was set.
         """
         path = partial_folder(folder) / file.name
-        with told(path):
+        with write_errors_explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             stream = path.open("ab", buffering=0)  # what was written is on disk, whatever becomes of this process
         partial = cls(path, file, stream)
@@ -103,7 +103,7 @@ class Partial:
         if self.size + len(piece) > self.file.size:
             raise TooLong
         left = memoryview(piece)
-        with told(self.path):
+        with write_errors_explained(self.path):
             while left:
                 written = self._stream.write(left) or 0
                 self._sum.update(left[:written])
@@ -112,7 +112,7 @@ class Partial:
 
     def restart(self) -> None:
         """Forgets everything."""
-        with told(self.path):
+        with write_errors_explained(self.path):
             self._note.unlink(missing_ok=True)
             self._stream.truncate(0)
         self.size, self.patched, self._sum = 0, False, self._empty()
@@ -121,7 +121,7 @@ class Partial:
         """Notes where the bytes that follow are from."""
         self.patched = self.patched or self.size > 0
         signs = {"address": address, "etag": headers.get("ETag"), "modified": headers.get("Last-Modified")}
-        with told(self._note):
+        with write_errors_explained(self._note):
             self._note.write_text(json.dumps(signs), encoding="utf-8")
 
     def sign(self, address: str) -> str | None:
@@ -146,7 +146,7 @@ class Partial:
 
     def become(self, target: Path) -> Path:
         """Makes it the file `target`."""
-        with told(target):
+        with write_errors_explained(target):
             os.fsync(self._stream.fileno())
             target.parent.mkdir(exist_ok=True)
             os.replace(self.path, target)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 
+from data.atomic import replaced
 from data.bounded_reading import PIECE, opened, read
 from data.dataset import File
 from data.progress import progress
@@ -77,13 +76,8 @@ class Receipts:
         """Where that cannot be written, as on a disk that others share out read-only, files are read again."""
         with contextlib.suppress(OSError):
             receipts = self._read() | {name: state}
-            handle, partial = tempfile.mkstemp(prefix=f"{self._path.name}.", dir=self._path.parent)
-            try:
-                with open(handle, "w", encoding="utf-8") as out:
-                    json.dump(receipts, out, indent=2)
-                os.replace(partial, self._path)
-            except OSError:
-                os.unlink(partial)
+            with replaced(self._path) as out:
+                out.write(json.dumps(receipts, indent=2).encode())
 
 
 def _state(path: Path, checksum: str) -> list[object]:

@@ -27,7 +27,7 @@ class Place(NamedTuple):
 
 
 @contextmanager
-def told_of(uri: str) -> Iterator[None]:
+def place_errors_explained(uri: str) -> Iterator[None]:
     """Turns what a filesystem may raise, and each has its own exceptions, into a UserError that says what to do."""
     try:
         yield

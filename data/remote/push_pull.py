@@ -22,7 +22,7 @@ from data.labelled.splits import Splits
 from data.layout import processed_folder, splits_folder
 from data.prepared.store import META, ImageStore
 from data.progress import progress
-from data.remote.filesystems import Place, place_at, told_of
+from data.remote.filesystems import Place, place_at, place_errors_explained
 from data.space import check_space
 
 SUMS = "sums.json"
@@ -33,7 +33,7 @@ Sums = dict[str, tuple[int, str]]  # by a file's name: bytes, SHA-256
 
 def _read(place: Place, name: str) -> bytes | None:
     """A small file's content; None where there is none."""
-    with told_of(place.uri):
+    with place_errors_explained(place.uri):
         try:
             return place.filesystem.cat_file(place.file(name))
         except FileNotFoundError:
@@ -42,7 +42,7 @@ def _read(place: Place, name: str) -> bytes | None:
 
 def _there(place: Place) -> dict[str, int]:
     """Sizes of the files at the place, by name."""
-    with told_of(place.uri):
+    with place_errors_explained(place.uri):
         try:
             found = place.filesystem.ls(place.path, detail=True)
         except FileNotFoundError:
@@ -109,7 +109,7 @@ def push(folder: Path, uri: str, again: bool = False) -> int:
 
 
 def _send_file(place: Place, path: Path) -> None:
-    with told_of(place.uri):
+    with place_errors_explained(place.uri):
         place.filesystem.put_file(str(path), place.file(path.name))
 
 
@@ -119,7 +119,7 @@ def _cleared(place: Place, sums: Sums, again: bool) -> dict[str, int]:
     if again or before != sums:
         stale = [name for name in there if before.get(name) != sums.get(name) or (again and name in sums)]
         stale += [META] if META in there and META not in stale else []
-        with told_of(place.uri):
+        with place_errors_explained(place.uri):
             for name in sorted(stale, key=lambda name: name != META):
                 place.filesystem.rm_file(place.file(name))
             place.filesystem.pipe_file(place.file(SUMS), json.dumps(sums, indent=0).encode())
@@ -181,12 +181,12 @@ def _fetch_file(place: Place, name: str, expected: tuple[int, str], folder: Path
     """One file, which gets its name when its checksum is right."""
     digest, size = hashlib.sha256(), 0
     with (
-        told_of(place.uri),
+        place_errors_explained(place.uri),
         place.filesystem.open(place.file(name), "rb", block_size=PIECE) as source,
         whole_file(folder / name) as out,
     ):
         while True:
-            with told_of(place.uri):  # an OSError would look to whole_file like one of its own disk's
+            with place_errors_explained(place.uri):  # an OSError would look to whole_file like one of its own disk's
                 piece = source.read(PIECE)
             if not piece:
                 break

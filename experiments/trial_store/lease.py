@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from data.errors import UserError
-from data.remote.filesystems import Place, told_of
+from data.remote.filesystems import Place, place_errors_explained
 
 LEASE = "lease.json"
 BEAT = 5.0  # seconds between two signs of life of the one that holds it
@@ -49,7 +49,7 @@ def is_held(place: Place) -> bool:
 
 
 def _take(place: Place, mine: dict[str, str]) -> None:
-    with told_of(place.uri):
+    with place_errors_explained(place.uri):
         if _created(place, mine):
             return
         print(f"looking whether another sweep is at work on {place.uri}: up to {PATIENCE * BEAT:g} s", flush=True)

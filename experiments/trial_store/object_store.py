@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from data.errors import UserError
-from data.remote.filesystems import NO_CREDENTIALS, place_at, told_of
+from data.remote.filesystems import NO_CREDENTIALS, place_at, place_errors_explained
 from experiments.files import write_whole
 from experiments.trial_store.folders import (
     CAPTIONER,
@@ -58,7 +58,7 @@ class Objects:
                 hopeless = isinstance(error, PermissionError) or type(error).__name__ in NO_CREDENTIALS
                 pause = None if hopeless else next(pauses, None)
                 if pause is None:
-                    with told_of(self.place.uri):
+                    with place_errors_explained(self.place.uri):
                         raise
                 time.sleep(pause)
 
@@ -74,12 +74,12 @@ class Objects:
 
     def send(self, path: Path, name: str) -> None:
         """Makes an object of a file."""
-        with told_of(self.place.uri):
+        with place_errors_explained(self.place.uri):
             self._patiently(lambda: self.place.filesystem.put_file(str(path), self.place.file(name)))
 
     def put(self, name: str, content: bytes) -> None:
         """Makes an object of some bytes."""
-        with told_of(self.place.uri):
+        with place_errors_explained(self.place.uri):
             self._patiently(lambda: self.place.filesystem.pipe_file(self.place.file(name), content))
 
     def fetch(self, name: str, path: Path) -> None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from data.atomic import alone, whole_file, whole_folder
+from data.atomic import alone, replaced, whole_file, whole_folder
 from data.errors import UserError
 
 
@@ -24,6 +24,33 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         fail_after(out.write(b"second"))
     assert path.read_bytes() == b"first"
     assert os.listdir(path.parent) == ["file"]
+
+
+def test_a_failed_write_raises_what_the_system_says(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"first")
+    with pytest.raises(OSError, match="full"), replaced(path):
+        raise OSError(errno.ENOSPC, "full")
+    assert path.read_bytes() == b"first"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_several_writers_at_once_leave_the_last_one_s_file(tmp_path):
+    path = tmp_path / "new" / "file"
+    with replaced(path) as one, replaced(path) as other:
+        one.write(b"one")
+        other.write(b"other")
+    assert path.read_bytes() == b"one"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert os.listdir(path.parent) == ["file"]
+
+
+def test_partial_files_of_killed_processes_are_removed(tmp_path):
+    for name in (".file.k3_x9a2b.partial", ".file.npy.k3_x9a2b.partial", ".other.k3_x9a2b.partial"):
+        (tmp_path / name).write_bytes(b"half")
+    with whole_file(tmp_path / "file") as out:
+        out.write(b"whole")
+    assert sorted(os.listdir(tmp_path)) == [".file.npy.k3_x9a2b.partial", ".other.k3_x9a2b.partial", "file"]
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):

@@ -292,7 +292,7 @@ def test_two_processes_fetch_once(folder, shared, tmp_path):
     code = f"""
 import json, time
 from pathlib import Path
-from data import remote
+from data.remote import push_pull as remote
 fetch, fetched = remote._fetch_file, []
 def slow(place, name, *rest):
     time.sleep(0.2)
