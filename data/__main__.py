@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from data.errors import UserError
+from data.version import print_versions
 
 EXAMPLE = """Example:\n
 \b
@@ -23,12 +24,21 @@ app = typer.Typer(
     "Each command can be run again at any time: what is there and whole is not made again, and what was stopped "
     "goes on where it was.",
     epilog=EXAMPLE,
-    add_completion=False,
+    add_completion=not sys.argv[0].endswith("__main__.py"),  # shells complete a command's name, not `python -m`
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 Name = Annotated[str, typer.Argument(metavar="DATASET", help="A dataset's name, as `list` shows it.")]
 Root = Annotated[Path, typer.Option(help="The folder under which raw/, processed/ and splits/ lie.")]
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_versions, is_eager=True, help="Show the versions and end.")
+    ] = False,
+) -> None:
+    """Holds the options that stand before a command."""
 
 
 @app.command()
@@ -155,7 +165,7 @@ def show(
 def main() -> None:
     """Runs the command line; a user's mistake is one message on stderr and exit code 2."""
     try:
-        app(prog_name="python -m data")
+        app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
+import shlex
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
 from data.errors import UserError
+from data.version import print_versions
+
+if TYPE_CHECKING:
+    from experiments.settings.config import Config
+    from experiments.trial_store.layout import Layout
 
 # PyTorch, Ray and MLflow take seconds to import: each command imports what it needs, when it needs it.
 
@@ -17,10 +27,19 @@ STOPPED = 130  # exit code of a command that SIGINT ended
 app = typer.Typer(
     help="Trials and sweeps of labelled proportions, kept in a store and in MLflow.",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=not sys.argv[0].endswith("__main__.py"),  # shells complete a command's name, not `python -m`
     pretty_exceptions_enable=False,
 )
 Params = Annotated[Path, typer.Option("--params", help="the settings", metavar="FILE")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="a setting instead of the file's, such as data.images=100; may be given several times",
+        metavar="KEY=VALUE",
+        show_default=False,
+    ),
+]
 Store = Annotated[
     str,
     typer.Option(
@@ -42,77 +61,130 @@ PARAMS, STORE, DATA = Path("params.yaml"), "experiments/store", "data"
 EVIDENCE = Path("experiments/evidence")
 
 
-@app.command()
-def run(address: Address = None, params: Params = PARAMS, store: Store = STORE, data: Data = DATA) -> None:
-    """Runs what the active profile asks for and was not run yet; writes results.csv and the gallery.
+@dataclass(frozen=True)
+class Project:
+    """What a command works on, as its options `--params`, `--set`, `--store` and `--data` name it; read when used."""
 
-    On a cluster, every node must have the project's dependencies, and see the
-    data and the trial store: under the paths that they have here, or at a URI,
-    from where each brings its own copy. The code goes along. MLflow is told by
-    this process; with http://HOST:8265, the address of Ray's dashboard, the whole
-    sweep is sent there as a job (see `submit`), and only its results come here.
+    params: Path = PARAMS
+    changes: Sequence[str] | None = None
+    store: str = STORE
+    data: str = DATA
+
+    @cached_property
+    def config(self) -> Config:
+        """The settings. UserError where they are wrong."""
+        from experiments.settings.config import load
+        from experiments.settings.overrides import parse
+
+        return load(self.params, parse(self.changes or ()))
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Where data, trials and results are."""
+        from experiments.trial_store.layout import Layout
+
+        return Layout.at(self.data, self.store)
+
+
+def project_command(command: Callable[..., None]) -> Callable[..., None]:
+    """Registers a function as a command, whose first parameter, `project`, is made from the options of `Project`."""
+
+    @wraps(command)
+    def run_command(
+        params: Path = PARAMS, changes: list[str] | None = None, store: str = STORE, data: str = DATA, **own: Any
+    ) -> None:
+        command(Project(params, changes, store, data), **own)
+
+    options = {"params": (Params, PARAMS), "changes": (Changes, None), "store": (Store, STORE), "data": (Data, DATA)}
+    hints = get_type_hints(command, include_extras=True)
+    _, *own_parameters = inspect.signature(command).parameters.values()
+    parameters = [parameter.replace(annotation=hints[parameter.name]) for parameter in own_parameters]
+    parameters += [
+        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
+        for name, (annotation, default) in options.items()
+    ]
+    run_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
+    run_command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    app.command()(run_command)
+    return run_command
+
+
+@app.callback()
+def about(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=print_versions, is_eager=True, help="show the versions and end"),
+    ] = False,
+) -> None:
+    """Holds the options that stand before a command."""
+
+
+@project_command
+def run(project: Project, address: Address = None) -> None:
+    """Runs the trials that the active profile asks for and that are not done; writes results.csv and the gallery.
+
+    On a cluster, every node needs the project's dependencies. It must see the
+    data and the trial store, either under the same paths as this machine or at
+    a URI, from which each node fetches its own copy. The code is sent along.
+    This process writes to MLflow. With http://HOST:8265, the address of Ray's
+    dashboard, the whole sweep is sent there as a job (see `submit`), and only
+    its results come back.
     """
-    from experiments.settings.config import load
-    from experiments.trial_store.layout import Layout
-
     if address and address.startswith(("http://", "https://")):
-        submit(address, params, store, data)
+        _submit(project, address)
         return
-    config = load(params)
-    from experiments.sweep import run as launch
+    config = project.config
+    from experiments.sweep import run as sweep
 
-    if not launch.run(config, Layout.at(data, store), " ".join(["python -m experiments", *sys.argv[1:]]), address):
+    if not sweep.run(config, project.layout, f"python -m experiments {shlex.join(sys.argv[1:])}", address):
         raise typer.Exit(STOPPED)
 
 
-@app.command()
+@project_command
 def submit(
+    project: Project,
     address: Annotated[
         str, typer.Option(envvar="RAY_API_SERVER_ADDRESS", help="of the cluster's dashboard")
     ] = "http://127.0.0.1:8265",
-    params: Params = PARAMS,
-    store: Store = STORE,
-    data: Data = DATA,
 ) -> None:
     """Sends the sweep to a running Ray cluster as a job, follows it, and writes results.csv and the gallery here.
 
-    Ctrl-C leaves the job alone: the same command finds it again; after its end
-    another job, with nothing left to run, brings what it found. `ray job stop
-    ID` stops it. MLflow must be a server that the cluster reaches
-    (MLFLOW_TRACKING_URI). The trial store and the data must be on an object
-    store, or in folders that this machine and every node see under the same path.
+    Ctrl-C leaves the job running: the same command follows it again. Once the
+    job has ended, the same command sends one that has nothing left to run, and
+    brings the results here. `ray job stop ID` stops a job. MLflow must be a
+    server that the cluster reaches (MLFLOW_TRACKING_URI). The trial store and
+    the data must be on an object store, or in folders that this machine and
+    every node see under the same path.
 
     Example:
     `submit --address http://head:8265 --store s3://bucket/trials --data s3://bucket/data`
     """
-    from experiments.settings.config import load
-    from experiments.trial_store.layout import Layout
+    _submit(project, address)
 
-    config = load(params)
+
+def _submit(project: Project, address: str) -> None:
+    config = project.config
     from experiments.cluster import jobs
-    from experiments.sweep import run as launch
+    from experiments.sweep import run as sweep
 
-    layout = Layout.at(data, store)
     try:
-        jobs.run(config, layout, address)
+        jobs.run(config, project.layout, address)
     except KeyboardInterrupt:
         print("the job goes on: the same command follows it, and brings its results here at the end")
         raise typer.Exit(STOPPED) from None
-    launch.collect(config, layout)
+    sweep.collect(config, project.layout)
 
 
-@app.command()
-def plan(params: Params = PARAMS, store: Store = STORE, data: Data = DATA) -> None:
-    """Shows what `run` would run, and what it would cost."""
+@project_command
+def plan(project: Project) -> None:
+    """Shows which trials `run` would run, and what they would cost."""
     from experiments.compute.resources import here
     from experiments.learning.device import set_up
-    from experiments.settings.config import load
     from experiments.sweep.cost import Costs
     from experiments.sweep.overview import print_plan
-    from experiments.trial_store.layout import Layout
     from experiments.trials.grid import trials
 
-    config, layout = load(params), Layout.at(data, store)
+    config, layout = project.config, project.layout
     wanted, resources, kept = trials(config, layout), here(config.params.compute, spread=True), layout.trial_store
     kept.fetch([trial.identity for trial in wanted])
     device = set_up(resources.cpus, resources.gpus > 0)
@@ -120,23 +192,18 @@ def plan(params: Params = PARAMS, store: Store = STORE, data: Data = DATA) -> No
     print_plan(wanted, kept, costs, resources)
 
 
-@app.command()
+@project_command
 def status(
+    project: Project,
     watch: Annotated[bool, typer.Option("--watch", help="look again and again, until all are done")] = False,
-    params: Params = PARAMS,
-    store: Store = STORE,
-    data: Data = DATA,
 ) -> None:
     """Shows which trials are done, running, failed and missing, and how to go on."""
-    from experiments.settings.config import load
     from experiments.sweep.overview import print_status, watch_status
-    from experiments.trial_store.layout import Layout
     from experiments.trials.grid import trials
 
-    layout = Layout.at(data, store)
-    wanted = trials(load(params), layout)
+    wanted = trials(project.config, project.layout)
     try:
-        (watch_status if watch else print_status)(wanted, layout.trial_store)
+        (watch_status if watch else print_status)(wanted, project.layout.trial_store)
     except KeyboardInterrupt:
         raise typer.Exit(STOPPED) from None
 
@@ -146,16 +213,16 @@ def log(
     identity: Annotated[str, typer.Argument(metavar="ID", help="the start of a trial's identity")],
     store: Store = STORE,
 ) -> None:
-    """Shows what became of one trial: settings, every epoch, its result, or why it failed and where."""
-    from experiments.trial_store.layout import Layout
+    """Shows one trial: its settings, every epoch, and its result, or why and where it failed."""
     from experiments.trial_store.log import find, lines
 
-    for line in lines(find(Layout.at(DATA, store).trial_store, identity)):
+    for line in lines(find(Project(store=store).layout.trial_store, identity)):
         print(line)
 
 
-@app.command()
+@project_command
 def trial(
+    project: Project,
     system: Annotated[str | None, typer.Option(help="its name in params.yaml")] = None,
     proportion: Annotated[float | None, typer.Option(help="of the training labels, above 0 and at most 1")] = None,
     xi: Annotated[str | None, typer.Option(help="auto or a number, for systems that use it")] = None,
@@ -163,57 +230,52 @@ def trial(
     identity: Annotated[
         str | None, typer.Option("--id", help="instead: the start of an identity in the profile")
     ] = None,
-    params: Params = PARAMS,
-    store: Store = STORE,
-    data: Data = DATA,
 ) -> None:
-    """Runs one trial in this process, with neither Ray nor MLflow."""
-    from experiments.settings.config import load
-    from experiments.trial_store.layout import Layout
-    from experiments.trials import foreground as single
+    """Runs one trial in this process, without Ray and MLflow."""
+    from experiments.trials import foreground
 
-    config, layout = load(params), Layout.at(data, store)
+    config, layout = project.config, project.layout
     if identity is not None:
-        chosen = single.by_identity(config, layout, identity)
+        chosen = foreground.by_identity(config, layout, identity)
     else:
-        chosen = single.by_cell(config, layout, system, proportion, xi, seed)
+        chosen = foreground.by_cell(config, layout, system, proportion, xi, seed)
     try:
-        single.run(config, layout, chosen)
+        foreground.run(config, layout, chosen)
     except KeyboardInterrupt:
         print("stopped half-way: the same command goes on from the last checkpoint")
         raise typer.Exit(STOPPED) from None
 
 
-@app.command()
+@project_command
 def search(
+    project: Project,
     systems: Annotated[list[str] | None, typer.Argument(help="those to find settings for", show_default=False)] = None,
     everything: Annotated[bool, typer.Option("--all", help="every system that has a space")] = False,
     address: Annotated[
         str | None,
         typer.Option(envvar="RAY_ADDRESS", help="of a Ray cluster, HOST:PORT or auto; otherwise this machine"),
     ] = None,
-    params: Params = PARAMS,
-    store: Store = STORE,
-    data: Data = DATA,
 ) -> None:
     """Finds settings on the validation part; the test part is never read.
 
-    Section `search` of params.yaml says how many settings of each system
-    are tried, on which proportions and repetitions (others than those
-    reported), and from which spaces. The settings in use come first;
-    Optuna's TPE draws the others, and successive halving stops the worse
-    ones after each pass over the proportions.
+    Section `search` of params.yaml says how many settings of each system are
+    tried, at which proportions and repetitions (others than those reported),
+    and from which spaces. The settings in use are tried first. Optuna's TPE
+    draws the others, and successive halving stops the worse ones after each
+    pass over the proportions.
 
-    Nothing is computed twice: whatever stops a search, the same command
-    goes on where it was, and a larger `search.trials` adds to what was
-    tried. The studies are kept in STORE/search, or where `search.storage`
-    says (a PostgreSQL database), and shown in MLflow under DATASET-search.
-    With --address the settings are tried on a Ray cluster, as by `run`.
+    Nothing is computed twice. A search that was stopped goes on where it was
+    when the same command is run again, and a larger `search.trials` adds to
+    what was tried. The studies are kept in STORE/search, or in the PostgreSQL
+    database that `search.storage` names, and shown in MLflow under
+    DATASET-search. With --address the settings are tried on a Ray cluster, as
+    by `run`.
 
-    With `cost` in `search.objectives` (operations of training) the settings
-    are looked for, and shown, that none beats in accuracy without costing
-    more. With `search.warm_start: K` the K best settings of earlier searches,
-    of another dataset, space or budget, are tried anew before any is drawn.
+    With `cost` in `search.objectives`, the operations of training count too:
+    the search looks for the settings that no other setting beats in accuracy
+    without costing more. With `search.warm_start: K`, the K best settings of
+    earlier searches, also of another dataset, space or budget, are tried anew
+    before any is drawn.
 
     At the end the best settings are printed as they go into params.yaml, and
     all that were tried are written to experiments/evidence/search/SYSTEM.csv
@@ -221,55 +283,46 @@ def search(
 
     Examples: `search bsvm`, `search alexnet googlenet`, `search --all`.
     """
-    from experiments.settings.config import load
-    from experiments.trial_store.layout import Layout
+    config = project.config
+    from experiments.search import run as searches
 
-    config = load(params)
-    from experiments.search import run as launch
-
-    if not launch.run(config, Layout.at(data, store), launch.chosen(config, systems or [], everything), address):
+    if not searches.run(config, project.layout, searches.chosen(config, systems or [], everything), address):
         raise typer.Exit(STOPPED)
 
 
-@app.command()
+@project_command
 def study(
+    project: Project,
     name: Annotated[str, typer.Argument(help="a file of experiments/studies, such as estimators")],
     seconds: Annotated[float, typer.Option(help="of each training that has equal time", min=0.1)] = 35.0,
     repetitions: Annotated[int, typer.Option(help="of each training", min=1)] = 3,
     gradients: Annotated[int, typer.Option(help="independent ones for each mean and variance", min=2)] = 150,
-    params: Params = PARAMS,
-    store: Store = STORE,
-    data: Data = DATA,
 ) -> None:
-    """Measures what a study asks for and was not measured yet, and writes its tables into experiments/evidence.
+    """Makes the measurements of a study that are missing, and writes its tables into experiments/evidence.
 
     The study of estimators takes about ten minutes on two cores, which should have nothing else to do.
-    Stopped, it goes on where it was.
+    Stopped, it goes on where it was when the same command is run again.
     """
-    from experiments.settings.config import load
-    from experiments.trial_store.layout import Layout
-
-    config = load(params)
+    config = project.config
     from experiments.studies import run as studies
     from experiments.studies.contract import Effort
 
-    if not studies.run(config, Layout.at(data, store), name, Effort(seconds, repetitions, gradients), EVIDENCE):
+    if not studies.run(config, project.layout, name, Effort(seconds, repetitions, gradients), EVIDENCE):
         print("stopped half-way: the same command goes on with what is left")
         raise typer.Exit(STOPPED)
 
 
 @app.command()
-def check(params: Params = PARAMS) -> None:
-    """Says whether the settings are in order, and one's own pictures as they were; starts nothing."""
-    from experiments.settings.config import load
+def check(params: Params = PARAMS, changes: Changes = None) -> None:
+    """Checks the settings, and whether the user's own pictures have changed; starts nothing."""
     from experiments.trials.grid import cells
 
-    config = load(params)
+    config = Project(params, changes).config
     from data import catalog
     from data.official.picture_tree import official_tree, taken_in
 
     if tree := taken_in(catalog.get(config.dataset), Path("data")):
-        official_tree(catalog.get(config.dataset), tree)  # DVC does not see that one's own pictures have changed
+        official_tree(catalog.get(config.dataset), tree)  # DVC does not see that the user's pictures have changed
     profile = config.profile
     print(
         f"{params} is in order: profile {config.params.profile!r} asks for {len(list(cells(config)))} trials of "
@@ -281,12 +334,12 @@ def check(params: Params = PARAMS) -> None:
 def data(
     stage: Annotated[Literal["download", "prepare", "split"], typer.Argument(help="what to make")],
     params: Params = PARAMS,
+    changes: Changes = None,
 ) -> None:
-    """Makes one stage of the dataset of the settings, as `python -m data` does for any."""
+    """Makes one stage of the dataset that the settings name, as `python -m data` does for any dataset."""
     from data import stages
-    from experiments.settings.config import load
 
-    config = load(params)
+    config = Project(params, changes).config
     settings = config.params.data
     if stage == "download":
         stages.download(config.dataset, Path(settings.source) if settings.source else None)
@@ -302,17 +355,15 @@ def data(
         )
 
 
-@app.command()
-def sync(params: Params = PARAMS, store: Store = STORE, data: Data = DATA) -> None:
-    """Logs to MLflow whatever it lacks of the profile's trials; never anything twice."""
+@project_command
+def sync(project: Project) -> None:
+    """Logs to MLflow what it lacks of the profile's trials; never anything twice."""
     from experiments.secrets import masked
-    from experiments.settings.config import load
     from experiments.tracking.background import ARTIFACTS, tracking_uri
     from experiments.tracking.background import check as check_server
-    from experiments.trial_store.layout import Layout
     from experiments.trials.grid import trials
 
-    config, layout = load(params), Layout.at(data, store)
+    config, layout = project.config, project.layout
     wanted, uri, kept = trials(config, layout), tracking_uri(config), layout.trial_store
     check_server(uri)
     from experiments.tracking import record as tracking
@@ -326,9 +377,9 @@ def sync(params: Params = PARAMS, store: Store = STORE, data: Data = DATA) -> No
 
 
 def main() -> None:
-    """The commands, with a user's mistake told in one message and exit code 2."""
+    """Runs the command line; a user's mistake is one message on stderr and exit code 2."""
     try:
-        app(prog_name="python -m experiments")
+        app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -14,8 +14,12 @@ from reports.errors import UserError
 from reports.files import write_all
 from reports.inputs.sources import read_sources
 from reports.page import page
+from reports.version import print_versions
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=not sys.argv[0].endswith("__main__.py"),  # shells complete a command's name, not `python -m`
+    pretty_exceptions_enable=False,
+)
 
 
 def build(results: Path, gallery: Path, evidence: Path, out: Path) -> tuple[list[Path], dict[str, int]]:
@@ -40,6 +44,9 @@ def report(
         Path, typer.Option(help="The folder with the studies of estimators and settings; any may be absent.")
     ] = Path("experiments/evidence"),
     out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("reports"),
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_versions, is_eager=True, help="Show the versions and end.")
+    ] = False,
 ) -> None:
     """Turns the results of a sweep into tables, figures and two pages.
 
@@ -63,5 +70,10 @@ def report(
     print(f"{sum(counts.values())} trials: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Runs the command line."""
     app()
+
+
+if __name__ == "__main__":
+    main()

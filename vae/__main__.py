@@ -10,8 +10,14 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from vae.version import print_versions
+
 DESCRIPTION, WEIGHTS = "captioner.json", "weights.pt"  # a trial's folder has both, where it trained a captioner
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=not sys.argv[0].endswith("__main__.py"),  # shells complete a command's name, not `python -m`
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 
 
 class Mistake(Exception):
@@ -19,7 +25,11 @@ class Mistake(Exception):
 
 
 @app.callback()
-def about() -> None:
+def about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_versions, is_eager=True, help="show the versions and end")
+    ] = False,
+) -> None:
     """The variational autoencoder of images and captions, once it is trained."""
 
 
@@ -120,7 +130,7 @@ def _why(trials: list[str]) -> str:
 def main() -> None:
     """The command, with a user's mistake told in one message and exit code 2."""
     try:
-        app(prog_name="python -m vae")
+        app()
     except Mistake as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

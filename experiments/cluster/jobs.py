@@ -120,7 +120,7 @@ def _code(config: Config) -> Iterator[Path]:
                 target = folder / file.relative_to(ROOT)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
-        shutil.copyfile(config.origin, folder / "params.yaml")
+        (folder / "params.yaml").write_text(config.text(), encoding="utf-8")
         yield folder
 
 

@@ -19,7 +19,7 @@ from data.prepared.store import ImageStore
 from experiments.compute.ray_tune import ENVIRONMENT
 from experiments.compute.resources import Resources, resolve
 from experiments.provenance import REVISION, revision
-from experiments.settings.config import Compute
+from experiments.settings.schema import Compute
 from experiments.trial_store.layout import Layout
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import torch
 
 from data.errors import UserError
 from experiments.provenance import cores
-from experiments.settings.config import Compute
+from experiments.settings.schema import Compute
 
 STACKED_ON_GPU = 8  # trials that train as one there (not measured yet); on CPUs they are no faster so
 WORKERS_PER_GPU = 8  # a trial of small images fills a fraction of a GPU, but each process holds half a GiB of it

@@ -11,9 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from experiments.learning import contract
 from experiments.learning.contract import System
+from experiments.settings.refusals import KeyPath, plain_message
 
 DIGITS = 3  # significant ones of a number that is drawn: what is printed is what was tried
-Mistake = tuple[tuple[str | int, ...], Any, str]  # path of the key, its value, what is allowed
+Mistake = tuple[KeyPath, Any, str]  # path of the key, its value (None where the message needs none), what is allowed
 
 
 class Space(BaseModel):
@@ -169,8 +170,7 @@ def _dimension(
         try:
             changed = type(used).model_validate({**used.model_dump(mode="json"), setting: value})
         except ValidationError as error:
-            told = error.errors()[0]["msg"].removeprefix("Value error, ").replace("Input should", "should")
-            mistakes.append(((*path, *key), value, told))
+            mistakes.append(((*path, *key), value, plain_message(error.errors()[0])))
         else:
             values[key] = getattr(changed, setting)
             if not space.choices and (isinstance(values[key], bool) or not isinstance(values[key], int | float)):
@@ -182,8 +182,10 @@ def _dimension(
     else:
         dimension = Dimension(setting, values["low",], values["high",], space.log)
     if not dimension.holds(getattr(used, setting)):
-        told = f"leaves out {getattr(used, setting)!r}, which {system.name} uses: widen it, a search tries that first"
-        return None, [(path, None, told)]
+        message = (
+            f"leaves out {getattr(used, setting)!r}, which {system.name} uses: widen it, a search tries that first"
+        )
+        return None, [(path, None, message)]
     return dimension, []
 
 

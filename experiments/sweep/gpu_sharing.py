@@ -9,7 +9,7 @@ import torch
 from data.errors import UserError
 from experiments.compute.gpu_memory import Held, fitting, room, too_large
 from experiments.compute.resources import WORKERS_PER_GPU, Resources
-from experiments.settings.config import Compute
+from experiments.settings.schema import Compute
 from experiments.sweep.cost import Costs
 from experiments.sweep.live_line import Live
 from experiments.trials.grid import Trial

@@ -9,7 +9,8 @@ from data.errors import UserError
 from experiments.cluster import nodes as cluster_nodes
 from experiments.compute.resources import resolve
 from experiments.learning import contract
-from experiments.settings.config import Compute, load
+from experiments.settings.config import load
+from experiments.settings.schema import Compute
 from experiments.sweep.results import COLUMNS, row, write_rows
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout

@@ -14,7 +14,8 @@ from experiments.compute.gpu_memory import GIB, MARGIN, Held, Meter, Room, fitti
 from experiments.compute.resources import Resources
 from experiments.learning import contract
 from experiments.learning.device import let_go
-from experiments.settings.config import Compute, load
+from experiments.settings.config import load
+from experiments.settings.schema import Compute
 from experiments.sweep.cost import Costs
 from experiments.sweep.gpu_sharing import shared
 from experiments.trial_store.layout import Layout

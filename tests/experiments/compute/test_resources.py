@@ -4,7 +4,7 @@ import pytest
 
 from data.errors import UserError
 from experiments.compute.resources import resolve
-from experiments.settings.config import Compute
+from experiments.settings.schema import Compute
 
 
 @pytest.mark.parametrize(

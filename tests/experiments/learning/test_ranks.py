@@ -13,7 +13,8 @@ from data.errors import UserError
 from experiments.compute.resources import resolve
 from experiments.learning import contract
 from experiments.learning.ranks import ALONE, Ranks
-from experiments.settings.config import Compute, load
+from experiments.settings.config import load
+from experiments.settings.schema import Compute
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
 from experiments.trials.grid import trials

@@ -1,0 +1,52 @@
+"""Settings that are changed for one command: `--set KEY=VALUE`, which leaves params.yaml as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from data.errors import UserError
+
+
+def parse(options: Iterable[str]) -> dict[str, Any]:
+    """Reads options `KEY=VALUE` into values by dotted key; of two for one key, the later one counts.
+
+    A value is YAML, as in params.yaml: `data.images=100`, `search.repetitions=[5, 6]`, `data.source=null`.
+
+    Raises:
+        UserError: an option has no key or no `=`, or its value is not YAML.
+    """
+    changes = {}
+    for option in options:
+        key, equals, text = option.partition("=")
+        if not equals or not all(key.split(".")):
+            raise UserError(f"--set {option}: write KEY=VALUE, for example --set data.images=100")
+        try:
+            changes[key] = YAML(typ="safe", pure=True).load(text)
+        except YAMLError as error:
+            raise UserError(f"--set {option}: the value is not YAML: {' '.join(str(error).split())}") from None
+    return changes
+
+
+def applied(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the content of a params.yaml with some values replaced, each under its dotted key.
+
+    Sections that the file leaves out are made. Whether the keys exist is for the schema to say.
+
+    Raises:
+        UserError: a key leads through a value that is not a section.
+    """
+    changed = dict(content)
+    for key, value in changes.items():
+        *sections, last = key.split(".")
+        inner = changed
+        for section in sections:
+            below = inner.get(section)
+            if below is not None and not isinstance(below, Mapping):
+                raise UserError(f"--set {key}: {section} is {below!r} and not a section of settings")
+            inner[section] = inner = dict(below or {})
+        inner[last] = value
+    return changed
