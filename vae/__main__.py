@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import platform
 import sys
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-
-from vae.version import print_versions
 
 DESCRIPTION, WEIGHTS = "captioner.json", "weights.pt"  # a trial's folder has both, where it trained a captioner
 app = typer.Typer(
@@ -24,9 +24,23 @@ class Mistake(Exception):
     """Something that the user can put right; the message says what."""
 
 
+def print_versions(asked: bool) -> None:
+    """Prints the versions of this software, Python and PyTorch and ends the command, where `--version` asks for it."""
+    if asked:
+        print(f"{_named('vae-images-labels-captions')}, Python {platform.python_version()}, {_named('torch')}")
+        raise typer.Exit
+
+
+def _named(package: str) -> str:
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:  # code that runs from its folder alone
+        return f"{package} (not installed)"
+
+
 @app.callback()
 def about(
-    version: Annotated[
+    show_versions: Annotated[
         bool, typer.Option("--version", callback=print_versions, is_eager=True, help="show the versions and end")
     ] = False,
 ) -> None:
