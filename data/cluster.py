@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
 import tempfile
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from data.errors import UserError
+from data.shipping import code_folder
 
 KNOCK_SECONDS = 10
 OBJECT_STORE_BYTES = 80 * 2**20  # next to nothing goes through it; Ray asks for 75 MiB at least
@@ -44,21 +48,32 @@ def start(cpus: int | None = None) -> None:
         ) from error
 
 
-def join(address: str, runtime_env: dict[str, Any]) -> str:
+def join(address: str, packages: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})) -> str:
     """Makes this process part of the cluster at `address`: `HOST:PORT`, `ray://HOST:PORT` or `auto`. Returns where its
     dashboard is, "" where it has none.
 
-    `runtime_env` is what its workers are given, as `ray.init` takes it. ConnectionError, with the reason in one line,
-    where nobody answers there or this process is refused.
+    Its workers get the code of those of the project's packages, and the environment variables; what the code imports
+    must be installed there. ConnectionError, with the reason in one line, where nobody answers there or this process
+    is refused.
     """
     import ray
 
     try:
         _knock(address)
-        found = ray.init(address=address, runtime_env=runtime_env, log_to_driver=False, logging_level=logging.ERROR)
+        with code_folder(*packages) as folder:
+            runtime_env: dict[str, Any] = {"env_vars": dict(environment)}
+            if not _is_job_with_code():  # whose workers have it already, and Ray takes no second one
+                runtime_env["working_dir"] = str(folder)
+            found = ray.init(address=address, runtime_env=runtime_env, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
         raise ConnectionError(first_line(error)) from error
     return f"http://{found.dashboard_url}" if found.dashboard_url else ""
+
+
+def _is_job_with_code() -> bool:
+    """Whether this process is a job that was sent to a cluster together with a folder of code."""
+    config = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
+    return "working_dir" in (config.get("runtime_env") or {})
 
 
 def first_line(error: Exception) -> str:

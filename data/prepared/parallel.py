@@ -22,10 +22,8 @@ def _ray() -> Iterator[Any]:
     """A Ray: the cluster's, where RAY_ADDRESS names one, or else one of this process's own."""
     address = os.environ.get("RAY_ADDRESS", "")
     if address and not address.startswith("http"):  # that is where jobs are sent
-        # The cluster's nodes have their own Python, which need not have this package.
-        package = {"py_modules": [str(Path(__file__).parents[1])], "excludes": ["raw", "processed", "splits"]}
         try:
-            join(address, package)
+            join(address, ["data"])
         except ConnectionError as error:
             raise UserError(
                 f"no Ray cluster at RAY_ADDRESS={address} ({error}): start it, or unset RAY_ADDRESS to work on this "

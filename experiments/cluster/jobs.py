@@ -6,18 +6,14 @@ import asyncio
 import json
 import logging
 import shlex
-import shutil
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from data.cluster import first_line
 from data.errors import UserError
-from experiments.cluster.nodes import PACKAGES, ROOT
+from data.shipping import code_folder
+from experiments.cluster.nodes import PACKAGES
 from experiments.provenance import REVISION, revision
 from experiments.secrets import masked
 from experiments.settings.config import Config
@@ -96,7 +92,8 @@ def _send(client: Any, config: Config, arguments: list[str], sweep: str, uri: st
     command = ["python", "-m", "experiments", "run", "--params", "params.yaml", *arguments]
     environment = {"MLFLOW_TRACKING_URI": uri, REVISION: json.dumps(revision())}
     deadline = time.monotonic() + AGENT_SECONDS
-    with _code(config) as folder:
+    with code_folder(*PACKAGES) as folder:
+        (folder / "params.yaml").write_text(config.text(), encoding="utf-8")
         while True:
             try:
                 return client.submit_job(
@@ -108,20 +105,6 @@ def _send(client: Any, config: Config, arguments: list[str], sweep: str, uri: st
                 if "No available agent" not in str(error) or time.monotonic() > deadline:
                     raise UserError(f"the cluster does not take the job: {first_line(error)}") from error
                 time.sleep(1)
-
-
-@contextmanager
-def _code(config: Config) -> Iterator[Path]:
-    """A folder with what the job needs of this project, and no more: the code and the settings."""
-    with tempfile.TemporaryDirectory(prefix="job-") as name:
-        folder = Path(name)
-        for package in PACKAGES:
-            for file in (ROOT / package).rglob("*.py"):
-                target = folder / file.relative_to(ROOT)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file, target)
-        (folder / "params.yaml").write_text(config.text(), encoding="utf-8")
-        yield folder
 
 
 def _follow(client: Any, job: str) -> None:

@@ -9,7 +9,6 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from data.cluster import join
@@ -22,10 +21,7 @@ from experiments.provenance import REVISION, revision
 from experiments.settings.schema import Compute
 from experiments.trial_store.layout import Layout
 
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("data", "experiments", "vae")
-# Not code: what lies beside it in a folder where the pipeline was run.
-LEFT_HERE = ["raw", "processed", "splits", "store", "gallery", "evidence", "results.csv", "averaging.csv"]
+PACKAGES = ("data", "experiments", "vae")  # whose code a worker needs
 
 
 @contextmanager
@@ -40,13 +36,8 @@ def connected(address: str, compute: Compute, layout: Layout, dataset: str) -> I
     import ray
 
     told = {} if REVISION in os.environ else {REVISION: json.dumps(revision())}  # a job has been told it already
-    package = {
-        "py_modules": [str(ROOT / name) for name in PACKAGES],
-        "excludes": LEFT_HERE,
-        "env_vars": {**ENVIRONMENT, **told},
-    }
     try:
-        dashboard = join(address, package)
+        dashboard = join(address, PACKAGES, {**ENVIRONMENT, **told})
     except ConnectionError as error:
         raise UserError(
             f"no Ray cluster at {address} ({error}): look at `ray status` there, and, where it asks for a token, at "
