@@ -77,7 +77,8 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
     """Yields a stream whose bytes become the file `path`, mode 0644, when the block ends.
 
     When the block raises, nothing changes. Several processes may do so at once: each writes a temporary file of its
-    own beside `path`, and the last one to end wins. Makes the parent folder. Raises OSError where the disk is full or not writable.
+    own beside `path`, and the last one to end wins. Makes the parent folder. Raises OSError where the disk is full
+    or not writable.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=PARTIAL, dir=path.parent)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data.catalog import CATALOG
 from data.dataset import Dataset
+from data.disk_space import readable
 from data.errors import UserError
 from data.labelled.splits import Splits
 from data.labelled.stratify import share
@@ -14,7 +15,6 @@ from data.layout import processed_folder, raw_folder, splits_folder
 from data.official.picture_tree import taken_in
 from data.official.verified import on_disk
 from data.prepared.store import ImageStore
-from data.space import readable
 
 HEAD = ("dataset", "image", "learns", "train/validation/test", "download", "disk", "here", "licence")
 

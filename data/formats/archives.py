@@ -24,9 +24,9 @@ from typing import BinaryIO
 
 from data.atomic import alone, whole_file
 from data.bounded_reading import PIECE, opened, read, read_exactly
+from data.disk_space import check_space
 from data.errors import UserError
 from data.progress import progress
-from data.space import check_space
 
 OPEN_FILES = 8  # that a thread keeps open between two reads
 FRAMING = 1 << 20  # bytes of headers and padding that even a tar of tiny files may need

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from data.atomic import alone, write_errors_explained
 from data.dataset import Dataset, File, Official
+from data.disk_space import check_space, readable
 from data.errors import UserError
 from data.formats import contract as formats
 from data.layout import raw_folder
@@ -21,7 +22,6 @@ from data.official.mirrors import from_mirrors
 from data.official.partial_files import Stopped, size_so_far, tidy
 from data.official.picture_tree import TREE, official_tree, take_in, taken_in
 from data.official.verified import Receipts, on_disk
-from data.space import check_space, readable
 
 AT_ONCE = 4  # files; more would only share the same line
 FAREWELL = 1.0  # seconds for transfers to end after Ctrl-C

@@ -10,10 +10,10 @@ from pathlib import Path
 from data.atomic import whole_file, write_errors_explained
 from data.bounded_reading import opened, pieces
 from data.dataset import File
+from data.disk_space import check_space, existing
 from data.errors import UserError
 from data.official.verified import digest
 from data.progress import progress
-from data.space import check_space, existing
 
 
 class _OtherContent(UserError):

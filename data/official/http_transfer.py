@@ -12,9 +12,9 @@ import requests
 import urllib3
 from urllib3.util import Retry
 
+from data.disk_space import readable
 from data.official.partial_files import Partial, Stopped, TooLong
 from data.progress import progress
-from data.space import readable
 
 TIMEOUT = 30  # seconds without a byte from a mirror
 RETRIES = 4  # further tries of a mirror that gives nothing, with growing pauses, before the next one

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from data.atomic import alone, resumable
 from data.dataset import PARTS, Dataset, Official
+from data.disk_space import check_space
 from data.errors import UserError
 from data.formats import contract as formats
 from data.formats.archives import close_files
@@ -28,7 +29,6 @@ from data.official.verified import on_disk
 from data.prepared import shards
 from data.prepared.store import CAPTIONS, LABELS, META, NAMES, SKIPPED, ImageStore
 from data.progress import progress
-from data.space import check_space
 
 Task = tuple[formats.Shard, int]  # and its number
 LAYOUT = 2  # raised whenever these files would hold something else: what was prepared before is then made again

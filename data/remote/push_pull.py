@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from data.atomic import alone, resumable, whole_file
+from data.disk_space import check_space
 from data.errors import UserError
 from data.labelled.splits import Splits
 from data.layout import processed_folder, splits_folder
 from data.prepared.store import META, ImageStore
 from data.progress import progress
 from data.remote.filesystems import Place, place_at, place_errors_explained
-from data.space import check_space
 
 SUMS = "sums.json"
 PIECE = 2**23  # bytes read at a time

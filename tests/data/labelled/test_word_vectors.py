@@ -23,37 +23,12 @@ from data.labelled.word_vectors import WordVectors, spellings
 from data.prepared.prepare import prepare
 from data.prepared.store import ImageStore
 from data.remote.push_pull import pull_dataset, push_dataset
+from tests.data.word2vec import FILE, as_binary, as_text
 
 VOCABULARY = Vocabulary(
     ("<end>", "<unknown>", "a", "dog", "paris", "t-shirt", "new-york", "isn't", "zebra"), (0, 0, 8, 4, 3, 2, 1, 1, 1), 1
 )
-FILE = {  # as a file has them: none of these values is exact in binary but the halves
-    "</s>": [9.0, 9.0, 9.0],
-    "a": [0.1, -0.2, 0.3],
-    "A": [7.0, 7.0, 7.0],
-    "dog": [1.5, 2.5, -3.5],
-    "Paris": [1e-3, 0.0, 1.0],
-    "T_shirt": [4.0, 4.5, 5.0],
-    "New_York": [6.0, 6.5, 7.0],
-    "isn’t": [8.0, 8.5, 9.0],
-    "<unknown>": [5.0, 5.0, 5.0],
-}
 EXPECTED = [None, None, "a", "dog", "Paris", "T_shirt", "New_York", "isn’t", None]  # by number
-
-
-def as_text(content, end="\n", header=None):
-    rows = [" ".join([word, *map(repr, values)]) + end for word, values in content.items()]
-    return ((header or f"{len(content)} {len(next(iter(content.values())))}") + "\n" + "".join(rows)).encode()
-
-
-def as_binary(content, end=b"\n", header=None):
-    """As word2vec.c writes it; gensim leaves out the `end`."""
-    head = (header or f"{len(content)} {len(next(iter(content.values())))}").encode() + b"\n"
-    return head + b"".join(
-        word.encode() + b" " + struct.pack(f"<{len(values)}f", *values) + end for word, values in content.items()
-    )
-
-
 WAYS = {
     "binary": as_binary(FILE),
     "binary, as gensim writes it": as_binary(FILE, b""),
@@ -171,28 +146,17 @@ def test_wrong_files_are_one_message_that_names_them(at, what):
     assert "\n" not in str(caught.value)
 
 
-def test_memory_that_is_not_there_is_told(at, monkeypatch):
-    from gensim.models import KeyedVectors
-
-    def full(*_arguments, **_settings):
-        raise MemoryError
-
-    monkeypatch.setattr(KeyedVectors, "load_word2vec_format", full)
-    with pytest.raises(
-        UserError, match=r"vectors\.bin does not fit into this machine's memory: its 9 vectors take 108"
-    ):
-        WordVectors.of(VOCABULARY, at(WAYS["binary"]))
+def test_memory_that_is_not_there_is_told(at):
+    file = at(gzip.compress(b"9 1000000000000000\n"))
+    with pytest.raises(UserError, match=r"does not fit into this machine's memory: its vectors of 9 words"):
+        WordVectors.of(VOCABULARY, file)
 
 
-def test_what_is_large_is_announced(at, monkeypatch, capfd):
-    monkeypatch.setattr(vectors, "MANY_BYTES", 100)
-    file = at(WAYS["binary"])
-    WordVectors.of(VOCABULARY, file)
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert err.startswith(
-        f"reading 9 word vectors of 3 dimensions from {file}, which may take minutes and takes 108 bytes"
-    )
+@pytest.mark.parametrize("order", [["isn’t", "isn't"], ["isn't", "isn’t"], ["Isn't", "isn't", "Isn’t"]])
+def test_of_several_spellings_the_likeliest_counts_wherever_it_stands(at, order):
+    content = {word: [float(number)] for number, word in enumerate(order)}
+    found = WordVectors.of(VOCABULARY, at(as_text(content)))
+    assert found.values[7].tolist() == content["isn't"]
 
 
 @pytest.fixture
@@ -262,11 +226,11 @@ def test_more_repetitions_do_not_read_the_file_again(captioned, at, monkeypatch)
     split(dataset, 1, root, 1, file)
     before = (root / "splits" / dataset.name / "vectors.npz").read_bytes()
 
-    def never(_file):
+    def never(*_arguments):
         raise AssertionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(vectors, "_read", never)
+        patch.setattr(vectors, "read_vectors", never)
         assert split(dataset, 3, root, 1, file)
     assert (root / "splits" / dataset.name / "vectors.npz").read_bytes() == before
     assert split(dataset, 3, root, 11, file)  # other words

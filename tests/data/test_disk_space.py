@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
+from data.disk_space import check_space, readable
 from data.errors import UserError
-from data.space import check_space, readable
 
 
 @pytest.mark.parametrize(
