@@ -10,7 +10,7 @@ export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro captions test test-fast lint ui plan status search benchmark publish lock clean
+.PHONY: help setup repro captions test test-fast lint docs ui plan status search benchmark publish lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -31,9 +31,13 @@ repro: setup ## run the whole pipeline: data, sweep, report (about nine minutes 
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@echo "The tables, figures and the page that shows them all: reports/index.html"
 
+captions: SETTINGS = --set dataset=$(or $(DATASET),shapes) --set profile=captions
 captions: setup ## the same for captions, on scenes that are drawn here (DATASET=emoji: on emoji; about 40 minutes on two cores)
-	@cp params.yaml .params.kept; trap 'mv .params.kept params.yaml' EXIT; PATH="$(CURDIR)/$(BIN):$$PATH" \
-	  $(BIN)/dvc exp run -S dataset=$(or $(DATASET),shapes) -S profile=captions
+	@$(BIN)/python -m experiments check $(SETTINGS)
+	@for stage in download prepare split; do $(BIN)/python -m experiments data $$stage $(SETTINGS) || exit; done
+	@$(BIN)/python -m experiments run $(SETTINGS)
+	@rm -rf reports/tables reports/figures reports/plots
+	@$(BIN)/python -m reports
 	@echo "The tables, figures and the pages that show them all: reports/index.html, reports/figures/examples.html"
 
 test: setup ## run every test (about twenty minutes on two cores)
@@ -42,9 +46,15 @@ test: setup ## run every test (about twenty minutes on two cores)
 test-fast: setup ## run the tests that take seconds
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
-lint: setup ## check the style and format of the code
+lint: setup ## check style, format, types, and the rules of the house and of the documentation
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python -m mypy
+	@$(BIN)/python -m pytest tests/test_house.py tests/test_docs.py
+
+docs: setup ## build the documentation and the API reference into site/; a dead link is an error
+	@$(BIN)/zensical build --clean --strict
+	@echo "The documentation: site/index.html"
 
 ui: setup ## open MLflow on the results, on this machine alone (PORT=5000)
 	@echo "MLflow: http://127.0.0.1:$(PORT)   (Ctrl-C ends it)"
@@ -76,7 +86,7 @@ publish: setup ## write the report of the last run to reports/published/, which 
 lock: setup ## resolve the newest versions that work together into requirements.lock
 	@$(BIN)/python -m pip install --quiet uv
 	@# PyTorch brings its own CUDA libraries where it wants them, and none where it does not.
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --no-annotate --no-header pyproject.toml \
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra docs --no-annotate --no-header pyproject.toml \
 	  | grep -vE '^(cuda-|nvidia-|triton)' | sed -E 's/^(torch==[0-9.]+).*/\1/' | uniq > requirements.new
 	@mv requirements.new requirements.lock
 
