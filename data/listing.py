@@ -12,8 +12,8 @@ from data.errors import UserError
 from data.labelled.splits import Splits
 from data.labelled.stratify import share
 from data.layout import processed_folder, raw_folder, splits_folder
-from data.official.picture_tree import taken_in
-from data.official.verified import on_disk
+from data.official.checksums import on_disk
+from data.official.picture_tree import registered_tree
 from data.prepared.store import ImageStore
 
 HEAD = ("dataset", "image", "learns", "train/validation/test", "download", "disk", "here", "licence")
@@ -24,7 +24,7 @@ def _here(dataset: Dataset, root: Path) -> str:
     stages = []
     folder = raw_folder(dataset.name, root)
     files = sum(bool(on_disk(file, folder)) for file in dataset.files)
-    if (dataset.files and files == len(dataset.files)) or taken_in(dataset, root):
+    if (dataset.files and files == len(dataset.files)) or registered_tree(dataset, root):
         stages.append("downloaded")
     elif files:
         stages.append(f"{files} of {len(dataset.files)} files")

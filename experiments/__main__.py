@@ -319,10 +319,10 @@ def check(params: Params = PARAMS, changes: Changes = None) -> None:
 
     config = Project(params, changes).config
     from data import catalog
-    from data.official.picture_tree import official_tree, taken_in
+    from data.official.picture_tree import registered_tree, verified_tree
 
-    if tree := taken_in(catalog.get(config.dataset), Path("data")):
-        official_tree(catalog.get(config.dataset), tree)  # DVC does not see that the user's pictures have changed
+    if tree := registered_tree(catalog.get(config.dataset), Path("data")):
+        verified_tree(catalog.get(config.dataset), tree)  # DVC does not see that the user's pictures have changed
     profile = config.profile
     print(
         f"{params} is in order: profile {config.params.profile!r} asks for {len(list(cells(config)))} trials of "

@@ -1,7 +1,7 @@
 """Members of .zip, .tar and .tar.gz archives, read where they are.
 
-Nothing is ever written under a name that an archive gives, so none can lead out of a folder. What is compressed as
-a whole is decompressed once, into one plain tar with a name of our own.
+Nothing is ever written under a name that an archive gives, so no name can lead out of a folder. An archive that is
+compressed as a whole is decompressed once, into one plain tar whose name this module chooses.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from data.atomic import alone, whole_file
 from data.bounded_reading import PIECE, opened, read, read_exactly
@@ -28,38 +28,38 @@ from data.disk_space import check_space
 from data.errors import UserError
 from data.progress import progress
 
-OPEN_FILES = 8  # that a thread keeps open between two reads
+OPEN_FILES = 8  # files that a thread keeps open between two reads
 FRAMING = 1 << 20  # bytes of headers and padding that even a tar of tiny files may need
-GZIP, ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")  # how they begin
-END_MARK = bytes(tarfile.BLOCKSIZE)  # after a tar's last member: without it, nobody knows whether that is the last
+GZIP, ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")  # the first bytes of such files
+END_MARK = bytes(tarfile.BLOCKSIZE)  # follows a tar's last member: without it, the tar may be cut
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, …, lengths of the name and of the extra field that follow it
-ENCRYPTED = 0x1  # a zip member's flag
-LEFT_BEHIND = re.compile(r"(^|/)(__MACOSX(/|$)|\._|\.DS_Store$|Thumbs\.db$)")  # by systems, not by a dataset's makers
+ENCRYPTED = 0x1  # flag of a member of a zip
+LEFT_BEHIND = re.compile(r"(^|/)(__MACOSX(/|$)|\._|\.DS_Store$|Thumbs\.db$)")  # by operating systems
 LEADS_OUT = re.compile(r"^$|^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)|\0")
 
 _kept = threading.local()
 
 
 def faulty(what: str | Path, problem: str) -> UserError:
-    """What to tell of an official file, or a part of it, that is not as it should be."""
+    """Returns the error for an official file, or a part of it, that is not as it should be."""
     return UserError(f"{what}: {problem}. Delete that file and get it again with `python -m data download`.")
 
 
 def close_files() -> None:
-    """Closes what this thread keeps open, so that the system can free the space of files that were deleted."""
+    """Closes the files that this thread keeps open, so that the system can free the space of deleted ones."""
     files = _kept.__dict__.get("files", {})
     while files:
         files.popitem()[1].close()
 
 
 def _bytes_at(path: Path, offset: int, count: int) -> bytes:
-    """Through a file that this thread of this process keeps open: its position is nobody else's."""
+    """Reads bytes of a file that stays open for the next call. Each thread of each process has its own."""
     files = _kept.__dict__.setdefault("files", OrderedDict())
     try:
         now = path.stat()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    key = (os.getpid(), path, now.st_ino, now.st_size, now.st_mtime_ns)  # not a file that lay there before
+    key = (os.getpid(), path, now.st_ino, now.st_size, now.st_mtime_ns)  # a file that has been replaced has another key
     if key not in files:
         files[key] = opened(path, as_it_is=True)
     files.move_to_end(key)
@@ -71,12 +71,13 @@ def _bytes_at(path: Path, offset: int, count: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class OnDisk:
-    """A file of its own: `name` is its path from a folder that it shares with others."""
+    """A file on disk; `name` is its path relative to `folder`."""
 
     folder: Path
     name: str
 
     def read(self) -> bytes:
+        """Returns all of its bytes. Raises UserError where it cannot be read."""
         path = self.folder / self.name
         try:
             return path.read_bytes()
@@ -86,7 +87,7 @@ class OnDisk:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """`size` bytes of a file from `offset` on: a member of a tar, or of a tar in a tar."""
+    """A member of a tar, or of a tar in a tar: `size` bytes of the file `path` from `offset` on."""
 
     path: Path
     name: str
@@ -94,12 +95,13 @@ class Stored:
     size: int
 
     def read(self) -> bytes:
+        """Returns all of its bytes. Raises UserError where the archive is truncated or cannot be read."""
         return _bytes_at(self.path, self.offset, self.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Zipped:
-    """A member of a zip; `offset` is that of its local header, `packed` the bytes that follow it."""
+    """A member of a zip. `offset` is the position of its local header, `packed` the number of bytes that follow it."""
 
     path: Path
     name: str
@@ -110,7 +112,11 @@ class Zipped:
     deflated: bool
 
     def read(self) -> bytes:
-        """Its bytes; of one that lies about its size, no more than a byte too many are made."""
+        """Returns all of its bytes; at most one byte more than `size` is decompressed.
+
+        Raises:
+            UserError: the member is corrupt, or its size is not what the archive says.
+        """
         what = f"{self.path}, member {self.name!r}"
         signature, *lengths = LOCAL_HEADER.unpack(_bytes_at(self.path, self.offset, LOCAL_HEADER.size))
         if signature != ZIP[0]:
@@ -132,12 +138,14 @@ Member = Stored | Zipped
 
 
 def members(path: Path, limit: int, unpacked: Path) -> list[Member]:
-    """The files in an archive, in its order; not its folders, nor what systems leave behind.
+    """Returns the files in an archive, in its order, without its folders and what operating systems leave behind.
 
-    Together they hold `limit` bytes at most. A compressed tar is decompressed into the folder `unpacked`, where it
-    is found the next time. UserError, naming the archive and the member, for one that is truncated, corrupt or no
-    archive, for more bytes than allowed, for two members of one name, and for what has no place in a dataset:
-    encrypted members, links and devices, and names that lead out of the archive.
+    A compressed tar is decompressed into the folder `unpacked`, where a later call finds it.
+
+    Raises:
+        UserError: the archive is truncated, corrupt or none at all; its files hold more than `limit` bytes together;
+            two members have one name; or it holds what no dataset needs: encrypted members, links, devices, or
+            names that lead out of the archive. The message names the archive and the member.
     """
     with opened(path, as_it_is=True) as stream:
         magic, now = read(stream, 4, path), path.stat()
@@ -151,7 +159,7 @@ def members(path: Path, limit: int, unpacked: Path) -> list[Member]:
 
 
 def inner(place: Member, limit: int, unpacked: Path) -> list[Member]:
-    """The files in a tar that is itself a member, as `members` gives them; a plain tar in a tar is not copied."""
+    """Returns the files in a tar that is itself a member, as `members` does. A plain tar in a tar is not copied."""
     what = f"{place.path}, member {place.name!r}"
     if isinstance(place, Stored) and _bytes_at(place.path, place.offset, min(2, place.size)) != GZIP:
         with opened(place.path, as_it_is=True) as stream:
@@ -162,13 +170,14 @@ def inner(place: Member, limit: int, unpacked: Path) -> list[Member]:
     return _in_copy(io.BytesIO(data), len(data), target, limit, what)
 
 
-def _in_copy(packed: BinaryIO, size: int, target: Path, limit: int, what: str | Path) -> list[Member]:
-    """Members of the tar in a stream of `size` bytes, decompressed into the file `target` unless that is there."""
-    most = 2 * limit + FRAMING  # its members are counted afterwards, one by one
+def _in_copy(packed: BufferedIOBase, size: int, target: Path, limit: int, what: str | Path) -> list[Member]:
+    """Returns the members of the tar in a stream of `size` bytes, decompressed into the file `target` if need be."""
+    most = 2 * limit + FRAMING  # a rough bound; afterwards the sizes of the members are added up
     with alone(target):
-        if not target.is_file():  # it has that name only when it is whole
-            stream = gzip.GzipFile(fileobj=packed) if packed.read(2) == GZIP else packed
+        if not target.is_file():  # it gets its name when it is whole
+            compressed = packed.read(2) == GZIP
             packed.seek(0)
+            stream = gzip.GzipFile(fileobj=packed, mode="rb") if compressed else packed
             check_space(target.parent, limit, f"what {os.path.basename(target)} holds")
             with whole_file(target) as out, progress(size, f"unpacking {os.path.basename(target)}", "B") as bar:
                 done = 0
@@ -182,13 +191,13 @@ def _in_copy(packed: BinaryIO, size: int, target: Path, limit: int, what: str | 
         return _checked(what, limit, _in_tar(target, stream, target.stat().st_size, what))
 
 
-def _in_tar(path: Path, stream: BinaryIO, end: int, what: str | Path) -> Iterator[Member]:
-    """Members of the tar that begins where the stream stands and goes no further than `end`."""
+def _in_tar(path: Path, stream: BufferedIOBase, end: int, what: str | Path) -> Iterator[Member]:
+    """Yields the members of the tar that begins at the stream's position and ends at the position `end` or before."""
     after = stream.tell()
     try:
         archive = tarfile.TarFile(fileobj=stream)
         while (info := archive.next()) is not None:
-            archive.members.clear()  # it would keep them all
+            archive.members.clear()  # type: ignore[attr-defined]  # not in its stub; it would grow for ever
             member = f"{what}, member {info.name!r}"
             if info.offset_data < after or info.size < 0:
                 raise faulty(member, "it is corrupt (its header makes no sense)")
@@ -208,6 +217,7 @@ def _in_tar(path: Path, stream: BinaryIO, end: int, what: str | Path) -> Iterato
 
 
 def _in_zip(path: Path) -> Iterator[Member]:
+    """Yields the members of a zip."""
     try:
         with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
@@ -234,7 +244,7 @@ def _in_zip(path: Path) -> Iterator[Member]:
 
 
 def _checked(what: str | Path, limit: int, found: Iterable[Member]) -> list[Member]:
-    """All of them, their names in order; nothing of them was read yet."""
+    """Returns members whose names and sizes were checked, their names normalised. None of their content is read."""
     kept: dict[str, Member] = {}
     left = limit
     for member in found:

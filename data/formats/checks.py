@@ -1,4 +1,4 @@
-"""What every format makes sure of: the archives that the catalog allows, its classes, its number of images."""
+"""Checks that formats share: the size of archives, the names of classes, the number of images."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from data.formats import archives
 from data.formats.archives import Member
 from data.formats.contract import Contents, Shard
 
-# What pictures are called in official archives; what they are is found out when they are decoded.
+# Endings of the names of pictures in official archives; the format itself is found when a picture is decoded.
 PICTURES = (".jpg", ".jpeg", ".png")
 
 
 def limit(dataset: Dataset, role: str) -> int:
-    """Bytes that an archive, and an archive in it, may hold; ValueError where the catalog does not say."""
+    """Returns how many bytes the archive of that role, and an archive in it, may hold.
+
+    Raises ValueError where the catalog does not say.
+    """
     (file,) = (file for file in dataset.files if file.role == role)
     if file.unpacked is None:
         raise ValueError(f"the catalog does not say how much {file.name} of {dataset.name} holds")
@@ -25,12 +28,12 @@ def limit(dataset: Dataset, role: str) -> int:
 
 
 def members(dataset: Dataset, files: Mapping[str, Path], role: str, unpacked: Path) -> list[Member]:
-    """The files in the archive of that role."""
+    """Returns the files in the archive of that role: see `archives.members`."""
     return archives.members(files[role], limit(dataset, role), unpacked)
 
 
 def named(found: Iterable[Member], name: str, archive: Path) -> Member:
-    """The one file of that name, in whatever folder of the archive it lies; UserError where there is none."""
+    """Returns the file of that name, in whatever folder of the archive. Raises UserError where there is none."""
     for member in found:
         if member.name.rpartition("/")[2] == name:
             return member
@@ -38,7 +41,7 @@ def named(found: Iterable[Member], name: str, archive: Path) -> Member:
 
 
 def by_last_name(found: Iterable[Member]) -> Iterator[tuple[str, Member]]:
-    """Pictures by their names without folders."""
+    """Yields the pictures among members, each after its name without folders."""
     for member in found:
         last = member.name.rpartition("/")[2]
         if last.lower().endswith(PICTURES):
@@ -46,12 +49,12 @@ def by_last_name(found: Iterable[Member]) -> Iterator[tuple[str, Member]]:
 
 
 def _alike(name: str) -> str:
-    """What two names have in common that a reader would take for one: neither case nor Unicode's forms count."""
+    """Returns a name without what readers overlook: case, and the normal forms of Unicode."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name.strip()).casefold())
 
 
 def distinct(names: Sequence[str], where: str | Path) -> tuple[str, ...]:
-    """Names of classes, as they are; UserError where two of them are one to a reader."""
+    """Returns names of classes, unchanged. Raises UserError where two of them look the same to a reader."""
     seen: dict[str, str] = {}
     for name in names:
         if (key := _alike(name)) in seen:
@@ -61,7 +64,7 @@ def distinct(names: Sequence[str], where: str | Path) -> tuple[str, ...]:
 
 
 def as_catalogued(dataset: Dataset, classes: tuple[str, ...], shards: Sequence[Shard], where: str | Path) -> Contents:
-    """Contents, where they agree with the catalog in classes and number of images; UserError otherwise."""
+    """Returns contents that agree with the catalog in classes and number of images. Raises UserError otherwise."""
     if isinstance(dataset.classes, tuple) and classes != dataset.classes:
         raise UserError(f"{where} has the classes {', '.join(classes)}; {dataset.name}'s are {dataset.classes}")
     if isinstance(dataset.classes, int) and len(classes) != dataset.classes:

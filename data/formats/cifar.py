@@ -1,8 +1,8 @@
 """The binary versions of CIFAR-10 and CIFAR-100: a .tar.gz of files of records without anything in between.
 
-A record is a label (CIFAR-10), or a coarse and a fine label (CIFAR-100; the fine one is ours), of a byte each, then
-the image's red, green and blue values, each plane row by row: "Binary version" on the page of the CIFAR datasets,
-www.cs.toronto.edu/~kriz/cifar.html.
+A record is a label (CIFAR-10), or a coarse and a fine label (CIFAR-100), of a byte each, then the red, green and blue
+values of the image, each plane row by row. The fine label of CIFAR-100 is used, the coarse one is not. See "Binary
+version" on the page of the CIFAR datasets, www.cs.toronto.edu/~kriz/cifar.html.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from data.formats.contract import Contents, Example, register
 
 @dataclass(frozen=True)
 class _Batch:
-    """A shard: one file of records, `labels` bytes of labels in each, of which the last one counts."""
+    """A shard: one file of records. Each begins with `labels` bytes of labels, of which the last one is used."""
 
     part: str
     count: int
@@ -48,7 +48,7 @@ class _Batch:
 def _read(
     dataset: Dataset, files: Mapping[str, Path], unpacked: Path, names: str, batches: list[tuple[str, str]], labels: int
 ) -> Contents:
-    """`names` is the file that names the classes, `batches` are parts and the files that hold their records."""
+    """Reads either dataset. `names` is the file that names the classes; `batches` lists parts and files of records."""
     archive = files["archive"]
     found = members(dataset, files, "archive", unpacked)
     lines = named(found, names, archive).read().decode("ascii", errors="replace").splitlines()
@@ -65,13 +65,13 @@ def _read(
 
 @register("cifar-10")
 def read_10(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
-    """One file, by role: archive."""
+    """Reads one file, of role archive."""
     batches = [("train", f"data_batch_{number}.bin") for number in range(1, 6)]
     return _read(dataset, files, unpacked, "batches.meta.txt", [*batches, ("test", "test_batch.bin")], labels=1)
 
 
 @register("cifar-100")
 def read_100(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
-    """One file, by role: archive."""
+    """Reads one file, of role archive."""
     batches = [("train", "train.bin"), ("test", "test.bin")]
     return _read(dataset, files, unpacked, "fine_label_names.txt", batches, labels=2)

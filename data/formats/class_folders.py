@@ -1,8 +1,9 @@
 """An archive with a folder of JPEGs for each class: Caltech 101 and Caltech 256.
 
 Caltech 101 is a zip that holds `101_ObjectCategories.tar.gz` beside the outlines of its objects; Caltech 256 is a tar
-whose folders are numbered ('001.ak47'). Both have a class of clutter that is none of the 101 or 256. Whatever
-else lies there (`BACKGROUND_Google/tmp`, `198.spider/RENAME2`, the empty `056.dog/greg`) is not a picture.
+whose folders are numbered ('001.ak47'). Both have a class of clutter that is not one of the 101 or 256.
+There are other files as well (`BACKGROUND_Google/tmp`, `198.spider/RENAME2`, the empty `056.dog/greg`): they are no
+pictures and are left out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ NUMBER = re.compile(r"^\d{3}\.")
 
 
 def _pictures(found: Iterable[Member]) -> dict[str, list[Member]]:
-    """Pictures that lie right in the folder of a class, by that folder, in order of folders and names."""
+    """Returns the pictures that lie directly in the folder of a class, by that folder, sorted by folder and name."""
     folders: dict[str, list[Member]] = {}
     for member in sorted(found, key=lambda member: member.name):
         match member.name.split("/"):
@@ -33,7 +34,7 @@ def _pictures(found: Iterable[Member]) -> dict[str, list[Member]]:
 
 @register("class-folders")
 def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
-    """One file, by role: archive."""
+    """Reads one file, of role archive."""
     archive = files["archive"]
     found = members(dataset, files, "archive", unpacked)
     for place in found:

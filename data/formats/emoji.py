@@ -1,12 +1,13 @@
-"""Emoji as two vendors draw them, and their names, out of the npm packages emoji-datasource-google and -twitter.
+"""Emoji as two vendors draw them, and their names, from the npm packages emoji-datasource-google and -twitter.
 
-Each is a tar with `emoji.json`, a list of all emoji, and their drawings of 64 × 64 pixels, `img/VENDOR/64/IMAGE`. Those
-emoji count that both vendors have, skin tones and the variations by them left out.
+Each package is a tar with `emoji.json`, a list of all emoji, and drawings of 64 × 64 pixels, `img/VENDOR/64/IMAGE`. The
+dataset has the emoji that both vendors draw, without skin tones and the variations that they make.
 
-One vendor's drawings are learned, the other's tested on: by their code points a tenth of the emoji are validated on,
-and a tenth tested on without ever having been seen. The training part is Google's drawings of the rest, the
-validation part Google's of the first tenth, the test part Twitter's of the rest and of the second tenth. Test images
-are named, so that those of either kind can be told apart (`group`).
+A system learns one vendor's drawings and is tested on the other's. The code points of an emoji put it into one of three
+groups (`group`): a tenth for validation, a tenth for the test, and the rest for training. The training part is Google's
+drawings of the training group. The validation part is Google's drawings of the validation group. The test part is
+Twitter's drawings of the training group, known emoji in another style, and of the test group, emoji never seen before.
+Images have names, so that these two kinds of test images can be told apart.
 """
 
 from __future__ import annotations
@@ -26,22 +27,22 @@ from data.seeds import seed_of
 from data.tokens import words
 
 VENDORS = ("google", "twitter")
-TENTHS = {0: "validation", 1: "test"}  # which tenth of all emoji is whose group; the others are trained on
-PARTS = (  # of the dataset: its images are a vendor's drawings of some groups
+TENTHS = {0: "validation", 1: "test"}  # which tenth of all emoji is which group; the others are the training group
+PARTS = (  # of the dataset, each with a vendor and the groups whose drawings it has
     ("train", "google", ("train",)),
     ("validation", "google", ("validation",)),
     ("test", "twitter", ("train", "test")),
 )
 TONES = "Component"  # the category of the skin tones themselves
 COUNTRIES = ("country-flag", "subdivision-flag")  # their short names are codes, such as flag-ad
-CODE = re.compile(r"(?<=IDEOGRAPH)-[0-9A-F]+$")  # says which one of thousands it is
+CODE = re.compile(r"(?<=IDEOGRAPH)-[0-9A-F]+$")  # a number that tells one of thousands of characters from another
 BREAKS = re.compile(r"[-_:,.()*]")
 FIELDS = ("unified", "image", "name", "category", "subcategory")
 
 
 @dataclass(frozen=True)
 class _Emoji:
-    """Its code points, hexadecimal with hyphens between, the file of its drawing, and what it is called."""
+    """An emoji: its code points in hexadecimal, joined by hyphens, the file name of its drawings, and its names."""
 
     code_points: str
     image: str
@@ -49,26 +50,27 @@ class _Emoji:
 
 
 def group(code_points: str) -> str:
-    """Whether an emoji, such as "1F1EA-1F1EC", is one to train on, for validation, or first seen in the test."""
+    """Returns the group of an emoji such as "1F1EA-1F1EC": train, validation, or test."""
     return TENTHS.get(seed_of("emoji", code_points=code_points.upper()) % 10, "train")
 
 
 def _plain(name: str) -> str:
-    """A name or a short name in lower-case words, without what only separates or encodes."""
+    """Returns a name or a short name as lower-case words, without separators and code numbers."""
     return " ".join(words(BREAKS.sub(" ", CODE.sub("", name).replace("&", " and "))))
 
 
 def captions(name: str, short_names: Sequence[str], subcategory: str) -> tuple[str, ...]:
-    """The name of an emoji and its short names, each once.
+    """Returns the captions of an emoji: its name and its short names, each once.
 
-    Short names that hold a digit or a plus are left out: they are marks, such as +1, o2 and clock930.
+    Short names with a digit or a plus are left out, because they are codes such as +1, o2 and clock930. So are the
+    short names of flags, which are codes of countries.
     """
     short = () if subcategory in COUNTRIES else (text for text in short_names if not re.search(r"[\d+]", text))
     return tuple(dict.fromkeys(filter(None, map(_plain, (name, *short)))))
 
 
 def _listed(data: bytes, what: str) -> Iterator[_Emoji]:
-    """Emoji that both vendors draw, in the list's order."""
+    """Yields the emoji that both vendors draw, in the order of emoji.json."""
     try:
         for entry in json.loads(data):
             code_points, image, name, category, subcategory = (entry[field] for field in FIELDS)
@@ -79,14 +81,14 @@ def _listed(data: bytes, what: str) -> Iterator[_Emoji]:
 
 
 def _drawings(found: Sequence[Member], vendor: str) -> dict[str, Member]:
-    """A vendor's drawings of 64 × 64 pixels by their names without folders."""
+    """Returns a vendor's drawings of 64 × 64 pixels by their names without folders."""
     inside = f"package/img/{vendor}/64/"
     return {member.name.removeprefix(inside): member for member in found if member.name.startswith(inside)}
 
 
 @register("emoji")
 def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
-    """Files by role: google, twitter. The names are those in Google's."""
+    """Reads two files, of roles google and twitter. Names are those in Google's package."""
     found = {vendor: members(dataset, files, vendor, unpacked) for vendor in VENDORS}
     archive = files["google"]
     what = f"{archive}, emoji.json"

@@ -1,8 +1,8 @@
-"""Pictures of one's own: a folder of them for each class, or a table that says what each of them shows.
+"""The user's own pictures: a sub-folder for each class, or a table with a label or captions for each picture.
 
-The table is `images.csv`, with columns path and either label or captions, several of which '|' separates, or
-`images.jsonl`, with an object of the same names in each line, captions being a list. Paths are relative to the
-folder and do not lead out of it.
+The table is either `images.csv`, with the columns path and label, or path and captions (several captions are separated
+by '|'); or `images.jsonl`, with an object of the same fields in each line, where captions is a list. Paths are relative
+to the folder and do not lead out of it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from data.formats.trees import code_points, is_picture, listed
 TABLES = ("images.csv", "images.jsonl")
 COLUMNS = ("path", "label", "captions")
 LEAST = len(PARTS)  # pictures of a class: one for each part
-BETWEEN = "|"
+SEPARATOR = "|"  # between captions in a CSV file
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of a table: a label, or captions."""
+    """A row of a table, with either a label or captions. `where` names the file and line in messages."""
 
     where: str
     path: str
@@ -40,14 +40,16 @@ class _Row:
 
 
 def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields line numbers and fields of images.csv."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         table = csv.DictReader(file, strict=True)
         for row in table:
             captions = row.pop("captions", None)
-            yield table.line_num, row if captions is None else {**row, "captions": captions.split(BETWEEN)}
+            yield table.line_num, row if captions is None else {**row, "captions": captions.split(SEPARATOR)}
 
 
 def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yields line numbers and fields of images.jsonl."""
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if line.strip():
@@ -56,6 +58,7 @@ def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _row(where: str, fields: Mapping[str, Any]) -> _Row:
+    """Returns the checked row of those fields. Raises UserError where a field is unknown, missing or no text."""
     if unknown := [name for name in fields if name not in COLUMNS]:
         raise UserError(f"{where}: unknown column {unknown[0]!r}; known are {', '.join(COLUMNS)}")
     path, label = (fields.get(name) or "" for name in ("path", "label"))
@@ -71,7 +74,7 @@ def _row(where: str, fields: Mapping[str, Any]) -> _Row:
 
 
 def _rows(table: Path) -> list[_Row]:
-    """All rows of a table, which have labels, or have captions, all of them."""
+    """Reads a table, in which either all rows have a label or all have captions. Raises UserError otherwise."""
     rows: list[_Row] = []
     number = 0  # of the last line that could be read
     try:
@@ -88,20 +91,23 @@ def _rows(table: Path) -> list[_Row]:
 
 
 def _found(row: _Row, tree: Path, inside: Path) -> Path:
-    """Where a row's picture lies; `inside` is the folder without links on the way."""
+    """Returns the path of a row's picture without links. `inside` is the path of the folder without links.
+
+    Raises UserError where there is no such file in the folder.
+    """
     try:
         path = (inside / row.path).resolve()
         if LEADS_OUT.search(row.path) or not path.is_relative_to(inside):
             raise UserError(f"{row.where}: {row.path!r} leads out of the folder; paths are relative to {tree}")
         if path.is_file():
             return path
-    except (OSError, ValueError, RuntimeError) as error:  # no name of a file at all, or links in a circle
+    except (OSError, ValueError, RuntimeError) as error:  # not a possible file name, or links in a circle
         raise UserError(f"{row.where}: {row.path!r} cannot be looked for ({error})") from error
     raise UserError(f"{row.where}: there is no file {row.path!r} in {tree}")
 
 
 def _places(rows: list[_Row], tree: Path) -> Iterator[OnDisk]:
-    """Where the rows' pictures lie."""
+    """Yields the picture of each row. Raises UserError where two rows name the same file."""
     seen: dict[Path, str] = {}
     inside = tree.resolve()
     for row in rows:
@@ -113,7 +119,7 @@ def _places(rows: list[_Row], tree: Path) -> Iterator[OnDisk]:
 
 
 def _of_table(table: Path) -> tuple[tuple[str, ...], list[Picture]]:
-    """Classes and pictures, in order of classes and paths."""
+    """Returns the classes and pictures of a table, sorted by class, then by path."""
     rows = _rows(table)
     found = sorted(
         zip(rows, _places(rows, table.parent), strict=True), key=lambda pair: (pair[0].label, code_points(pair[1].name))
@@ -128,7 +134,7 @@ def _of_table(table: Path) -> tuple[tuple[str, ...], list[Picture]]:
 
 
 def _of_folders(tree: Path) -> tuple[tuple[str, ...], list[Picture]]:
-    """Classes and pictures, in order of classes and names."""
+    """Returns the classes and pictures of a folder with a sub-folder for each class, sorted by class, then by name."""
     folders, beside = listed(tree)
     if not folders:
         raise UserError(f"{tree} has neither a table, {' or '.join(TABLES)}, nor a folder of pictures for each class")
@@ -154,7 +160,7 @@ def _of_folders(tree: Path) -> tuple[tuple[str, ...], list[Picture]]:
 
 @register("folder")
 def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
-    """One folder, by role: tree."""
+    """Reads one folder, of role tree."""
     tree = files["tree"]
     tables = [tree / name for name in TABLES if (tree / name).is_file()]
     if len(tables) > 1:

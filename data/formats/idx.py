@@ -10,8 +10,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
@@ -24,10 +24,10 @@ from data.formats.contract import Contents, Example, register
 UNSIGNED_BYTE = 0x08
 
 
-def read_header(stream: BinaryIO, dimensions: int, path: Path) -> tuple[int, ...]:
-    """The sizes of an IDX file of unsigned bytes with that many dimensions; leaves the stream at its values.
+def read_header(stream: BufferedIOBase, dimensions: int, path: Path) -> tuple[int, ...]:
+    """Reads the sizes of an IDX file of unsigned bytes with that many dimensions, up to its first value.
 
-    UserError where the file is anything else.
+    Raises UserError where the file is anything else.
     """
     expected = bytes((0, 0, UNSIGNED_BYTE, dimensions))
     magic = read_exactly(stream, len(expected), path)
@@ -40,7 +40,7 @@ def read_header(stream: BinaryIO, dimensions: int, path: Path) -> tuple[int, ...
 
 
 def _images_of(part: str, dataset: Dataset, files: Mapping[str, Path]) -> int:
-    """How many images a part holds, by the headers of its two files; UserError where they disagree."""
+    """Returns how many images a part holds by the headers of its two files. Raises UserError where they disagree."""
     images, labels = files[f"{part}-images"], files[f"{part}-labels"]
     with opened(images) as stream:
         count, *size = read_header(stream, 3, images)
@@ -57,7 +57,7 @@ def _images_of(part: str, dataset: Dataset, files: Mapping[str, Path]) -> int:
 
 @dataclass(frozen=True)
 class _Part:
-    """A shard: one part, in its two files."""
+    """A shard: one part, in a file of images and a file of labels."""
 
     part: str
     count: int
@@ -80,9 +80,9 @@ class _Part:
 
 @register("idx")
 def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
-    """Four files, by role: {train, test}-{images, labels}."""
+    """Reads four files, of roles {train, test}-{images, labels}."""
     shards = [
         _Part(part, _images_of(part, dataset, files), files[f"{part}-images"], files[f"{part}-labels"], dataset.shape)
         for part in ("train", "test")
     ]
-    return as_catalogued(dataset, dataset.classes, shards, files["train-images"].parent)
+    return as_catalogued(dataset, dataset.class_names, shards, files["train-images"].parent)

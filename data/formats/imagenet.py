@@ -1,10 +1,10 @@
-"""ImageNet of the challenge of 2012 as published: a tar of a tar for each class, a tar of validation images, and the
-development kit that knows the classes of the latter.
+"""ImageNet of the 2012 challenge (ILSVRC 2012) as it is published: two tars of images and the development kit.
 
-Classes are the 1,000 synsets without children in the kit's `data/meta.mat`, by their WordNet identifiers ('n01440764').
-Line k of `data/ILSVRC2012_validation_ground_truth.txt` is the `ILSVRC2012_ID` of `ILSVRC2012_val_{k:08d}.JPEG`
-(the kit's readme.txt). The images of the challenge's test have no labels; as everywhere, those of its validation
-are the test part.
+The training tar holds a tar for each class. The validation tar holds images whose classes are listed in the kit.
+Classes are the 1,000 synsets without children in the kit's `data/meta.mat`, named by their WordNet identifiers
+('n01440764'). Line k of `data/ILSVRC2012_validation_ground_truth.txt` is the `ILSVRC2012_ID` of
+`ILSVRC2012_val_{k:08d}.JPEG` (the kit's readme.txt). The labels of the challenge's test images are not published, so
+its validation images are the test part, as is usual.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ META, TRUTH = "meta.mat", "ILSVRC2012_validation_ground_truth.txt"
 
 
 def _synsets(data: bytes, kit: Path) -> dict[int, str]:
-    """WordNet identifiers of the classes by their ILSVRC2012_ID."""
+    """Returns the WordNet identifiers of the classes by their ILSVRC2012_ID."""
     try:
         synsets = loadmat(io.BytesIO(data), squeeze_me=True, variable_names=["synsets"])["synsets"]
         leaves = [row for row in synsets.ravel() if int(row["num_children"]) == 0]
         return {int(row["ILSVRC2012_ID"]): str(row["WNID"]) for row in leaves}
-    except Exception as error:  # scipy's reader may fail in any way at all on a file that is not one
+    except Exception as error:  # SciPy's reader may raise anything on a file of another kind
         raise faulty(f"{kit}, {META}", f"it is not the table of synsets ({error})") from error
 
 
 def _truth(data: bytes, synsets: Mapping[int, str], kit: Path) -> list[str]:
-    """The validation images' WordNet identifiers, in order."""
+    """Returns the WordNet identifiers of the validation images, in the order of their numbers."""
     found = []
     for number, line in enumerate(data.split(), start=1):
         if not line.isdigit() or int(line) not in synsets:
@@ -47,7 +47,7 @@ def _truth(data: bytes, synsets: Mapping[int, str], kit: Path) -> list[str]:
 def _train(
     dataset: Dataset, files: Mapping[str, Path], labels: Mapping[str, int], unpacked: Path
 ) -> list[tuple[str, Member]]:
-    """Classes and their pictures, sorted by class, then by name."""
+    """Returns the classes and pictures of the training tar, sorted by class, then by name."""
     tars: dict[str, Member] = {}
     for place in members(dataset, files, "train", unpacked):
         name = place.name.rpartition("/")[2].removesuffix(".tar")
@@ -66,7 +66,10 @@ def _train(
 
 
 def _validation(places: list[Member], truth: list[str], archive: Path) -> list[tuple[str, Member]]:
-    """Classes and their pictures, sorted by class, then by name; line k of the truth is of the picture of number k."""
+    """Returns the classes and pictures of the validation tar, sorted by class, then by name.
+
+    Line k of the ground truth is the class of picture number k.
+    """
     pictures = dict(by_last_name(places))
     expected = [f"ILSVRC2012_val_{number:08d}.JPEG" for number in range(1, len(truth) + 1)]
     if missing := sorted(set(expected) - pictures.keys()):
@@ -78,7 +81,7 @@ def _validation(places: list[Member], truth: list[str], archive: Path) -> list[t
 
 @register("imagenet")
 def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
-    """Three files, by role: train, validation, devkit."""
+    """Reads three files, of roles train, validation and devkit."""
     kit = files["devkit"]
     found = members(dataset, files, "devkit", unpacked)
     synsets = _synsets(named(found, META, kit).read(), kit)

@@ -1,8 +1,9 @@
-"""ImageNet as a tree of folders, as most who have it keep it.
+"""ImageNet as a tree of folders, the way most people keep it.
 
-`train/WNID/*` and `val/WNID/*`, which the usual scripts make of the official tars, or the layout of its copy on
-Kaggle: the same in `ILSVRC/Data/CLS-LOC`, but all of `val` in one folder, labelled by `LOC_val_solution.csv`, whose
-columns are ImageId and PredictionString ('n03995372 85 1 499 272', a class and a box, once or several times).
+The tree is `train/WNID/*` and `val/WNID/*`, which the usual scripts make of the official tars (WNID is a WordNet
+identifier); or the layout of the copy on Kaggle. There the same lies in `ILSVRC/Data/CLS-LOC`, but all of `val` is in
+one folder, and `LOC_val_solution.csv` has its labels in the columns ImageId and PredictionString
+('n03995372 85 1 499 272': a class and a box, once or several times).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ KAGGLE, SOLUTION = Path("ILSVRC/Data/CLS-LOC"), "LOC_val_solution.csv"
 
 
 def _first_folder(places: list[Path], what: str, tree: Path) -> Path:
+    """Returns the first of some folders that exists. Raises UserError where none does."""
     for place in places:
         if place.is_dir():
             return place
@@ -30,7 +32,7 @@ def _first_folder(places: list[Path], what: str, tree: Path) -> Path:
 
 
 def _sorted_in(folder: Path, labels: Mapping[str, int]) -> Iterator[Picture]:
-    """Pictures in folders of classes; UserError for a folder that is no class's, or has no picture."""
+    """Yields the pictures in folders of classes. Raises UserError for a folder of no class or without pictures."""
     for wnid in listed(folder)[0]:
         if wnid not in labels:
             raise UserError(f"{folder / wnid} is the folder of no class: there is none of that name for training")
@@ -41,7 +43,7 @@ def _sorted_in(folder: Path, labels: Mapping[str, int]) -> Iterator[Picture]:
 
 
 def _solution(path: Path, labels: Mapping[str, int]) -> dict[str, int]:
-    """Labels of validation images by their names without endings."""
+    """Reads the labels of validation images, by their names without endings. Raises UserError where that fails."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = [(row["ImageId"], row["PredictionString"].split()[0]) for row in csv.DictReader(file)]
@@ -56,20 +58,20 @@ def _solution(path: Path, labels: Mapping[str, int]) -> dict[str, int]:
 
 
 def _flat(folder: Path, solution: Path, labels: Mapping[str, int]) -> list[Picture]:
-    """Pictures in one folder, labelled by a table, sorted by class, then by name."""
+    """Returns the pictures in one folder, labelled by a table, sorted by class, then by name."""
     known = _solution(solution, labels)
-    found = []
+    found: list[tuple[int, Picture]] = []
     for name in filter(is_picture, listed(folder)[1]):
         image = name.rpartition(".")[0]
         if image not in known:
             raise UserError(f"{solution} has no row for {folder / name}")
-        found.append(Picture(OnDisk(folder, name), known[image]))
-    return sorted(found, key=lambda picture: picture.label)
+        found.append((known[image], Picture(OnDisk(folder, name), known[image])))
+    return [picture for _, picture in sorted(found, key=lambda pair: pair[0])]
 
 
 @register("imagenet-tree")
 def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
-    """One folder, by role: tree."""
+    """Reads one folder, of role tree."""
     tree = files["tree"]
     train = _first_folder([tree / "train", tree / KAGGLE / "train"], "training", tree)
     val = _first_folder([train.parent / "val", train.parent / "validation"], "validation", tree)

@@ -1,7 +1,7 @@
 """Flickr8k, Flickr30k and COCO: archives of pictures, and Karpathy's captions and parts in `caption_datasets.zip`.
 
-In it, `dataset_NAME.json` lists a dataset's images: {"images": [{"filename": …, "split": …, "sentences":
-[{"raw": …}, …]}, …]}. Split "restval" of COCO is what was left of the validation images, and trained on as usual.
+In that archive, `dataset_NAME.json` lists a dataset's images: {"images": [{"filename": …, "split": …, "sentences":
+[{"raw": …}, …]}, …]}. Split "restval" of COCO is the rest of the validation images; as usual, it is trained on.
 A. Karpathy, L. Fei-Fei, CVPR 2015; cs.stanford.edu/people/karpathy/deepimagesent.
 """
 
@@ -23,12 +23,12 @@ FIELDS = ("images", "filename", "split", "sentences", "raw")
 
 
 def _needed(fields: dict[str, Any]) -> dict[str, Any]:
-    """A JSON object without the words and numbers that take most of COCO's file, and of the memory for it."""
+    """Returns the needed fields of a JSON object: the others take most of the memory of COCO's file."""
     return {name: fields[name] for name in FIELDS if name in fields}
 
 
 def _entries(data: bytes, what: str) -> list[tuple[str, str, tuple[str, ...]]]:
-    """Names, parts and captions of all images."""
+    """Parses the names, parts and captions of all images. Raises UserError where the file is something else."""
     try:
         images = json.loads(data, object_hook=_needed)["images"]
         entries = [
@@ -46,7 +46,7 @@ def _entries(data: bytes, what: str) -> list[tuple[str, str, tuple[str, ...]]]:
 
 
 def _places(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> dict[str, Member]:
-    """Pictures of all archives of them by their names without folders."""
+    """Returns the pictures of all archives by their names without folders. Raises UserError for a name twice."""
     places: dict[str, Member] = {}
     for role in sorted(role for role in files if role.startswith("images")):
         for name, place in by_last_name(members(dataset, files, role, unpacked)):
@@ -58,7 +58,7 @@ def _places(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> dict
 
 @register("karpathy")
 def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
-    """Files by role: captions; images, or several whose roles begin with images-."""
+    """Reads files of roles captions and images, or several whose roles begin with images-."""
     archive = files["captions"]
     name = f"dataset_{dataset.name.partition('-')[0]}.json"
     annotations = named(members(dataset, files, "captions", unpacked), name, archive)

@@ -1,4 +1,4 @@
-"""Captioned scenes that the project draws itself (`data.scenes.composition`): there are no files to read."""
+"""Captioned scenes that the project draws itself (`data.scenes.composition`). There are no files to read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from data.scenes.composition import scene
 
 @dataclass(frozen=True)
 class _Scenes(Laborious):
-    """A shard: `count` scenes from the number `first` on."""
+    """A shard: the scenes of numbers `first` … `first` + `count` − 1."""
 
     part: str
     first: int
@@ -27,7 +27,7 @@ class _Scenes(Laborious):
 
 @register("shapes")
 def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
-    """No file; as many scenes as the row says."""
-    rows = rows_of_a_shard(dataset.images, dataset)
-    starts = range(0, dataset.images, rows)
-    return Contents((), [_Scenes("train", start, min(rows, dataset.images - start)) for start in starts])
+    """Reads no file; gives as many scenes as the catalog, or the user, says."""
+    count = dataset.image_count
+    rows = rows_of_a_shard(count, dataset)
+    return Contents((), [_Scenes("train", start, min(rows, count - start)) for start in range(0, count, rows)])

@@ -1,4 +1,4 @@
-"""Folders of pictures as they lie on a disk, listed alike on every machine."""
+"""Folders of pictures on disk, listed in the same order on every machine."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from data.formats.pictures import SUFFIXES
 
 
 def code_points(name: str) -> str:
-    """What names are sorted by: the same whether a system composes its characters or not."""
+    """Returns a name in Unicode's composed form, by which names are sorted: some systems decompose characters."""
     return unicodedata.normalize("NFC", name)
 
 
 def is_picture(name: str) -> bool:
-    """By its name alone."""
+    """Says whether a file is a picture, by the ending of its name alone."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def listed(folder: Path) -> tuple[list[str], list[str]]:
-    """Names of the folders and of the files in a folder, sorted, without hidden ones and what systems leave behind."""
-    folders, files = [], []
+    """Returns the names of the folders and of the files in a folder, each sorted.
+
+    Hidden ones and what operating systems leave behind are left out. Raises UserError where it cannot be read.
+    """
+    folders: list[str] = []
+    files: list[str] = []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:

@@ -14,8 +14,8 @@ import zlib
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -118,7 +118,7 @@ def _is_gzip(file: Path) -> bool:
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[IO[bytes]]:
+def _opened(file: Path) -> Iterator[BufferedIOBase]:
     """Yields the content of a file, decompressed if its first bytes, whatever its name, are those of gzip."""
     if _is_gzip(file):
         with gzip.open(file, "rb") as stream:
@@ -136,7 +136,7 @@ def _count_numbers(line: bytes) -> int | None:
         return None
 
 
-def _binary_vectors(stream: IO[bytes], header: Header) -> Iterator[tuple[str, np.ndarray]]:
+def _binary_vectors(stream: BufferedIOBase, header: Header) -> Iterator[tuple[str, np.ndarray]]:
     """All words and vectors of a binary file whose header was read. Raises EOFError or ValueError where it is damaged.
 
     word2vec itself ends each vector with a line break, other programs do not: at the start of a word it is left out.
@@ -155,7 +155,7 @@ def _binary_vectors(stream: IO[bytes], header: Header) -> Iterator[tuple[str, np
         start = blank + 1 + vector_bytes
 
 
-def _text_vectors(stream: IO[bytes], header: Header) -> Iterator[tuple[str, np.ndarray]]:
+def _text_vectors(stream: BufferedIOBase, header: Header) -> Iterator[tuple[str, np.ndarray]]:
     """All words and vectors of a text file whose header was read. Raises EOFError or ValueError where it is damaged."""
     for line_number in range(2, header.words + 2):
         line = stream.readline(LONGEST_LINE)

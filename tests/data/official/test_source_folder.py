@@ -11,7 +11,7 @@ import pytest
 
 from data.errors import UserError
 from data.official import download
-from data.official import from_folder as taking
+from data.official import source_folder as taking
 
 
 def _take(toy, root):

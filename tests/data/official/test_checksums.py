@@ -8,16 +8,15 @@ from dataclasses import replace
 import pytest
 
 from data.errors import UserError
-from data.official import download
-from data.official import verified as receipts
+from data.official import checksums, download
 
 
 @pytest.fixture
 def read(monkeypatch):
     """Names of the files that were read for their checksum."""
     names = []
-    digest = receipts.digest
-    monkeypatch.setattr(receipts, "digest", lambda path, checksum: names.append(path.name) or digest(path, checksum))
+    digest = checksums.digest
+    monkeypatch.setattr(checksums, "digest", lambda path, checksum: names.append(path.name) or digest(path, checksum))
     return names
 
 
@@ -76,9 +75,9 @@ def test_without_receipts_everything_is_read(toy, raw, read, tmp_path, damage, m
 
 def test_presence_is_judged_by_name_and_size(toy, raw):
     file = toy.dataset.files[0]
-    assert receipts.on_disk(file, raw) == [(raw / file.name, file.checksum)]
+    assert checksums.on_disk(file, raw) == [(raw / file.name, file.checksum)]
     (raw / file.content_name).write_bytes(b"?" * file.content.size)
-    assert [path.name for path, _ in receipts.on_disk(file, raw)] == [file.name, file.content_name]
-    assert [path.name for path, _ in receipts.on_disk(replace(file, content=None), raw)] == [file.name]
+    assert [path.name for path, _ in checksums.on_disk(file, raw)] == [file.name, file.content_name]
+    assert [path.name for path, _ in checksums.on_disk(replace(file, content=None), raw)] == [file.name]
     (raw / file.name).write_bytes(b"short")
-    assert [path.name for path, _ in receipts.on_disk(file, raw)] == [file.content_name]
+    assert [path.name for path, _ in checksums.on_disk(file, raw)] == [file.content_name]
