@@ -1,41 +1,28 @@
-"""`python -m vae`: captions of one's own pictures, by a model that a trial has trained."""
+"""`python -m vae`: captions for one's own pictures, written by a model that a trial has trained.
+
+This command alone of the package opens files. It takes the model from the trial store and reads pictures as the
+datasets' pictures are read; the model's own modules know neither.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
-DESCRIPTION, WEIGHTS = "captioner.json", "weights.pt"  # a trial's folder has both, where it trained a captioner
+from data.errors import UserError
+from data.version import print_versions
+from experiments.trial_store.folders import CAPTIONER, WEIGHTS, TrialFolder, TrialStore
+
 app = typer.Typer(
     add_completion=not sys.argv[0].endswith("__main__.py"),  # shells complete a command's name, not `python -m`
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-
-
-class Mistake(Exception):
-    """Something that the user can put right; the message says what."""
-
-
-def print_versions(asked: bool) -> None:
-    """Prints the versions of this software, Python and PyTorch and ends the command, where `--version` asks for it."""
-    if asked:
-        print(f"{_named('vae-images-labels-captions')}, Python {platform.python_version()}, {_named('torch')}")
-        raise typer.Exit
-
-
-def _named(package: str) -> str:
-    try:
-        return f"{package} {version(package)}"
-    except PackageNotFoundError:  # code that runs from its folder alone
-        return f"{package} (not installed)"
 
 
 @app.callback()
@@ -57,21 +44,21 @@ def caption(
         "experiments/store"
     ),
     decoding: Annotated[
-        Literal["beam", "greedy", "sample"] | None, typer.Option(help="how words are chosen; otherwise the trial's way")
+        Literal["beam", "greedy", "sample"] | None,
+        typer.Option(help="how words are chosen; by default as the trial chose them"),
     ] = None,
     beams: Annotated[int | None, typer.Option(min=1, help="unfinished captions that a beam search keeps")] = None,
     draws: Annotated[
         int | None, typer.Option(min=0, help="codes averaged over at every word; 0 takes the mean code")
     ] = None,
-    seed: Annotated[int, typer.Option(help="of the codes, and of words that are drawn")] = 0,
+    seed: Annotated[int, typer.Option(help="seed of the codes, and of words that are sampled")] = 0,
 ) -> None:
-    """Says what is to be seen on pictures, a line each: the caption, log p of its words given the picture, and the
-    perplexity of a word.
+    """Captions pictures, one line each: the caption, log p of its words given the picture, and the perplexity per word.
 
-    Each picture is turned upright, scaled and cut to the middle, as the images were that the model learned from.
-    It can say what those taught it, and nothing else: a model of `shapes` sees shapes everywhere.
+    Each picture is turned upright, scaled and cropped to its middle, exactly as the training images were.
+    The model can only describe what it was trained on: a model of `shapes` sees shapes everywhere.
 
-    Which trials there are: `python -m experiments status`, or the column trial_id of experiments/results.csv.
+    To find a trial, run `python -m experiments status`, or look up the column trial_id of experiments/results.csv.
 
     Examples:
 
@@ -79,73 +66,87 @@ def caption(
 
     `python -m vae caption *.png --trial 3fa9 --decoding sample --seed 7`
     """
-    description, weights = _found(store, trial)
+    folder = _captioner_folder(store, trial)
+    description = _description(folder)
     changes = {"decoding": decoding, "beams": beams, "draws": draws}
     description |= {name: value for name, value in changes.items() if value is not None}
     if beams is not None and description["decoding"] != "beam":
-        raise Mistake(
+        raise UserError(
             f"--beams {beams}: decoding {description['decoding']!r} keeps none: add --decoding beam, or leave it"
         )
+    # Imported late: PyTorch takes seconds to load, and help and mistakes need not wait for it.
+    import numpy as np
     import torch
 
+    from data.formats.pictures import BrokenPicture, decoded
     from vae.captioner import Captioner
-    from vae.picture import read_picture
 
     try:
-        captioner = Captioner(description, torch.load(weights, map_location="cpu", weights_only=True))
+        captioner = Captioner(description, torch.load(folder.path / WEIGHTS, map_location="cpu", weights_only=True))
     except Exception as error:  # whatever a damaged file makes the reader raise
-        raise Mistake(f"{weights.parent} holds no whole captioner ({error}): run that trial again") from error
+        raise UserError(f"{folder.path} holds no whole captioner ({error}): run that trial again") from error
+    side, channels = captioner.architecture.side, captioner.architecture.channels
     broken = False
     for path in pictures:
         try:
-            image = read_picture(path, captioner.architecture.side, captioner.architecture.channels)
-        except (OSError, ValueError) as error:
+            pixels = decoded(Path(path).read_bytes(), (side, side, channels))
+        except (OSError, BrokenPicture) as error:
             print(f"error: {path}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
             broken = True
             continue
+        image = torch.from_numpy(pixels.astype(np.float32) / np.float32(255)).permute(2, 0, 1).contiguous()
         torch.manual_seed(seed)
-        said = captioner.describe(image[None])
-        nats, words = float(said.log_likelihood[0]), int(said.lengths[0])
-        print(f"{path}: {captioner.text(said.words[0])}  (log p {nats:.2f}, perplexity {math.exp(-nats / words):.2f})")
+        text, nats, words = captioner.caption(image)
+        print(f"{path}: {text}  (log p {nats:.2f}, perplexity {math.exp(-nats / words):.2f})")
     if broken:
         raise typer.Exit(2)
 
 
-def _found(store: Path, start: str) -> tuple[dict[str, Any], Path]:
-    """The description of the one captioner whose trial's identity starts so, and where its weights are."""
+def _captioner_folder(store: Path, start: str) -> TrialFolder:
+    """Returns the folder of the one trial with a captioner whose identity begins with `start`."""
     if not store.is_dir():
-        raise Mistake(
+        raise UserError(
             f"--store {store}: there is no such folder: name the one that trials are kept in; of a trial on an object "
-            f"store, copy {DESCRIPTION} and {WEIGHTS} into a folder of its name"
+            f"store, copy {CAPTIONER} and {WEIGHTS} into a folder of its name"
         )
-    trials = sorted(path.name for path in store.glob(f"{start}*") if path.is_dir()) if start.isalnum() else []
-    able = [name for name in trials if (store / name / DESCRIPTION).is_file()]
-    if len(able) != 1:
-        told = f"{len(able)} captioners start so, {', '.join(able[:5])}: write more of it" if able else _why(trials)
-        raise Mistake(f"--trial {start}: {told}")
-    folder = store / able[0]
-    if not (folder / WEIGHTS).is_file():
-        raise Mistake(
-            f"{folder} has no {WEIGHTS}: copy it here from the machine, or object store, that the trial ran on"
+    trials = TrialStore(store)
+    identities = trials.captioners(start) if start.isalnum() else []
+    if len(identities) > 1:
+        raise UserError(
+            f"--trial {start}: {len(identities)} captioners start so, {', '.join(identities[:5])}: write more of it"
         )
-    try:
-        return json.loads((folder / DESCRIPTION).read_text(encoding="utf-8")), folder / WEIGHTS
-    except (OSError, ValueError) as error:
-        raise Mistake(f"{folder / DESCRIPTION} is damaged ({error}): run that trial again") from error
+    if not identities:
+        begun = trials.identities(start) if start.isalnum() else []
+        raise UserError(f"--trial {start}: {_why_none(begun)}")
+    folder = trials.folder(identities[0])
+    if not (folder.path / WEIGHTS).is_file():
+        raise UserError(
+            f"{folder.path} has no {WEIGHTS}: copy it here from the machine, or object store, that the trial ran on"
+        )
+    return folder
 
 
-def _why(trials: list[str]) -> str:
-    """Why no captioner was found among the trials that start so."""
-    if not trials:
+def _why_none(begun: list[str]) -> str:
+    """Says why no captioner was found, given the trials whose identities match."""
+    if not begun:
         return "no trial starts so: results.csv and `python -m experiments status` name them"
     return "no done trial of the system `caption` starts so; others train no model that captions new pictures"
 
 
+def _description(folder: TrialFolder) -> dict[str, Any]:
+    """Reads what a `Captioner` is built from."""
+    path = folder.path / CAPTIONER
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is damaged ({error}): run that trial again") from error
+
+
 def main() -> None:
-    """The command, with a user's mistake told in one message and exit code 2."""
+    """Runs the command; a user's mistake is one message and exit code 2."""
     try:
         app()
-    except Mistake as error:
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
 

@@ -1,4 +1,4 @@
-"""Table 2 as data, and the sizes that follow from it."""
+"""The architectures of Table 2 of the supplement, and the sizes of maps and codes that follow from them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: `dictionary_size` elements of `kernel` × `kernel`, pooled in `pooling` × `pooling` blocks
-    (1 where the layer has no pooling)."""
+    """One layer: `dictionary_size` elements of `kernel` × `kernel`, pooled in blocks of `pooling` × `pooling`.
+
+    `pooling` is 1 for a layer without pooling.
+    """
 
     dictionary_size: int
     kernel: int
@@ -17,8 +19,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sides of one layer's square maps, in values: what it reads, after a valid convolution, and after pooling
-    with the odd map padded up."""
+    """The sides of one layer's square maps: its input, after the valid convolution, and after pooling.
+
+    A map that the blocks do not divide is padded up, so its last block is short.
+    """
 
     input: int
     conv: int
@@ -27,8 +31,13 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A row of Table 2: images of `side` × `side` × `channels`, its layers from the image up, and the
-    datasets that the row is for."""
+    """A row of Table 2: the shape of its images, `side` × `side` × `channels`, its layers and its datasets.
+
+    Layers are listed from the image up.
+
+    Raises:
+        ValueError: an element is larger than the map that its layer reads.
+    """
 
     name: str
     side: int
@@ -46,22 +55,22 @@ class Architecture:
 
     @property
     def sizes(self) -> tuple[Sizes, ...]:
-        """Sides of every layer's maps, from the image up."""
-        found, side = [], self.side
+        """The sides of every layer's maps, from the image up."""
+        sizes, side = [], self.side
         for layer in self.layers:
             conv = side - layer.kernel + 1
-            found.append(Sizes(side, conv, -(-conv // layer.pooling)))
-            side = found[-1].pooled
-        return tuple(found)
+            sizes.append(Sizes(side, conv, -(-conv // layer.pooling)))
+            side = sizes[-1].pooled
+        return tuple(sizes)
 
     @property
     def pooling_layers(self) -> list[int]:
-        """The layers that pool, counted from the image, from 0."""
+        """The indices of the layers that pool; layer 0 reads the image."""
         return [index for index, layer in enumerate(self.layers) if layer.pooling > 1]
 
     @property
     def code_shape(self) -> tuple[int, int, int]:
-        """(K_L, n, n): the code has one map per element of the top dictionary."""
+        """The shape of a code, (K_L, n, n): one n × n map per element of the top dictionary."""
         side = self.sizes[-1].pooled
         return (self.layers[-1].dictionary_size, side, side)
 
@@ -72,7 +81,7 @@ class Architecture:
 
 
 def _row(name: str, side: int, channels: int, layers: str, *datasets: str) -> Architecture:
-    """A row written as the paper writes it: '30x8/3 80x6' is 30 × 8² pooled 3 × 3, then 80 × 6² unpooled."""
+    """Parses a row: '30x8/3 80x6' is 30 elements of 8 × 8, pooled 3 × 3, then 80 of 6 × 6 without pooling."""
     parsed = []
     for text in layers.split():
         size, _, rest = text.partition("x")
@@ -98,10 +107,10 @@ TABLE2: dict[str, Architecture] = {
 
 
 def architecture_named(name: str) -> Architecture:
-    """The row of Table 2 of that name.
+    """Returns the row of Table 2 with that name.
 
     Raises:
-        KeyError: no such row; the message lists the known ones.
+        KeyError: there is no such row; the message lists the known ones.
     """
     if name not in TABLE2:
         raise KeyError(f"unknown architecture {name!r}: Table 2 has {', '.join(TABLE2)}")
@@ -109,7 +118,7 @@ def architecture_named(name: str) -> Architecture:
 
 
 def architecture_for(dataset: str) -> Architecture:
-    """The row of Table 2 that is for `dataset`.
+    """Returns the row of Table 2 for `dataset`.
 
     Raises:
         KeyError: no row is for it; the message lists the rows to choose from.

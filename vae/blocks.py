@@ -1,13 +1,17 @@
-"""Convolution block by block, as one matrix product.
+"""Convolution and pooling as one matrix product, block by block.
 
-Maps are kept *batch last*, [channels, height, width, batch], and the values of a pooling block lie one
-behind another in the leading dimension, [p², K, n²·batch]. A convolution that is pooled in p × p blocks
-reads, for a whole block at once, a window of w = p + k − 1 values a side; its weights, the K filters put
-at each of the block's p² positions, are one matrix [p²·K, channels·w²]. The product with the windows
-comes out in the very order in which the pooling reads it, so that no layout is ever copied between the
-two, every element-wise step runs over long contiguous rows, and the windows hold (w/p)² values per
-image value where an ordinary unfolding holds k². The decoder's unpooling and full convolution are
-the transposes of these maps. A layer without pooling is the case p = 1.
+Notation: K filters of k × k values, pooling blocks of p × p, n blocks per side, a batch of B images.
+
+Maps are stored *batch last*, [channels, height, width, B]. The p² values of a pooling block lie in the leading
+dimension: [p², K, n²·B]. To compute a whole block at once, the convolution reads a window of w = p + k − 1 values
+per side. Its weights are one matrix [p²·K, channels·w²]: the K filters placed at each of the block's p² positions.
+
+This has three advantages. The product comes out in the order in which pooling reads it, so nothing is copied in
+between. Every element-wise step runs over long contiguous rows. The windows hold (w/p)² values per image value,
+where an ordinary unfolding holds k².
+
+The decoder's unpooling and full convolution are the transposes of these maps. A layer without pooling is the case
+p = 1.
 """
 
 from __future__ import annotations
@@ -24,17 +28,17 @@ from vae.folding import Folded
 
 
 def _gather(maps: Tensor, size: int, stride: int, count: int) -> Tensor:
-    """Copies every window: [C, H, W, B] → [C, size, size, count, count, B]."""
+    """Copies every window of the maps: [C, H, W, B] → [C, size, size, count, count, B]."""
     c, h, w, b = maps.stride()
     shape = (maps.shape[0], size, size, count, count, maps.shape[3])
     return maps.as_strided(shape, (c, h, w, h * stride, w * stride, b)).contiguous()
 
 
 def _scatter(windows: Tensor, stride: int, side: int) -> Tensor:
-    """Adds every window back at its place: the transpose of `_gather`."""
+    """Adds every window to the maps at its place: the transpose of `_gather`."""
     channels, size, _, count, _, batch = windows.shape
     reach = stride * (count - 1) + 1
-    # Rows first and columns after: 2·size large additions where one per window position would take size².
+    # Rows first, then columns: 2·size large additions instead of size², one per window position.
     rows = windows.new_zeros(channels, side, size, count, batch)
     for row in range(size):
         rows[:, row : row + reach : stride] += windows[:, row].transpose(1, 2)
@@ -45,6 +49,8 @@ def _scatter(windows: Tensor, stride: int, side: int) -> Tensor:
 
 
 class _Windows(Folded):
+    """`_gather` with its gradient."""
+
     @staticmethod
     def forward(maps: Tensor, size: int, stride: int, count: int) -> Tensor:
         return _gather(maps, size, stride, count)
@@ -61,6 +67,8 @@ class _Windows(Folded):
 
 
 class _OverlapAdd(Folded):
+    """`_scatter` with its gradient."""
+
     @staticmethod
     def forward(windows: Tensor, stride: int, side: int) -> Tensor:
         return _scatter(windows, stride, side)
@@ -77,11 +85,12 @@ class _OverlapAdd(Folded):
 
 
 def windows_of(maps: Tensor, kernel: int, pooling: int, count: int) -> Tensor:
-    """What each pooling block reads.
+    """Returns the window that each pooling block reads.
 
     Args:
-        maps: [C, side, side, B], contiguous; padded with zeros below and to the right where the last block is short.
-        kernel, pooling, count: k, p and the number of blocks a side, n.
+        maps: [C, side, side, B], contiguous. Where the last block is short, they are padded with zeros below and to
+            the right.
+        kernel, pooling, count: k, p and n.
 
     Returns:
         [C·w², n²·B] with w = p + k − 1.
@@ -94,12 +103,13 @@ def windows_of(maps: Tensor, kernel: int, pooling: int, count: int) -> Tensor:
 
 
 def overlap_add(windows: Tensor, kernel: int, pooling: int, count: int, side: int) -> Tensor:
-    """Adds what each block writes: the transpose of `windows_of`.
+    """Sums the windows that the blocks write: the transpose of `windows_of`.
 
     Args:
         windows: [C·w², n²·B].
-        side: side of the maps that are returned; what short blocks wrote beyond it is cut off (it is zero,
-            since a padded position is never chosen).
+        kernel, pooling, count: k, p and n.
+        side: side of the returned maps. What short blocks write beyond it is cut off; it is zero, since a padded
+            position is never chosen.
 
     Returns:
         [C, side, side, B].
@@ -110,11 +120,11 @@ def overlap_add(windows: Tensor, kernel: int, pooling: int, count: int, side: in
 
 
 class _BlockMatrix(Folded):
-    """From filters [T, K, C, k, k] to [T, p²·K, C·w²], T trials in one go."""
+    """`block_matrix` for T trials: from filters [T, K, C, k, k] to [T, p²·K, C·w²], with its gradient."""
 
     @staticmethod
     def _placed(whole: Tensor, kernel: int) -> Tensor:
-        """The part of [T, p, p, K, C, w, w] that holds each position's copy of the filters, [T, p, p, K, C, k, k]."""
+        """Returns a view [T, p, p, K, C, k, k] of `whole` [T, p, p, K, C, w, w]: where each position's filters lie."""
         trial, row, column, *rest = whole.stride()
         strides = (trial, row + rest[2], column + rest[3], *rest)
         return whole.as_strided((*whole.shape[:5], kernel, kernel), strides)
@@ -141,24 +151,27 @@ class _BlockMatrix(Folded):
 
 
 def block_matrix(filters: Tensor, pooling: int) -> Tensor:
-    """The filters put at every position of a block.
+    """Places the filters at every position of a block.
 
     Args:
         filters: [K, C, k, k].
         pooling: p.
 
     Returns:
-        [p²·K, C·w²], rows ordered by position and then by filter.
+        [p²·K, C·w²], with rows ordered by position, then by filter.
     """
     return filters.flatten(1) if pooling == 1 else _BlockMatrix.apply(filters[None], pooling).squeeze(0)
 
 
-_SLICE_VALUES = 2**18  # of a slice: 1 MiB in single precision, a few of which fit a core's share of the cache
+_SLICE_VALUES = 2**18  # values in a slice: 1 MiB in single precision; a few of them fit a core's share of the cache
 
 
 def slices(blocks: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Cuts blocks [T, p², K, …] along T and K: on a CPU into parts of one trial, small enough to stay in a core's
-    cache; elsewhere whole."""
+    """Cuts blocks [T, p², K, …] along T and K.
+
+    On a CPU each part belongs to one trial and is small enough to stay in a core's cache. On other devices the only
+    part is the whole.
+    """
     trials, _, elements = blocks.shape[:3]
     if blocks.device.type != "cpu":
         yield slice(None), slice(None)
@@ -170,9 +183,10 @@ def slices(blocks: Tensor) -> Iterator[tuple[slice, slice]]:
 
 
 def product(left: Tensor, right: Tensor, factors: torch.dtype | None) -> Tensor:
-    """left @ right of factors rounded to that type, if to any; the result, and gradients, have the type they came in.
+    """Returns left @ right with both factors rounded to the type `factors`, or not rounded where it is None.
 
-    GPUs and some processors multiply bfloat16 many times as fast as float32, and add up in float32 all the same.
+    The result and the gradients keep the type of `left`. GPUs and some processors multiply bfloat16 many times faster
+    than float32, yet sum in float32.
     """
     if factors is None:
         return left @ right
@@ -180,10 +194,10 @@ def product(left: Tensor, right: Tensor, factors: torch.dtype | None) -> Tensor:
 
 
 def real_positions(conv: int, pooling: int, count: int) -> Tensor | None:
-    """Which positions of each block lie on the map.
+    """Tells which positions of each block lie on the map and are not padding.
 
     Returns:
-        bool [p², 1, n², 1], or None where no block is short.
+        bool [p², 1, n², 1]; None where no block is short.
     """
     if pooling * count == conv:
         return None

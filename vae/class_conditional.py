@@ -1,4 +1,4 @@
-"""M2 of Kingma et al. (2014), "Semi-supervised learning with deep generative models", on the paper's networks."""
+"""Model M2 of Kingma et al. (2014), "Semi-supervised learning with deep generative models", on the paper's networks."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from vae.objective import kl_code
 
 
 class ClassConditional(VariationalAutoencoder):
-    """p(y) p(s) p(X | s, y, z) with y uniform: the decoder reads t = s + e_y, a place e_y for each class in the code.
+    """The generative model p(y) p(s) p(X | s, y, z), y uniform: each class y has a place e_y in the space of codes.
 
-    Its posterior is q(y|X) q(s|X,y) q(z|X): q(y|X) is the label model on the encoder's mean code, and
-    q(s|X,y) = N(μ(X) − e_y, σ(X)²). So t has the same distribution whatever the class, the image's term needs one
-    pass through the decoder, and the sum over the classes, which M2's bound for an unlabelled image asks for (the
-    reference's eq. (7)), is in closed form. A labelled image's class is not summed over (its eq. (6)), and log q(y|X)
-    of labelled images is added with a weight (its eq. (9)): the label term of eq (18).
+    The decoder reads t = s + e_y. The posterior is q(y|X) q(s|X,y) q(z|X), where q(y|X) is the label model on the
+    encoder's mean code and q(s|X,y) = N(μ(X) − e_y, σ(X)²). So t has the same distribution whatever the class: one
+    pass through the decoder gives the image's term, and the sum over the classes in M2's bound for an unlabelled image
+    (eq. (7) there) is in closed form. For a labelled image the class is known and not summed over (eq. (6) there).
+    log q(y|X) of labelled images is added with a weight (eq. (9) there); that is the label term of eq (18) here.
 
-    Takes what `VariationalAutoencoder` takes; its label model must have normalised probabilities.
+    Takes the arguments of `VariationalAutoencoder`. The label model's probabilities must be normalised.
     """
 
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
         maps, side, _ = self.architecture.code_shape
-        classes = self.label_model.beta.shape[0]
-        # Apart from the start, or the classes' places would all get the same gradient from unlabelled images.
+        classes = self.classifier.beta.shape[0]
+        # They start apart: equal places would all get the same gradient from unlabelled images.
         self.places = nn.Parameter(0.1 * torch.randn(classes, maps, side * side))
 
     def _kl_code(self, encoding: Encoding, labels: Tensor | None) -> Tensor:
-        """KL(q(s, y|X) ‖ p(s) p(y)), [B]; where the label is known, KL(q(s|X,y) ‖ p(s)) − log p(y)."""
-        log_q = self.label_model.log_likelihoods(encoding.mean)
+        """Returns KL(q(s, y|X) ‖ p(s) p(y)), [B]; where the label is known, KL(q(s|X,y) ‖ p(s)) − log p(y)."""
+        log_q = self.classifier.log_likelihoods(encoding.mean)
         classes = log_q.shape[0]
         weights = log_q.exp()
         entropy = -(weights * log_q).sum(0)
@@ -49,10 +49,10 @@ class ClassConditional(VariationalAutoencoder):
         return kl_code(encoding.mean, encoding.log_sigma) - gain - entropy + math.log(classes)
 
     def _label_code(self, encoding: Encoding, draws: int) -> Tensor:
-        """The mean code: q(y|X) is a function of the image alone."""
+        """Returns the mean code: q(y|X) depends on the image alone."""
         return encoding.mean
 
     def _prior_code(self, count: int) -> Tensor:
-        """t = s + e_y with s ~ N(0, I) and the classes in turn, [K_L, m, count]."""
+        """Returns t = s + e_y, [K_L, m, count], with s ~ N(0, I) and the classes in turn."""
         classes = torch.arange(count, device=self.places.device) % len(self.places)
         return super()._prior_code(count) + self.places[classes].permute(1, 2, 0)

@@ -1,4 +1,7 @@
-"""The generative model p(X | s, z): unpooling by the switches and full convolutions, from the code down."""
+"""The decoder p(X | s, z): from the code s down to the image X, unpooling by the switches z and convolving.
+
+A switch names, for one pooling block, the position that carries the block's value.
+"""
 
 from __future__ import annotations
 
@@ -19,26 +22,37 @@ from vae.pooling import Switches, draw_positions, uniform_switches
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """E X̂ = S̃⁽¹⁾ and what is left of its variance, over the switches that were not drawn.
+    """The mean and variance of the reconstruction X̂ over the switches that were not drawn.
 
-    `mean` is [N_c, H, W, B]. `spread` is E‖X̂ − E X̂‖², [B], over the bottom switches where their
-    probabilities were given, zero where they were drawn. So E‖X − X̂‖² = ‖X − mean‖² + spread.
+    E‖X − X̂‖² = ‖X − mean‖² + spread.
+
+    Attributes:
+        mean: E X̂ = S̃⁽¹⁾, [N_c, H, W, B].
+        spread: E‖X̂ − E X̂‖², [B]. Zero where the bottom switches were drawn; otherwise their probabilities were
+            given and the expectation is over them.
     """
 
     mean: Tensor
     spread: Tensor
 
     def squared_error(self, images: Tensor) -> Tensor:
-        """E‖X − X̂‖² of images [B, N_c, H, W], per image, [B]."""
+        """Returns E‖X − X̂‖² of each of images [B, N_c, H, W], [B]."""
         difference = images.permute(1, 2, 3, 0) - self.mean
         return difference.square().sum((0, 1, 2)) + self.spread
 
 
 class _ExpectedUnpooling(Folded):
-    """Puts s̃ at every position of its block by its probability, and says what that leaves out, for T trials.
+    """Unpools by the expectation over the switches, for T trials.
 
-    Gives η s̃, [T, p², K, n², B], and ηᵀ G_k η, [T, K, n², B], from η, s̃ [T, K, n², B] and the Gram matrices
-    G [T, K, p², p²] (symmetric), a few elements at a time (see `vae.pooling`).
+    Args:
+        eta: η, the switches' probabilities, [T, p², K, n², B].
+        values: s̃, [T, K, n², B].
+        gram: G_k, the symmetric Gram matrices of `Decoder._expected`, [T, K, p², p²].
+
+    Returns:
+        η s̃, [T, p², K, n², B], and ηᵀ G_k η, [T, K, n², B].
+
+    It works on a few dictionary elements at a time (see `vae.pooling`).
     """
 
     @staticmethod
@@ -73,16 +87,16 @@ class _ExpectedUnpooling(Folded):
 
 
 def _by_element(eta: Tensor) -> Tensor:
-    """[t·K, p², n²·B] from η [t, p², K, n², B]: without copying anything where t is one."""
+    """Rearranges η from [t, p², K, n², B] to [t·K, p², n²·B]; nothing is copied where t is one."""
     return eta.flatten(3).transpose(1, 2).flatten(0, 1)
 
 
 class Decoder(nn.Module):
-    """S̃⁽ˡ⁾ = Σ_k D⁽ᵏ'ˡ⁾ * S⁽ᵏ'ˡ⁾ with full borders; X ~ N(S̃⁽¹⁾, α₀⁻¹ I), α₀ learned as its logarithm.
+    """S̃⁽ˡ⁾ = Σ_k D⁽ᵏ'ˡ⁾ * S⁽ᵏ'ˡ⁾ with full borders, and X ~ N(S̃⁽¹⁾, α₀⁻¹ I). log α₀ is learned.
 
     Args:
-        log_alpha: where log α₀ starts.
-        factors: what the factors of the convolutions are rounded to, if to anything.
+        log_alpha: initial value of log α₀, the log-precision of the pixel noise.
+        factors: type that the factors of the convolutions are rounded to; None rounds nothing.
     """
 
     def __init__(self, architecture: Architecture, log_alpha: float, factors: torch.dtype | None = None) -> None:
@@ -93,7 +107,7 @@ class Decoder(nn.Module):
         channels = architecture.channels
         for layer, sizes in zip(architecture.layers, architecture.sizes, strict=True):
             shape = (layer.dictionary_size, channels, layer.kernel, layer.kernel)
-            # A value below is a sum over this many active elements: keep it of order one half.
+            # A value of the map below sums this many active elements; the scale keeps it of order one half.
             overlap = min(layer.kernel / layer.pooling, sizes.pooled) ** 2
             self.dictionaries.append(
                 nn.Parameter(torch.randn(shape) * 0.5 / math.sqrt(layer.dictionary_size * overlap))
@@ -102,7 +116,7 @@ class Decoder(nn.Module):
         self.log_alpha = nn.Parameter(torch.tensor(float(log_alpha)))
 
     def forward(self, code: Tensor, switches: Mapping[int, Switches]) -> Reconstruction:
-        """Decodes codes [K_L, m, B] with each pooling layer's switches."""
+        """Decodes codes [K_L, m, B] with the switches of each pooling layer."""
         values = code
         spread = code.new_zeros(code.shape[2])
         for index in reversed(range(len(self.architecture.layers))):
@@ -121,19 +135,24 @@ class Decoder(nn.Module):
         return Reconstruction(maps, spread)
 
     def _expected(self, values: Tensor, probabilities: Tensor, dictionary: Tensor) -> tuple[Tensor, Tensor]:
-        """η s̃, and Σ over blocks of s̃²·(‖D_k‖² − ηᵀ G_k η), [B]: switches of different blocks are independent,
-        and a block's value adds s̃ D_k shifted to a position drawn from η. G_k is the p²×p² Gram matrix of the
-        shifted elements.
+        """Unpools the bottom layer by the expectation over its switches.
+
+        A block adds s̃ D_k to the image, shifted to a position drawn from η, and the switches of different blocks are
+        independent. So the variance is a sum over blocks; G_k is the p² × p² Gram matrix of D_k shifted to each
+        position.
+
+        Returns:
+            η s̃, and Σ over blocks of s̃²·(‖D_k‖² − ηᵀ G_k η), [B].
         """
         shifted = dictionary.view(probabilities.shape[0], values.shape[0], -1).transpose(0, 1)
         gram = shifted @ shifted.transpose(1, 2)
-        found = _ExpectedUnpooling.apply(probabilities[None], values[None], gram[None])
-        placed, quadratic = (each.squeeze(0) for each in found)
+        unpooled = _ExpectedUnpooling.apply(probabilities[None], values[None], gram[None])
+        placed, quadratic = (each.squeeze(0) for each in unpooled)
         norms = self.dictionaries[0].square().sum((1, 2, 3))[:, None, None]
         return placed, (values.square() * (norms - quadratic)).sum((0, 1))
 
     def prior_switches(self, batch: int) -> dict[int, Switches]:
-        """Switches of every pooling layer, drawn from their prior for `batch` images."""
+        """Draws the switches of every pooling layer from their prior, for `batch` images."""
         drawn: dict[int, Switches] = {}
         for index, (layer, sizes) in enumerate(zip(self.architecture.layers, self.architecture.sizes, strict=True)):
             if layer.pooling > 1:

@@ -1,4 +1,7 @@
-"""The recognition model q(s, z | X): convolutions, stochastic pooling, and a small network per top map."""
+"""The encoder q(s, z | X): convolutions, stochastic pooling, and a small network per map of the top layer.
+
+s is the code of an image X, z its pooling switches.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +24,12 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "none"
 
 @dataclass(frozen=True)
 class Encoding:
-    """q(s, z | X) for a batch.
+    """The posterior q(s, z | X) of a batch of B images.
 
-    `mean` and `log_sigma` are the code's, [K_L, m, B] with m values a map; `posteriors` the switches', by layer;
-    `drawn` the switches that pooled the encoder's own maps, by layer, empty where it pooled by expectation.
+    Attributes:
+        mean, log_sigma: μ and log σ of the code, [K_L, m, B], m values per map.
+        posteriors: those of the switches, by layer.
+        drawn: the switches that pooled the encoder's own maps, by layer; empty where it pooled by expectation.
     """
 
     mean: Tensor
@@ -33,7 +38,7 @@ class Encoding:
     drawn: Mapping[int, Switches]
 
     def repeated(self, times: int) -> Encoding:
-        """The same for the batch `times` over, one whole batch behind another, before any switch is drawn."""
+        """Repeats the batch `times` times, one whole batch after another, for an encoding without drawn switches."""
         if times == 1:
             return self
         return Encoding(
@@ -44,14 +49,18 @@ class Encoding:
         )
 
     def sample(self, times: int = 1) -> Tensor:
-        """A code by eq (7), [K_L, m, B]. Where the batch comes `times` over, the copies of an image share the
-        noise: what still differs between them comes from their switches."""
+        """Draws a code by eq (7), [K_L, m, B].
+
+        Args:
+            times: how often the batch is repeated in this encoding. Copies of an image share their noise, so that
+                they differ only by their switches.
+        """
         noise = normal_like(self.mean[..., : self.mean.shape[2] // times])
         return self.mean + self.log_sigma.exp() * noise.repeat(1, 1, times)
 
 
 class MapNetworks(nn.Module):
-    """Eqs (25)–(27): each of the K top maps has its own tanh network; all run as one batched product."""
+    """The networks of eqs (25)–(27), one tanh network for each of the K top maps, run as one batched product."""
 
     def __init__(self, maps: int, values: int, hidden: int) -> None:
         super().__init__()
@@ -59,25 +68,25 @@ class MapNetworks(nn.Module):
         self.bias = nn.Parameter(torch.zeros(maps, hidden, 1))
         self.mean_weight = nn.Parameter(torch.randn(maps, values, hidden) / math.sqrt(hidden))
         self.mean_bias = nn.Parameter(torch.zeros(maps, values, 1))
-        # σ starts at one, the prior's, whatever the image.
+        # σ starts at one, as in the prior, whatever the image.
         self.sigma_weight = nn.Parameter(torch.zeros(maps, values, hidden))
         self.sigma_bias = nn.Parameter(torch.zeros(maps, values, 1))
 
     def forward(self, maps: Tensor) -> tuple[Tensor, Tensor]:
-        """μ and log σ, each [K, m, B], of top maps [K, m, B]."""
+        """Returns μ and log σ, each [K, m, B], of top maps [K, m, B]."""
         hidden = torch.baddbmm(self.bias, self.weight, maps).tanh()
         mean = torch.baddbmm(self.mean_bias, self.mean_weight, hidden)
         return mean, torch.baddbmm(self.sigma_bias, self.sigma_weight, hidden)
 
 
 class Encoder(nn.Module):
-    """C̃⁽ˡ⁾ = F⁽ˡ⁾ * C⁽ˡ⁻¹⁾ with valid borders, pooled by the switches, up to the code.
+    """C̃⁽ˡ⁾ = F⁽ˡ⁾ * C⁽ˡ⁻¹⁾ with valid borders, then pooled by the switches, layer by layer up to the code.
 
     Args:
-        activation: of the maps after pooling, a key of `ACTIVATIONS` (the paper's equations have none).
+        activation: applied to the maps after pooling, a key of `ACTIVATIONS` (the paper's equations have none).
         switch_hidden: tanh units of each layer's switch network.
         code_hidden: tanh units of each top map's network.
-        factors: what the factors of the convolutions are rounded to, if to anything.
+        factors: type that the factors of the convolutions are rounded to; None rounds nothing.
     """
 
     def __init__(
@@ -108,8 +117,9 @@ class Encoder(nn.Module):
     def forward(self, images: Tensor, draw: Draw | None = None) -> Encoding:
         """Encodes images [B, N_c, H, W].
 
-        With `draw`, each layer is pooled by the switches that it gives (the shared reading); without, by the
-        expectation Σ η · block (the factorised one).
+        Args:
+            draw: draws a layer's switches from their posterior, which then pool that layer (the shared reading of q).
+                Without it, each layer is pooled by the expectation Σ η · block (the factorised reading).
         """
         maps = images.permute(1, 2, 3, 0).contiguous()
         posteriors: dict[int, SwitchPosterior] = {}

@@ -1,4 +1,7 @@
-"""The whole model: encoder, decoder, label model and estimator, and the objective that trains them."""
+"""The variational autoencoder: encoder, decoder, label or caption model, estimator, and the objective for all of them.
+
+ξ (xi) is the weight of the label term in the objective, eq (18); ρ is the labelled proportion.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +27,14 @@ READINGS = ("factorised", "shared")
 
 @dataclass(frozen=True)
 class Labelled:
-    """Labelled images for one step: `images` [B', N_c, H, W], `labels` [B'], or captions [B', L] for a caption model,
-    both a sample of `total` labelled images; `weight` is ξ·ρ, the label term's weight against the bound *per image*."""
+    """Labelled images for one step, a sample of all labelled images.
+
+    Attributes:
+        images: [B', N_c, H, W].
+        labels: [B'], or captions [B', L] for a caption model.
+        total: the number of labelled images that they are a sample of.
+        weight: ξ·ρ, the weight of the label term relative to the bound *per image*.
+    """
 
     images: Tensor
     labels: Tensor
@@ -35,9 +44,14 @@ class Labelled:
 
 @dataclass(frozen=True)
 class Marginalised:
-    """Images for one step whose labels are marginalised where they are missing: `images` [B', N_c, H, W] as they are,
-    from which a label is guessed, changed `views` of the same, on which it is learned, and `labels` [B'], −1 where
-    missing; `weight` as for the label term."""
+    """Images for one step whose missing labels are marginalised.
+
+    Attributes:
+        images: [B', N_c, H, W], unchanged; missing labels are guessed from them.
+        views: augmented versions of the same images; the labels are learned on them.
+        labels: [B'], −1 where missing.
+        weight: of the term, as for the label term.
+    """
 
     images: Tensor
     views: Tensor
@@ -47,9 +61,14 @@ class Marginalised:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one step learns from: `images` [B, N_c, H, W] for the bound; `labelled` ones for the label term, None
-    where labels have no part (ξ = 0); `marginalised` ones, None where missing labels have no part. `labels` [B] are
-    those of `images`, −1 where missing, for a model whose bound depends on them."""
+    """What one training step learns from.
+
+    Attributes:
+        images: [B, N_c, H, W], for the bound.
+        labelled: for the label term; None with ξ = 0.
+        marginalised: for the term of missing labels; None without that term.
+        labels: [B], those of `images`, −1 where missing, for a model whose bound depends on them; else None.
+    """
 
     images: Tensor
     labelled: Labelled | None = None
@@ -58,17 +77,17 @@ class Batch:
 
     @classmethod
     def of(cls, parts: Mapping[str, Any]) -> Batch:
-        """The batch of its fields by name, those of `labelled` and `marginalised` by name in turn."""
+        """Builds a batch from a mapping of its fields; `labelled` and `marginalised` are mappings of theirs."""
         kinds = {"labelled": Labelled, "marginalised": Marginalised}
         return cls(**{name: kinds[name](**part) if name in kinds else part for name, part in parts.items()})
 
 
 class VariationalAutoencoder(nn.Module):
-    """p(X | s, z), q(s, z | X) and p(y | s), or p(Y | s) of captions, in one.
+    """The decoder p(X | s, z), the encoder q(s, z | X), and p(y | s) of labels or p(Y | s) of captions, as one model.
 
     Args:
-        reading: of q, "factorised" (eq (5) as written: q(s|X) q(z|X), the encoder pools by expectation) or
-            "shared" (the switches that pool the encoder's maps are the ones that the decoder unpools with).
+        reading: how q is read. "factorised": eq (5) as written, q(s|X) q(z|X), where the encoder pools by expectation.
+            "shared": the decoder unpools with the switches that pooled the encoder's maps.
 
     Raises:
         ValueError: the estimator cannot serve the reading.
@@ -96,25 +115,40 @@ class VariationalAutoencoder(nn.Module):
         self.estimator = estimator
         self.reading = reading
 
+    @property
+    def classifier(self) -> LabelModel:
+        """The label model of a model of labels.
+
+        Raises:
+            TypeError: the model is one of captions.
+        """
+        if not isinstance(self.label_model, LabelModel):
+            raise TypeError("a model of captions has no class probabilities")
+        return self.label_model
+
     def encode(self, images: Tensor) -> Encoding:
-        """q(s, z | X) of images [B, N_c, H, W], under the model's reading."""
+        """Returns q(s, z | X) of images [B, N_c, H, W], under the model's reading of q."""
         return self.encoder(images, self.estimator.switches if self.reading == "shared" else None)
 
     def _switches(self, encoding: Encoding) -> Mapping[int, Switches]:
-        """What the decoder unpools with: the encoder's own draws (shared) or fresh ones (factorised)."""
+        """Returns what the decoder unpools with: the encoder's own draws (shared) or fresh ones (factorised)."""
         if self.reading == "shared":
             return encoding.drawn
         return {layer: self.estimator.switches(posterior, layer) for layer, posterior in encoding.posteriors.items()}
 
     def _encode_times(self, images: Tensor, times: int) -> tuple[Tensor, Encoding]:
-        """Images and their encodings `times` over; the encoder runs once where it draws nothing."""
+        """Returns the images and their encodings, repeated; the encoder runs only once where it draws nothing."""
         repeated = images.repeat(times, 1, 1, 1)
         if self.reading == "shared":
             return repeated, self.encode(repeated)
         return repeated, self.encode(images).repeated(times)
 
     def _kl_code(self, encoding: Encoding, labels: Tensor | None) -> Tensor:
-        """KL(q(s|X) ‖ p(s)), [B]; `labels` [B] of the images, where they are to be used, −1 where missing."""
+        """Returns KL(q(s|X) ‖ p(s)), [B].
+
+        Args:
+            labels: [B], −1 where missing, for a model whose posterior depends on them; this one's does not.
+        """
         return kl_code(encoding.mean, encoding.log_sigma)
 
     def _bound(
@@ -133,36 +167,42 @@ class VariationalAutoencoder(nn.Module):
         )
 
     def bound(self, images: Tensor) -> Bound:
-        """The lower bound of log p(X), eq (5) without its label term, estimated from one draw; images
-        [B, N_c, H, W]."""
+        """Returns the lower bound of log p(X), eq (5) without its label term, estimated from one draw.
+
+        Args:
+            images: [B, N_c, H, W].
+        """
         encoding = self.encode(images)
         return self._bound(images, encoding, self._switches(encoding))
 
     def _signals(self, encoding: Encoding, bound: Bound, switch_weight: float) -> dict[int, Tensor]:
-        """What each layer's draws influence, [B]: NVIL's local signals.
+        """Returns, by layer, the terms of the objective that the layer's draws influence, [B]: NVIL's local signals.
 
-        The categorical KLs are in closed form, so a layer's own is no part of its signal. Factorised draws
-        reach the reconstruction alone; shared ones also all that the encoder computed from the pooled maps.
+        The switches' KL terms are in closed form, so a layer's own one is not in its signal. Factorised draws influence
+        the reconstruction alone; shared draws also influence all that the encoder computes from the pooled maps.
         """
         signals, downstream = {}, bound.log_likelihood.detach()
         if self.reading == "shared":
             downstream = downstream - bound.kl_code.detach()
-        for layer in reversed(encoding.posteriors):
+        for layer in reversed(list(encoding.posteriors)):
             signals[layer] = downstream
             if self.reading == "shared":
                 downstream = downstream - switch_weight * encoding.posteriors[layer].kl.detach()
         return signals
 
     def loss(self, batch: Batch, switch_weight: float = 1.0) -> tuple[Tensor, dict[str, Tensor]]:
-        """−(the objective per image), eq (18), to be differentiated; and its parts, detached scalars, the first
-        of them `loss`, its value.
+        """Returns what a step minimises, and its parts as detached scalars.
 
-        E over all images of the bound, plus ξ·ρ times the mean label term over labelled images, is the
-        paper's sum over images divided by their number. The labelled images are a sample of their own, so
-        that each step sees some however few there are.
+        The objective per image is the mean of the bound over all images, plus ξ·ρ times the mean label term over
+        labelled images: the sum of eq (18) divided by the number of images. The labelled images are a sample of their
+        own, so that every step sees some, however few there are.
 
         Args:
-            switch_weight: of the switches' KL term, 1 in the bound itself.
+            switch_weight: weight of the switches' KL term; 1 in the bound itself.
+
+        Returns:
+            The loss, −(objective + surrogate), of which only the gradient means something; and the parts, whose first
+            one, `loss`, is the value of −objective.
         """
         draws = self.estimator.draws
         images, encoding = self._encode_times(batch.images, draws)
@@ -187,15 +227,14 @@ class VariationalAutoencoder(nn.Module):
             objective = objective + batch.marginalised.weight * term
             surrogate = surrogate + label_surrogate
             parts["marginalised_term"] = term.detach()
-        # A surrogate's value means nothing, only its gradient does.
         return -(objective + surrogate), {"loss": -objective.detach(), **parts}
 
     def _label_code(self, encoding: Encoding, draws: int) -> Tensor:
-        """The code that the label model reads while it learns, [K_L, m, B]."""
+        """Returns the code that the label model reads in training, [K_L, m, B]."""
         return encoding.sample(draws)
 
     def _label_term(self, labelled: Labelled) -> tuple[Tensor, Tensor]:
-        """(E[log p(y|s)] + log p(β)) per labelled image, and its switches' surrogate."""
+        """Returns (E[log p(y|s)] + log p(β)) per labelled image, and the surrogate of its switches' gradient."""
 
         def log_likelihood(code: Tensor, draws: int) -> Tensor:
             return self.label_model.log_likelihood(code, torch.cat([labelled.labels] * draws))
@@ -204,29 +243,36 @@ class VariationalAutoencoder(nn.Module):
         return term + self.label_model.log_prior() / labelled.total, surrogate
 
     def _marginalised_term(self, batch: Marginalised) -> tuple[Tensor, Tensor]:
-        """E[Σ_y r(y) log p(y|s)] per image, r the label where it is known and otherwise p(y | mean code), held fixed;
-        and its switches' surrogate.
+        """Returns E[Σ_y r(y) log p(y|s)] per image, and the surrogate of its switches' gradient.
 
-        With the entropy of r, which does not depend on the weights, this is expectation maximisation's lower bound
-        of log Σ_y p(y) p(y|s), the label marginalised under a uniform p(y); the bound is tight where r is the
-        posterior at s. Here r comes from the image as it is and s from its changed view, so that both have to agree.
+        r is the label where it is known; otherwise it is p(y | mean code), held fixed.
+
+        Up to the entropy of r, which does not depend on the weights, this is the lower bound that expectation
+        maximisation uses for log Σ_y p(y) p(y|s), the label marginalised under a uniform p(y). The bound is tight where
+        r is the posterior at s. Here r comes from the unchanged image and s from its augmented view, so training makes
+        the two agree.
         """
+        classifier = self.classifier
         with torch.no_grad():
-            guesses = self.label_model.probabilities(self.encoder(batch.images).mean)
+            guesses = classifier.probabilities(self.encoder(batch.images).mean)
             certain = functional.one_hot(batch.labels.clamp(min=0), len(guesses)).T
             guesses = torch.where(batch.labels >= 0, certain, guesses)
 
         def log_likelihood(code: Tensor, draws: int) -> Tensor:
-            return (guesses.repeat(1, draws) * self.label_model.log_likelihoods(code)).sum(0)
+            return (guesses.repeat(1, draws) * classifier.log_likelihoods(code)).sum(0)
 
         return self._expected("missing", batch.views, log_likelihood, batch.weight)
 
     def _expected(
         self, source: str, images: Tensor, log_likelihood: Callable[[Tensor, int], Tensor], weight: float
     ) -> tuple[Tensor, Tensor]:
-        """E[log-likelihood] per image, and the surrogate of its switches' gradient, which they have under the shared
-        reading: the code was computed from the pooled maps. `log_likelihood` is given the images' codes, `draws` times
-        over, and that number."""
+        """Returns E[log-likelihood] per image, and the surrogate of its switches' gradient.
+
+        The switches have such a gradient under the shared reading, where the code is computed from the pooled maps.
+
+        Args:
+            log_likelihood: takes the codes of the images, repeated `draws` times, and `draws`.
+        """
         draws = self.estimator.draws if self.reading == "shared" else 1
         images, encoding = self._encode_times(images, draws)
         likelihood = log_likelihood(self._label_code(encoding, draws), draws)
@@ -236,17 +282,17 @@ class VariationalAutoencoder(nn.Module):
 
     @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Tensor:
-        """X̂ of the mean code and the expected switches, [B, N_c, H, W]."""
+        """Returns X̂ of the mean code and the expected switches, [B, N_c, H, W]."""
         encoding = self.encoder(images)
         switches = {i: Switches(p.probabilities, drawn=False) for i, p in encoding.posteriors.items()}
         return self.decoder(encoding.mean, switches).mean.permute(3, 0, 1, 2)
 
     def _prior_code(self, count: int) -> Tensor:
-        """s ~ N(0, I), [K_L, m, count]."""
+        """Draws s ~ N(0, I), [K_L, m, count]."""
         maps, side, _ = self.architecture.code_shape
         return torch.randn(maps, side * side, count, device=self.decoder.log_alpha.device)
 
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:
-        """Images of the prior, without pixel noise, z uniform, [count, N_c, H, W]."""
+        """Draws images from the prior, with z uniform and without pixel noise, [count, N_c, H, W]."""
         return self.decoder(self._prior_code(count), self.decoder.prior_switches(count)).mean.permute(3, 0, 1, 2)

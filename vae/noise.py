@@ -1,4 +1,4 @@
-"""The model's random draws: from PyTorch's global stream, or, for a stack of trials, each trial's from its own."""
+"""The model's random draws: from PyTorch's global stream or, for a stack of trials, from each trial's own stream."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ _streams: ContextVar[Sequence[torch.Generator]] = ContextVar("streams")
 
 @contextmanager
 def drawn_from(streams: Sequence[torch.Generator]) -> Iterator[None]:
-    """Within it what `torch.vmap` runs for several trials draws each one's numbers from its own stream: those that
-    the trial alone would draw from a global stream in the same state."""
+    """Makes a `torch.vmap` over several trials draw each trial's numbers from its own stream.
+
+    They are the numbers that the trial would draw alone from a global stream in the same state.
+    """
     token = _streams.set(streams)
     try:
         yield
@@ -25,22 +27,22 @@ def drawn_from(streams: Sequence[torch.Generator]) -> Iterator[None]:
 
 
 def normal_like(like: Tensor) -> Tensor:
-    """Standard normal numbers of that shape, without gradient."""
+    """Draws standard normal numbers in the shape of `like`, without gradient."""
     return _Draw.apply(like.detach(), "normal_")
 
 
 def uniform_like(like: Tensor) -> Tensor:
-    """Uniform numbers in [0, 1) of that shape, without gradient."""
+    """Draws uniform numbers in [0, 1) in the shape of `like`, without gradient."""
     return _Draw.apply(like.detach(), "uniform_")
 
 
 def exponential_like(like: Tensor) -> Tensor:
-    """Exponential numbers of mean one of that shape, without gradient."""
+    """Draws exponential numbers of mean one in the shape of `like`, without gradient."""
     return _Draw.apply(like.detach(), "exponential_")
 
 
 class _Draw(torch.autograd.Function):
-    """A function only so that `torch.vmap` asks it what to do: alone it is `torch.randn_like` and its relatives."""
+    """`torch.randn_like` and its relatives, as an autograd function so that `torch.vmap` calls its `vmap`."""
 
     @staticmethod
     def forward(like: Tensor, distribution: str) -> Tensor:
@@ -55,7 +57,7 @@ class _Draw(torch.autograd.Function):
         return None, None
 
     @staticmethod
-    def vmap(info: Any, in_dims: tuple[int | None, ...], like: Tensor, distribution: str) -> tuple[Tensor, int]:
+    def vmap(info: Any, in_dims: tuple[int, None], like: Tensor, distribution: str) -> tuple[Tensor, int]:
         shape = like.movedim(in_dims[0], 0).shape
         drawn = like.new_empty(shape)
         for trial, stream in zip(drawn, _streams.get(), strict=True):

@@ -1,4 +1,4 @@
-"""Stochastic pooling: which position of each block carries its value (the switches z)."""
+"""Stochastic pooling: the switches z, which name for each pooling block the position that carries its value."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from vae.blocks import real_positions, slices
 from vae.folding import Folded
 from vae.noise import uniform_like
 
-# A logit so low that its probability is exactly zero in single precision, and zero times it still zero.
+# A logit so low that its probability is exactly zero in single precision; finite, so that zero times it is zero.
 _NEVER = -1e9
 
 
 @dataclass(frozen=True)
 class SwitchPosterior:
-    """q(z | X) of one pooling layer.
+    """The posterior q(z | X) of one pooling layer: p × p positions per block, K maps, n² blocks per map, B images.
 
-    `probabilities` is η, [p², K, n², B]; `expected` is Σ η · block, [K, n², B]; `kl` is KL(q(z|X) ‖ p(z)) summed
-    over the layer's blocks, [B], in nats, the prior being uniform over each block's real positions.
+    Attributes:
+        probabilities: η, [p², K, n², B].
+        expected: Σ η · block, [K, n², B].
+        kl: KL(q(z|X) ‖ p(z)) summed over the layer's blocks, [B], in nats. The prior is uniform over the real
+            positions of each block, those that are not padding.
     """
 
     probabilities: Tensor
@@ -32,7 +35,7 @@ class SwitchPosterior:
     kl: Tensor
 
     def repeated(self, times: int) -> SwitchPosterior:
-        """The same for the batch `times` over, one whole batch behind another."""
+        """Repeats the batch `times` times, one whole batch after another."""
         return SwitchPosterior(
             self.probabilities.repeat(1, 1, 1, times), self.expected.repeat(1, 1, times), self.kl.repeat(times)
         )
@@ -40,10 +43,12 @@ class SwitchPosterior:
 
 @dataclass(frozen=True)
 class Switches:
-    """What a layer unpools with: `weights` [p², K, n², B], each block's adding up to one.
+    """What a layer unpools with.
 
-    `drawn` says whether they are one-hot draws, or the probabilities themselves; `log_probability` [B] is that
-    of the draws where a score-function gradient is to flow through it.
+    Attributes:
+        weights: [p², K, n², B]; those of a block sum to one.
+        log_probability: log q(z|X) of the draws, [B], where a score-function gradient must flow through it.
+        drawn: whether the weights are one-hot draws, and not the probabilities themselves.
     """
 
     weights: Tensor
@@ -52,23 +57,27 @@ class Switches:
 
 
 def draw_positions(probabilities: Tensor) -> Tensor:
-    """One position per block from its probabilities, as one-hot weights, both [p², K, n², B]; no gradient."""
+    """Draws one position per block from its probabilities, without gradient.
+
+    Returns:
+        One-hot weights in the shape of the probabilities, [p², K, n², B].
+    """
     with torch.no_grad():
         mass = probabilities.cumsum(0)
-        # First position whose cumulated mass exceeds u: one of no mass is never first.
+        # The first position whose cumulated mass exceeds u. A position without mass is never the first.
         threshold = uniform_like(mass[-1]) * mass[-1]
         chosen = (mass > threshold).to(torch.uint8).argmax(0, keepdim=True)
         return torch.zeros_like(mass).scatter(0, chosen, 1.0)
 
 
 def draw_switches(posterior: SwitchPosterior) -> Switches:
-    """z ~ q(z | X), with its log-probability, through which a score-function gradient flows."""
+    """Draws z ~ q(z | X), with its log-probability, through which a score-function gradient flows."""
     weights = draw_positions(posterior.probabilities)
     return Switches(weights, (weights * posterior.probabilities).sum(0).log().sum((0, 1)), drawn=True)
 
 
 def uniform_switches(conv: int, pooling: int, count: int) -> Tensor:
-    """The prior: uniform over each block's real positions, [p², 1, n², 1]."""
+    """Returns the prior of the switches, uniform over each block's real positions, [p², 1, n², 1]."""
     real = real_positions(conv, pooling, count)
     if real is None:
         return torch.full((pooling**2, 1, count**2, 1), 1 / pooling**2)
@@ -81,10 +90,13 @@ class SwitchNetwork(nn.Module):
     Args:
         conv: side of the maps that are pooled.
         pooling: p.
-        count: n, blocks a side; where p·n > conv the last blocks are short: their padded positions are read as
+        count: n, blocks per side. Where p·n > conv the last blocks are short: their padded positions are read as
             zeros and get probability zero.
         hidden: tanh units.
     """
+
+    padded: Tensor | None
+    log_choices: Tensor
 
     def __init__(self, conv: int, pooling: int, count: int, hidden: int) -> None:
         super().__init__()
@@ -98,8 +110,8 @@ class SwitchNetwork(nn.Module):
         self.register_buffer("log_choices", -prior.amax(0).log(), persistent=False)
 
     def forward(self, blocks: Tensor) -> SwitchPosterior:
-        """q(z | X) of the blocks [p², K, n², B]."""
-        # tanh a = 2σ(2a) − 1, with the factors in the weights: the sigmoid is the faster of the two.
+        """Returns q(z | X) of the blocks [p², K, n², B]."""
+        # tanh a = 2σ(2a) − 1, with the factors moved into the weights: the sigmoid is faster.
         arguments = (
             blocks,
             2 * self.hidden_weight,
@@ -108,22 +120,22 @@ class SwitchNetwork(nn.Module):
             self.bias - self.weight.sum(1, keepdim=True),
             self.padded,
         )
-        found = _StochasticPooling.apply(*(each if each is None else each[None] for each in arguments))
-        pooled, probabilities, negentropy = (each.squeeze(0) for each in found)
+        stacked = _StochasticPooling.apply(*(each if each is None else each[None] for each in arguments))
+        pooled, probabilities, negentropy = (each.squeeze(0) for each in stacked)
         return SwitchPosterior(probabilities, pooled, (negentropy + self.log_choices).sum((0, 1)))
 
 
 class _StochasticPooling(Folded):
-    """From blocks [T, p², K, n², B] of T trials to Σ η·block, η and Σ η log η, a few dictionary elements at a time.
+    """From blocks [T, p², K, n², B] of T trials to Σ η·block, η and Σ η log η.
 
-    These small products and element-wise steps over p² values a block are most of a training step's memory
-    traffic; taken some elements at a time, forward and backward, what they pass to each other stays in the cache.
-    Only the blocks and η are kept for the backward pass, the hidden units are computed again.
+    These small products and element-wise steps over the p² values of a block make most of the memory traffic of a
+    training step. Therefore both passes work on a few dictionary elements at a time: what the steps hand to each other
+    stays in the cache. Only the blocks and η are kept for the backward pass; the hidden units are computed again.
     """
 
     @staticmethod
     def _logits(part: Tensor, weights: Sequence[Tensor], padded: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """The blocks as they are read, the hidden units and the logits, each [t, ·, columns]."""
+        """Returns the blocks with padding as zeros, the hidden units and the logits, each [t, ·, columns]."""
         hidden_weight, hidden_bias, weight, bias = weights
         if padded is not None:
             part = part.masked_fill(padded, 0.0)
@@ -136,7 +148,7 @@ class _StochasticPooling(Folded):
 
     @staticmethod
     def _part(trial: slice, weights: Sequence[Tensor], padded: Tensor | None) -> tuple[list[Tensor], Tensor | None]:
-        """The weights and the padding of those trials."""
+        """Returns the weights and the padding of those trials."""
         return [each[trial] for each in weights], None if padded is None else padded[trial]
 
     @staticmethod

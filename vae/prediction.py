@@ -1,8 +1,9 @@
-"""Codes of new images, and their labels averaged over them."""
+"""Codes of new images, and class probabilities averaged over them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -11,11 +12,12 @@ from vae.model import VariationalAutoencoder
 
 
 def codes(model: VariationalAutoencoder, images: Tensor, draws: int) -> Iterator[Tensor]:
-    """s_i ~ q(s | X), each [K_L, m, B], for images [B, N_c, H, W]. Under the shared reading each draw also draws the
-    switches that the code depends on.
+    """Draws codes s_i ~ q(s | X), each [K_L, m, B], for images [B, N_c, H, W].
+
+    Under the shared reading each draw also draws the switches that the code depends on.
 
     Args:
-        draws: N_s; 0 takes the mean code (and the expected pooling), the cheapest.
+        draws: N_s, the number of codes. 0 yields the mean code alone, with pooling by expectation; it is the cheapest.
     """
     if draws == 0:
         yield model.encoder(images).mean
@@ -29,9 +31,13 @@ def codes(model: VariationalAutoencoder, images: Tensor, draws: int) -> Iterator
 
 @torch.no_grad()
 def class_probabilities(model: VariationalAutoencoder, images: Tensor, draws: int) -> Tensor:
-    """p(y | X) ≈ 1/N_s Σ p(y | s_i), s_i ~ q(s | X), [B, C] for images [B, N_c, H, W].
+    """Returns p(y | X) ≈ 1/N_s Σ p(y | s_i), s_i ~ q(s | X), [B, C], for images [B, N_c, H, W].
 
-    Probabilities are averaged, not scores: scores are linear in s, so that under the factorised reading their mean
-    is the score of the mean code. `draws` as for `codes`.
+    It averages probabilities and not scores. Scores are linear in s, so that under the factorised reading their mean
+    would just be the score of the mean code.
+
+    Args:
+        draws: N_s, as for `codes`.
     """
-    return sum(model.label_model.probabilities(code) for code in codes(model, images, draws)).T / max(draws, 1)
+    each = (model.classifier.probabilities(code) for code in codes(model, images, draws))
+    return reduce(torch.add, each).T / max(draws, 1)

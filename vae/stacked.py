@@ -1,9 +1,9 @@
-"""Several trials' models trained as one program, each with the numbers that it would have alone.
+"""Trains the models of several trials as one program; each gets the numbers that it would get alone.
 
 Weights, optimiser state and batches have one more dimension, the first, for the trials. `torch.vmap` runs the model's
-loss for all of them at once (see `vae.folding` and `vae.noise`), and Adam works element by element: no trial's numbers
-depend on the others', whatever becomes of them. A program of T trials has about as many operations as that of one,
-which pays off where the operations are too small to fill a device.
+loss for all of them at once (see `vae.folding` and `vae.noise`), and Adam works element by element. So no trial's
+numbers depend on another's, even if one diverges. A program for T trials has about as many operations as a program
+for one. This pays where the operations are too small to fill a device.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class _Objective(nn.Module):
 
 
 class StackedTrainer(Trainer):
-    """Trains the models of trainers that are equally far and were made alike, from their present states on.
+    """Continues the training of several trainers with equal options that are at the same step.
 
-    The trainers' own models stay as they are until they are given their `states`.
+    The trainers' own models stay unchanged until each trainer restores its part of `states`.
 
     Raises:
-        ValueError: they were not made alike, are not equally far, or their models keep more than weights.
+        ValueError: the options or the steps differ, or the models keep statistics beside their weights.
     """
 
     def __init__(self, trainers: Sequence[Trainer]) -> None:
@@ -61,24 +61,25 @@ class StackedTrainer(Trainer):
         self.optimizer.load_state_dict(
             {
                 "param_groups": states[0]["optimizer"]["param_groups"],
-                "state": {index: _joined([each[index] for each in moments]) for index in moments[0]},
+                "state": {index: _stacked([each[index] for each in moments]) for index in moments[0]},
             }
         )
         self.schedule.load_state_dict(states[0]["schedule"])
 
     def step_together(self, batches: Mapping[str, Any], streams: Sequence[torch.Generator]) -> dict[str, Tensor]:
-        """One step of every trial; the objective's parts, each [T].
+        """Takes one step of every trial; returns the parts of their objectives, each [T].
 
         Args:
-            batches: what `Batch.of` takes, each tensor with the trials' dimension before its own.
-            streams: each trial's, which its numbers are drawn from.
+            batches: what `Batch.of` takes, each tensor with the dimension of the trials before its own.
+            streams: the random stream of each trial.
         """
         with drawn_from(streams):
-            return self.step(batches)
+            self.model.train()
+            return self._descend(*self._stacked_loss(batches))
 
-    def loss(self, batches: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The sum of the trials' losses, and their parts, each [T]."""
-        switch_weight = self.risen(self.switch_warmup)
+    def _stacked_loss(self, batches: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Returns the sum of the trials' losses, and the parts of their objectives, each [T]."""
+        switch_weight = self.warmed_up(self.switch_warmup)
 
         def alone(weights: Mapping[str, Tensor], batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
             return functional_call(self.objective, dict(weights), (Batch.of(batch), switch_weight))
@@ -87,7 +88,7 @@ class StackedTrainer(Trainer):
         return losses.sum(), parts
 
     def states(self) -> list[dict[str, Any]]:
-        """What each trial's own trainer would give as its `state`."""
+        """Returns for each trial what its own trainer's `state` would be."""
         whole = self.state()
         groups, moments = whole["optimizer"]["param_groups"], whole["optimizer"]["state"]
         return [
@@ -103,11 +104,11 @@ class StackedTrainer(Trainer):
         ]
 
 
-_STEP = "step"  # Adam's only number that is not one for each weight: all trials are equally far
+_STEP = "step"  # the only part of Adam's state that is not one number per weight; equal in all trials
 
 
-def _joined(moments: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """What Adam keeps of one parameter, of all trials."""
+def _stacked(moments: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Stacks Adam's state of one parameter over the trials."""
     return {
         name: value if name == _STEP else torch.stack([each[name] for each in moments])
         for name, value in moments[0].items()
@@ -115,5 +116,5 @@ def _joined(moments: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 
 def _of_trial(moments: Mapping[str, Tensor], trial: int) -> dict[str, Tensor]:
-    """What Adam keeps of one parameter, of one trial, in memory of its own."""
+    """Copies Adam's state of one parameter of one trial."""
     return {name: (value if name == _STEP else value[trial]).clone() for name, value in moments.items()}

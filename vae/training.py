@@ -1,11 +1,11 @@
-"""One optimisation step of the model, and its learning-rate schedule."""
+"""The training step of the model, its learning-rate schedule, and the fit of a label model to frozen codes."""
 
 from __future__ import annotations
 
 import copy
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -13,20 +13,33 @@ from torch import Tensor, nn
 from vae.model import Batch, VariationalAutoencoder
 
 
+class Options(TypedDict):
+    """The keyword arguments of a `Trainer`."""
+
+    total_steps: int
+    learning_rate: float
+    noise_learning_rate: float
+    warmup: float
+    switch_warmup: float
+    weight_decay: float
+    label_learning_rate: float | None
+
+
 class Trainer:
-    """Adam on the objective, the rate warmed up linearly and then lowered to zero along a cosine.
+    """Minimises the loss with AdamW; the learning rate rises linearly, then falls to zero along a cosine.
 
     Args:
         total_steps: steps of the whole training.
-        learning_rate: at its highest.
-        noise_learning_rate: the same for log α₀ alone, which has a long way to go (from about 2 to about 5
-            on MNIST) where weights move by hundredths.
-        warmup: share of the steps spent on warming up.
-        switch_warmup: share of the steps over which the weight of the switches' KL term rises from 0 to 1. From the
-            start at 1 it can push the switches back to their prior for good, before the decoder has a use for them
+        learning_rate: the highest learning rate.
+        noise_learning_rate: the same for log α₀ alone, which has a long way to go (on MNIST from about 2 to about 5),
+            while weights move by hundredths.
+        warmup: share of the steps in which the learning rate rises.
+        switch_warmup: share of the steps in which the weight of the switches' KL term rises from 0 to 1. A weight of 1
+            from the start can push the switches back to their prior for good, before the decoder makes use of them
             (Sønderby et al. 2016, "Ladder variational autoencoders", section 2.3).
-        weight_decay: decoupled, on the filters and networks (β has its Gaussian prior instead, a caption model none).
-        label_learning_rate: of the label or caption model, where it is to differ.
+        weight_decay: decoupled weight decay of the filters and networks. The label model has none, since β has a
+            Gaussian prior; neither have a caption model and log α₀.
+        label_learning_rate: learning rate of the label or caption model, if it differs.
     """
 
     def __init__(
@@ -42,7 +55,7 @@ class Trainer:
         label_learning_rate: float | None = None,
     ) -> None:
         self.model = model
-        self.options = {
+        self.options: Options = {
             "total_steps": total_steps,
             "learning_rate": learning_rate,
             "noise_learning_rate": noise_learning_rate,
@@ -72,23 +85,25 @@ class Trainer:
 
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, factor)
 
-    def risen(self, warmup: float) -> float:
-        """How far what rises from 0 to 1 in that share of the steps has come before the next one."""
+    def warmed_up(self, share: float) -> float:
+        """Returns the weight for the next step of a term whose weight rises from 0 to 1 in that share of the steps."""
         done = self.schedule.last_epoch / self.total_steps
-        return 1.0 if done >= warmup else done / warmup
-
-    def loss(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """What the next step lowers, and its parts."""
-        return self.model.loss(batch, self.risen(self.switch_warmup))
+        return 1.0 if done >= share else done / share
 
     def step(self, batch: Batch, average: Callable[[nn.Module], None] | None = None) -> dict[str, Tensor]:
-        """One step; the objective's parts, scalars, `loss` among them.
+        """Takes one step; returns the parts of the objective as scalars, `loss` among them.
 
-        `average` is given the model with the gradients of this batch, where it is a part of one that several processes
-        learn from, and puts those of the whole in their place.
+        Args:
+            average: where several processes learn from parts of one batch, replaces the gradients of this process's
+                part in the model by those of the whole batch.
         """
         self.model.train()
-        loss, parts = self.loss(batch)
+        return self._descend(*self.model.loss(batch, self.warmed_up(self.switch_warmup)), average)
+
+    def _descend(
+        self, loss: Tensor, parts: dict[str, Tensor], average: Callable[[nn.Module], None] | None = None
+    ) -> dict[str, Tensor]:
+        """Lowers the loss by one step of the optimiser and the schedule; returns `parts`."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if average is not None:
@@ -98,7 +113,10 @@ class Trainer:
         return parts
 
     def state(self) -> dict[str, Any]:
-        """Weights, optimiser and schedule, copied: PyTorch's own dictionaries share what training changes."""
+        """Returns copies of the weights and of the states of optimiser and schedule.
+
+        They are copied because PyTorch's own dictionaries share the tensors that training changes.
+        """
         return copy.deepcopy(
             {
                 "model": self.model.state_dict(),
@@ -108,7 +126,7 @@ class Trainer:
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes back what `state` gave."""
+        """Restores what `state` returned."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -117,10 +135,15 @@ class Trainer:
 def fit_label_model(
     model: VariationalAutoencoder, batches: Iterable[Tensor], labels: Tensor, *, steps: int = 400, rate: float = 0.02
 ) -> None:
-    """Fits p(y | s) alone on the frozen codes of labelled images, the ξ = 0 way to a classifier; the images come in
-    batches [B, N_c, H, W], of which only the codes are kept.
+    """Fits p(y | s) alone to the frozen codes of labelled images: how a model trained with ξ = 0 gets a classifier.
 
-    Maximises E_q(s|X)[log p(y|s)] + log p(β), a fresh draw of every code at each step.
+    Maximises E_q(s|X)[log p(y|s)] + log p(β), with every code drawn anew at each step.
+
+    Args:
+        batches: the labelled images in batches [B, N_c, H, W]; only their codes are kept.
+        labels: of all these images, in their order.
+        steps: of Adam.
+        rate: the initial learning rate, which falls along a cosine.
     """
     model.eval()
     with torch.no_grad():

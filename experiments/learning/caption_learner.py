@@ -11,7 +11,7 @@ from torch import Tensor
 
 from experiments.learning.caption_batches import Captions
 from vae.caption_model import CaptionModel
-from vae.caption_search import Said, log_likelihood, most_probable, say, word_by_word
+from vae.caption_search import GeneratedCaptions, generate_captions, log_likelihood, most_probable, word_by_word
 
 SCORES = 2**25  # scores of words, at most, that are in memory at a time
 
@@ -46,10 +46,10 @@ class CaptionSettings(BaseModel):
             known=None if vectors is None else torch.from_numpy(vectors.known),
         )
 
-    def said(self, model: CaptionModel, codes: Tensor) -> Said:
+    def said(self, model: CaptionModel, codes: Tensor) -> GeneratedCaptions:
         """Captions for images whose codes are [N_s, K_L, m, B], by the settings' way of saying them."""
         options = {"beams": self.beams, "power": self.length_power, "longest": self.longest}
-        return say(model, codes, decoding=self.decoding, **options)
+        return generate_captions(model, codes, decoding=self.decoding, **options)
 
 
 class Describer(ABC):
@@ -58,7 +58,7 @@ class Describer(ABC):
     captions: Captions
 
     @abstractmethod
-    def describe(self, images: Tensor, quick: bool = False) -> Said:
+    def describe(self, images: Tensor, quick: bool = False) -> GeneratedCaptions:
         """A caption for each of images [b, N_c, H, W]; the same digits at every call. `quick` ones are for following
         the training: greedy, of the mean code."""
 
@@ -82,13 +82,15 @@ class RecurrentDescriber(Describer):
         """Codes of the images, [max(draws, 1), K_L, m, B]; the same digits at every call."""
 
     @torch.no_grad()
-    def describe(self, images: Tensor, quick: bool = False) -> Said:
+    def describe(self, images: Tensor, quick: bool = False) -> GeneratedCaptions:
         model, settings = self.caption_model.eval(), self.settings
         codes = self.codes(images, 0 if quick else settings.caption_draws)
         if quick:
             return word_by_word(model, codes, choose=most_probable, longest=settings.longest)
         parts = [settings.said(model, part) for part in self._in_memory(codes, settings.beams)]
-        return Said(torch.cat([part.words for part in parts]), torch.cat([part.log_likelihood for part in parts]))
+        return GeneratedCaptions(
+            torch.cat([part.words for part in parts]), torch.cat([part.log_likelihood for part in parts])
+        )
 
     @torch.no_grad()
     def log_likelihoods(self, images: Tensor, captions: Tensor, owner: Tensor, quick: bool = False) -> Tensor:

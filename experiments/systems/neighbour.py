@@ -24,7 +24,7 @@ from experiments.learning.contract import CAPTIONS, Task, register
 from experiments.learning.stacking import VariationalSystem
 from experiments.learning.variational import CODED, VariationalLearner, VariationalSettings
 from vae.caption_model import PADDING
-from vae.caption_search import Said
+from vae.caption_search import GeneratedCaptions
 
 RUNS = 4  # words in the longest run that is counted
 
@@ -93,7 +93,7 @@ class NeighbourLearner(Describer, VariationalLearner):
         return torch.cat([self._codes(store.batch(part, device)) for part in batches(store, self.task.labelled, CODED)])
 
     @torch.no_grad()
-    def describe(self, images: Tensor, quick: bool = False) -> Said:
+    def describe(self, images: Tensor, quick: bool = False) -> GeneratedCaptions:
         task = self.task
         if self._coded is None:
             self._coded = self._bank()
@@ -102,7 +102,7 @@ class NeighbourLearner(Describer, VariationalLearner):
         lent = [self._lent(task.labelled[row]) for row in nearest]
         longest = max(len(caption) for caption, _ in lent)
         rows = [np.pad(caption, (0, longest - len(caption)), constant_values=PADDING) for caption, _ in lent]
-        return Said(torch.from_numpy(np.stack(rows)), None, [text for _, text in lent])
+        return GeneratedCaptions(torch.from_numpy(np.stack(rows)), None, [text for _, text in lent])
 
     def _lent(self, neighbours: np.ndarray) -> tuple[np.ndarray, str]:
         """A caption of one of those images, as numbers and as it was written."""

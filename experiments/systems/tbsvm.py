@@ -35,7 +35,7 @@ class TransductiveLearner(VariationalLearner):
     def _marginalised(self, stream: Stream, trainer: Trainer) -> Recipe:
         count = self.settings.marginalised_batch
         indices = self.task.train[torch.randint(len(self.task.train), (count,), generator=stream.host).numpy()]
-        weight = self.settings.marginalised_weight * trainer.risen(self.settings.marginalised_warmup)
+        weight = self.settings.marginalised_weight * trainer.warmed_up(self.settings.marginalised_warmup)
         return {
             "images": Picked(indices),
             "views": self._changed(indices, stream),

@@ -197,6 +197,10 @@ class TrialStore:
         """All trials ever begun whose identity starts so."""
         return sorted(path.parent.name for path in self.root.glob(f"{start}*/{CONFIG}"))
 
+    def captioners(self, start: str) -> list[str]:
+        """Identities that start so of the trials in this folder that kept a captioner."""
+        return sorted(path.parent.name for path in self.root.glob(f"{start}*/{CAPTIONER}"))
+
     def fetch(self, identities: Iterable[str]) -> None:
         """Brings here what other machines have written about those trials: in a folder that all see, it is here."""
 

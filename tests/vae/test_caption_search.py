@@ -8,7 +8,7 @@ import torch
 
 from tests.vae.test_caption_model import captions_of, model_of
 from vae.caption_model import CELLS, END, PADDING, UNKNOWN
-from vae.caption_search import beam_search, drawn, log_likelihood, most_probable, word_by_word
+from vae.caption_search import beam_search, log_likelihood, most_probable, sampled, word_by_word
 
 LONGEST = 3
 SAYABLE = (2, 3, 4, 5, 6)
@@ -70,7 +70,7 @@ def test_what_a_search_says_of_its_caption_is_its_likelihood():
     for said in (
         beam_search(model, codes, beams=2, power=1.0, longest=LONGEST),
         word_by_word(model, codes, choose=most_probable, longest=LONGEST),
-        word_by_word(model, codes, choose=drawn, longest=LONGEST),
+        word_by_word(model, codes, choose=sampled, longest=LONGEST),
     ):
         torch.testing.assert_close(said.log_likelihood, log_likelihood(model, codes, said.words))
         assert (said.words.gather(1, said.lengths[:, None] - 1) == END).all()
@@ -101,7 +101,7 @@ def test_samples_come_as_often_as_they_are_probable():
     draws, copies = 2, 20_000
     codes = codes_of(draws, images=1)
     torch.manual_seed(1)
-    said = word_by_word(model, codes.expand(-1, -1, -1, copies), choose=drawn, longest=1)
+    said = word_by_word(model, codes.expand(-1, -1, -1, copies), choose=sampled, longest=1)
     with torch.no_grad():
         first = torch.stack([model.next_word(model.start(code))[0].exp() for code in codes]).mean(0)
     first[UNKNOWN] = 0

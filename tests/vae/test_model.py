@@ -197,7 +197,7 @@ def test_the_switches_term_comes_in_slowly():
     trainer = Trainer(model, total_steps=8, **rates, warmup=0.1, switch_warmup=0.5, weight_decay=0.0)
     weights = []
     for _ in range(8):
-        weights.append(trainer.risen(0.5))
+        weights.append(trainer.warmed_up(0.5))
         trainer.step(Batch(torch.rand(2, 1, 28, 28)))
     assert weights == [0.0, 0.25, 0.5, 0.75, 1.0, 1.0, 1.0, 1.0]
     _, parts = model.loss(Batch(torch.rand(2, 1, 28, 28)), switch_weight=0.25)

@@ -1,1 +1,1 @@
-"""Gradients through the pooling switches, one file an estimator."""
+"""Estimators of the gradient through the pooling switches, one file each."""

@@ -1,4 +1,8 @@
-"""What an estimator does: it says what the decoder unpools with, and turns learning signals into gradients."""
+"""What an estimator does, and the registry of all estimators.
+
+A switch is drawn, and drawing has no derivative. An estimator therefore decides what the decoder unpools with, and
+turns learning signals into gradients for the posterior of the switches.
+"""
 
 from __future__ import annotations
 
@@ -12,75 +16,93 @@ from torch import Tensor, nn
 
 from vae.pooling import Switches, SwitchPosterior
 
-# The bound, the labels at hand, and the labels that are missing.
+# The parts of the objective that give learning signals: the bound, the known labels, and the missing labels.
 SOURCES = ("images", "labels", "missing")
 
 
 class Estimator(nn.Module, ABC):
-    """Estimates ∇ E_q(z|X)[signal] for the parameters of q. Layers are counted from the image, from 0.
+    """Estimates ∇ E_q(z|X)[signal] with respect to the parameters of q. Layer 0 reads the image.
 
     Args:
         values: N_X, values in an image.
         layers: the layers that pool.
+
+    Attributes:
+        name: what the settings call it.
+        readings: the readings of q that it can serve (see `vae.model.VariationalAutoencoder`).
+        draws: how often an image's switches are drawn in one step. The batch is repeated so many times, one whole batch
+            after another.
     """
 
     name: ClassVar[str]
     readings: ClassVar[frozenset[str]] = frozenset({"factorised", "shared"})
-    draws: int = 1  # of an image's switches in one step: the batch comes so many times over, whole behind whole
+    draws: int = 1
 
     def __init__(self, values: int, layers: Sequence[int]) -> None:
         super().__init__()
 
     @classmethod
     def keeps_statistics(cls, layers: Sequence[int]) -> bool:
-        """Whether an estimator of those layers has more than weights to remember between steps."""
+        """Tells whether an estimator of those layers keeps statistics, beside its weights, from step to step."""
         return False
 
     @abstractmethod
     def switches(self, posterior: SwitchPosterior, layer: int) -> Switches:
-        """What `layer` unpools with: one draw per block, or the probabilities where the expectation is taken
-        in closed form."""
+        """Returns what `layer` unpools with.
+
+        That is one draw per block, or the probabilities where the expectation is taken in closed form.
+        """
 
     @abstractmethod
     def surrogate(
         self, source: str, images: Tensor, switches: Mapping[int, Switches], signals: Mapping[int, Tensor]
     ) -> Tensor:
-        """A scalar to be added to the objective per image, whose gradient stands in for the score-function part.
+        """Returns a scalar to add to the objective per image. Its gradient is the estimate; its value means nothing.
 
         Args:
-            source: one of `SOURCES`, the part of the objective that the signals come from: each has its own scale.
-            images: [B, N_c, H, W], the input that the switches depend on, `draws` times over as all that follows.
+            source: one of `SOURCES`, the part of the objective that the signals come from. Each has its own scale.
+            images: [B, N_c, H, W], the input that the switches depend on, repeated `draws` times like all that follows.
             switches: by layer, as drawn.
-            signals: by layer, [B], without gradient: all parts of the objective that the layer's draws influence.
+            signals: by layer, [B], without gradient: the sum of all that the layer's draws influence.
         """
 
 
-_estimators: dict[str, type[Estimator]] = {}
+# The registry has the words and the shape of `data.registry`, which the model may not import.
+_known: dict[str, type[Estimator]] = {}
 
 
 def register(estimator: type[Estimator]) -> type[Estimator]:
-    """Class decorator that makes an estimator known by its name; a name taken twice is a ValueError."""
-    if estimator.name in _estimators:
+    """Makes an estimator known by its name; a class decorator.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    if estimator.name in _known:
         raise ValueError(f"two estimators are named {estimator.name!r}")
-    _estimators[estimator.name] = estimator
+    _known[estimator.name] = estimator
     return estimator
 
 
 def estimator_names() -> list[str]:
-    """Names of all estimators in this folder, sorted."""
-    package = importlib.import_module("vae.estimators")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"vae.estimators.{module.name}")
-    return sorted(_estimators)
+    """Returns the names of all estimators, sorted."""
+    _load()
+    return sorted(_known)
 
 
 def estimator_named(name: str) -> type[Estimator]:
-    """The estimator of that name.
+    """Returns the estimator of that name.
 
     Raises:
-        KeyError: no file of this folder registers it; the message lists the known ones.
+        KeyError: there is none; the message lists the known names.
     """
-    known = estimator_names()
-    if name not in known:
-        raise KeyError(f"unknown estimator {name!r}: known are {', '.join(known)}")
-    return _estimators[name]
+    _load()
+    if name not in _known:
+        raise KeyError(f"unknown estimator {name!r}: known are {', '.join(sorted(_known))}")
+    return _known[name]
+
+
+def _load() -> None:
+    """Imports every module of this folder, so that its estimator registers itself."""
+    package = importlib.import_module("vae.estimators")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"vae.estimators.{module.name}")

@@ -1,4 +1,4 @@
-"""The bottom layer's switches integrated out; upper layers as in NVIL."""
+"""The estimator that integrates the bottom layer's switches out; upper layers are estimated as by NVIL."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from vae.pooling import Switches, SwitchPosterior
 
 @register
 class Exact(Nvil):
-    """Takes E over the bottom switches in closed form: the image is linear in each of them and its noise is
-    Gaussian, so the decoder needs their probabilities alone (see `vae.decoder.Reconstruction`).
+    """Takes the expectation over the bottom switches in closed form.
 
-    It needs the factorised reading: under the shared one the code depends on the switches too, and the
-    reconstruction is no longer linear in them.
+    The reconstruction is linear in each bottom switch and the pixel noise is Gaussian, so the decoder needs only
+    their probabilities (see `vae.decoder.Reconstruction`). This holds under the factorised reading alone: under the
+    shared one the code depends on the switches too, and the reconstruction is no longer linear in them.
     """
 
     name: ClassVar[str] = "exact"
@@ -23,7 +23,7 @@ class Exact(Nvil):
     first_drawn: ClassVar[int] = 1
 
     def switches(self, posterior: SwitchPosterior, layer: int) -> Switches:
-        """The probabilities at the bottom layer; one draw per block above it."""
+        """Returns the probabilities at the bottom layer, and one draw per block above it."""
         if layer < self.first_drawn:
             return Switches(posterior.probabilities, drawn=False)
         return super().switches(posterior, layer)

@@ -1,4 +1,5 @@
-"""Straight-through Gumbel-softmax (Jang, Gu & Poole 2017)."""
+"""The straight-through Gumbel-softmax estimator (Jang, Gu & Poole 2017, "Categorical reparameterization with
+Gumbel-softmax")."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from vae.pooling import Switches, SwitchPosterior
 
 
 class _StraightThrough(Folded):
-    """Gives the one-hot weights as they are, and their gradient to the soft ones."""
+    """Returns the one-hot weights `hard`, and passes their gradient to the weights `soft`."""
 
     @staticmethod
     def forward(soft: Tensor, hard: Tensor) -> Tensor:
@@ -33,27 +34,31 @@ class _StraightThrough(Folded):
 
 
 def relaxed(probabilities: Tensor, noise: Tensor, temperature: float) -> Tensor:
-    """softmax((log η + g) / τ) over a block's positions, [p², K, n², B]; zero where η is.
+    """Returns softmax((log η + g) / τ) over a block's positions, [p², K, n², B], and zero where η is zero.
 
     Args:
         probabilities: η, [p², K, n², B].
-        noise: g, standard Gumbel, of the same shape.
+        noise: g, standard Gumbel noise of the same shape.
         temperature: τ.
     """
-    never = probabilities < torch.finfo(probabilities.dtype).tiny  # padded: the logarithm's gradient is no number
+    never = probabilities < torch.finfo(probabilities.dtype).tiny  # padding, where the gradient of log η is not finite
     logits = probabilities.masked_fill(never, 1.0).log() + noise
     return (logits / temperature).masked_fill(never, -torch.inf).softmax(0)
 
 
 @register
 class Gumbel(Estimator):
-    """Unpools with draws, one-hot and of the right distribution, and differentiates as if they were the softmax that
-    approaches them as τ → 0. Biased, at every temperature: the slope at a draw stands in for what another
-    position would have brought, which neglects the curvature of the squared error. What τ itself adds to the bias
-    vanishes with it, and the variance grows.
+    """Unpools with one-hot draws of the right distribution, and differentiates as if they were relaxed.
+
+    The relaxed weights are a softmax that approaches the draw as τ → 0. The estimator is biased at every temperature:
+    it takes the slope at the drawn position for the effect of another position, which neglects the curvature of the
+    squared error. The bias that τ itself adds vanishes as τ → 0, while the variance grows.
 
     Args:
-        temperature: τ; one half is where the reference's annealing ends, kept from the start.
+        temperature: τ. One half is where the annealing of the reference ends; here it is constant.
+
+    Raises:
+        ValueError: τ is not above 0.
     """
 
     name: ClassVar[str] = "gumbel"
@@ -65,7 +70,7 @@ class Gumbel(Estimator):
         self.temperature = temperature
 
     def switches(self, posterior: SwitchPosterior, layer: int) -> Switches:
-        """One draw per block, whose gradient is the soft weights'."""
+        """Returns one draw per block, with the gradient of the relaxed weights."""
         noise = -exponential_like(posterior.probabilities).log()
         soft = relaxed(posterior.probabilities, noise, self.temperature)
         hard = torch.zeros_like(soft).scatter(0, soft.detach().argmax(0, keepdim=True), 1.0)
@@ -74,5 +79,5 @@ class Gumbel(Estimator):
     def surrogate(
         self, source: str, images: Tensor, switches: Mapping[int, Switches], signals: Mapping[int, Tensor]
     ) -> Tensor:
-        """Zero: the gradient flows through the weights themselves."""
+        """Returns zero: the gradient flows through the weights themselves."""
         return images.new_zeros(())

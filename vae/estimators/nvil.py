@@ -1,4 +1,7 @@
-"""Neural variational inference and learning: the paper's choice (its reference [5], Mnih & Gregor 2014)."""
+"""Neural variational inference and learning (NVIL): the paper's estimator, its reference [5].
+
+Mnih & Gregor (2014), "Neural variational inference and learning in belief networks".
+"""
 
 from __future__ import annotations
 
@@ -16,24 +19,29 @@ _UNITS = 100  # tanh units of the input-dependent baseline, as in the reference
 
 
 class _SignalControl(nn.Module):
-    """Centres and scales one learning signal: running mean, input-dependent baseline, running deviation."""
+    """Centres and scales one learning signal by a running mean, an input-dependent baseline and a running deviation."""
+
+    mean_image: Tensor
+    mean: Tensor
+    variance: Tensor
+    started: Tensor
 
     def __init__(self, values: int) -> None:
         super().__init__()
-        self.baseline = nn.Sequential(nn.Linear(values, _UNITS), nn.Tanh(), nn.Linear(_UNITS, 1))
-        nn.init.zeros_(self.baseline[2].weight)
-        nn.init.zeros_(self.baseline[2].bias)
+        output = nn.Linear(_UNITS, 1)
+        self.baseline = nn.Sequential(nn.Linear(values, _UNITS), nn.Tanh(), output)
+        nn.init.zeros_(output.weight)
+        nn.init.zeros_(output.bias)
         self.register_buffer("mean_image", torch.zeros(values))
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("variance", torch.zeros(()))
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
     def forward(self, images: Tensor, signal: Tensor) -> tuple[Tensor, Tensor]:
-        """The signal to learn from, [B], without gradient; and the baseline's own loss.
+        """Returns the centred and scaled signal, [B], without gradient, and the baseline's own loss.
 
-        What centres and scales it comes from earlier batches only, so that it is independent of this
-        batch's draws and the estimate stays unbiased up to the scale. The first batch, which has none before
-        it, starts the statistics and teaches nothing.
+        Centre and scale come from earlier batches only. They are therefore independent of this batch's draws, and the
+        estimate stays unbiased up to the scale. The first batch only starts the statistics: its signal is zero.
         """
         flat = images.flatten(1)
         started = bool(self.started)
@@ -54,8 +62,10 @@ class _SignalControl(nn.Module):
 
 @register
 class Nvil(Estimator):
-    """Score-function gradient with both baselines and variance normalisation; unbiased up to the scale
-    max(1, running σ) that each layer's signal is divided by."""
+    """The score-function gradient with both baselines and variance normalisation.
+
+    It is unbiased up to a scale: each layer's signal is divided by max(1, running σ).
+    """
 
     name: ClassVar[str] = "nvil"
     first_drawn: ClassVar[int] = 0  # the lowest layer whose switches are drawn
@@ -73,17 +83,17 @@ class Nvil(Estimator):
 
     @classmethod
     def keeps_statistics(cls, layers: Sequence[int]) -> bool:
-        """Where any layer's switches are drawn."""
+        """Tells whether the switches of any of the layers are drawn."""
         return bool(cls._drawn(layers))
 
     def switches(self, posterior: SwitchPosterior, layer: int) -> Switches:
-        """One draw per block."""
+        """Returns one draw per block."""
         return draw_switches(posterior)
 
     def surrogate(
         self, source: str, images: Tensor, switches: Mapping[int, Switches], signals: Mapping[int, Tensor]
     ) -> Tensor:
-        """mean over images of signal · log q(z|X), less the baselines' squared errors."""
+        """Returns the mean over images of signal · log q(z|X), minus the baselines' squared errors."""
         total = images.new_zeros(())
         for layer, drawn in switches.items():
             if drawn.log_probability is not None:

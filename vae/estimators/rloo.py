@@ -1,4 +1,7 @@
-"""Leave-one-out baselines from several draws (Kool, van Hoof & Welling 2019)."""
+"""The estimator with leave-one-out baselines from several draws.
+
+Kool, van Hoof & Welling (2019), "Buy 4 REINFORCE samples, get a baseline for free!".
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,18 @@ from vae.pooling import Switches, SwitchPosterior, draw_switches
 
 @register
 class Rloo(Estimator):
-    """Score-function gradient, each draw's signal less the mean signal of the image's other draws; unbiased.
+    """The score-function gradient whose baseline is the mean signal of the image's other draws. It is unbiased.
 
-    An image's draws share the code's noise (`Encoding.sample`): the baseline then knows all of a signal's variation
-    but that of the draw itself, and is independent of the draw given the noise, so it stays unbiased.
+    The draws of an image share the code's noise (`Encoding.sample`). The baseline then removes all variation of the
+    signal but that of the draw itself; given the noise it is independent of the draw, so the gradient stays unbiased.
 
     Args:
-        draws: of all switches, for each image. The baseline's own noise adds 1/(draws − 1) to the variance, and each
-            draw is another pass through the decoder (shared reading: and the encoder): at four it adds a third.
+        draws: how often all switches of an image are drawn. The baseline's own noise raises the variance by
+            1/(draws − 1), a third with four draws. Each draw is another pass through the decoder, and under the shared
+            reading through the encoder too.
+
+    Raises:
+        ValueError: fewer than two draws.
     """
 
     name: ClassVar[str] = "rloo"
@@ -32,17 +39,18 @@ class Rloo(Estimator):
         self.draws = draws
 
     def switches(self, posterior: SwitchPosterior, layer: int) -> Switches:
-        """One draw per block."""
+        """Returns one draw per block."""
         return draw_switches(posterior)
 
     def surrogate(
         self, source: str, images: Tensor, switches: Mapping[int, Switches], signals: Mapping[int, Tensor]
     ) -> Tensor:
-        """mean over draws of (signal − mean of the other draws' signals) · log q(z|X)."""
+        """Returns the mean over draws of (signal − mean of the other draws' signals) · log q(z|X)."""
         total = images.new_zeros(())
         for layer, drawn in switches.items():
-            signal = signals[layer].view(self.draws, -1)
-            # signal − (sum − signal) / (K − 1)
-            centred = (signal - signal.mean(0)) * (self.draws / (self.draws - 1))
-            total = total + (centred.flatten() * drawn.log_probability).mean()
+            if drawn.log_probability is not None:
+                signal = signals[layer].view(self.draws, -1)
+                # signal − (sum − signal) / (draws − 1)
+                centred = (signal - signal.mean(0)) * (self.draws / (self.draws - 1))
+                total = total + (centred.flatten() * drawn.log_probability).mean()
         return total

@@ -330,7 +330,7 @@ def test_mistakes_on_the_command_line(done, vae_main, tmp_path):
         ((picture, "--trial", "neighbour", "--store", store), "no done trial of the system `caption` starts so"),
         ((picture, "--trial", "c", "--store", tmp_path / "none"), "there is no such folder"),
         ((tmp_path / "b.png", "--trial", "caption", "--store", store), "No such file"),
-        ((folder.path / "config.json", "--trial", "caption", "--store", store), "cannot identify image"),
+        ((folder.path / "config.json", "--trial", "caption", "--store", store), "not a picture"),
         (
             (picture, "--trial", "caption", "--store", store, "--decoding", "greedy", "--beams", 3),
             "add --decoding beam",
