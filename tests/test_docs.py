@@ -185,7 +185,11 @@ def wrong_names(text):
     """Settings, modules, files and tests that code spans of a page name and that do not exist."""
     for span in spans_of_code(text):
         key = re.match(r"[a-z_]+(?:\.[a-z0-9_-]+)+(?=$|:)", span)
-        if key and key.group().split(".")[0] in PARAMS and not (has_param(key.group()) or is_module(key.group())):
+        if (
+            key
+            and key.group().split(".")[0] in {*PARAMS, *COMMANDS}
+            and not (has_param(key.group()) or is_module(key.group()))
+        ):
             if (ROOT / span).suffix not in (".csv", ".yaml"):
                 yield f"neither a setting nor a module: {span}"
         elif PATH.fullmatch(span) and not (ROOT / span).exists() and not span.strip("/").startswith(MADE):
@@ -222,6 +226,15 @@ def test_every_page_is_in_the_site():
     site = (ROOT / "zensical.toml").read_text(encoding="utf-8")
     names = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
     assert set(re.findall(r'"([\w/-]+\.md)"', site)) == names
+
+
+@pytest.mark.parametrize("package", ["data", "experiments", "reports"])
+def test_every_room_is_described(package):
+    reference = (ROOT / "docs/reference" / f"{package}.md").read_text(encoding="utf-8")
+    rules = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for room in (path.parent.name for path in (ROOT / package).glob("*/__init__.py")):
+        assert f"`{package}.{room}`" in reference, room
+        assert f"`{room}`" in rules, room
 
 
 class TestTheChecksThemselves:
@@ -279,7 +292,7 @@ class TestTheChecksThemselves:
         assert list(wrong_commands(text))
 
     @pytest.mark.parametrize(
-        "name", ["compute.stacks", "data/catalogue.py", "test_nothing_of_the_kind", "data.catalogue"]
+        "name", ["compute.stacks", "data/catalogue.py", "test_nothing_of_the_kind", "reports.sweep"]
     )
     def test_names(self, name):
         assert list(wrong_names(f"See `{name}`."))
