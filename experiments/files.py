@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,6 +29,18 @@ def drop_partial(folder: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes a plain value as indented JSON, whole. Raises ValueError for a number that is not finite."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_whole(path, lambda stream: stream.write(text.encode()))
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes rows as a CSV file, whole: None and missing values are empty, floats have all their digits.
+
+    Entries of a row that are not in `columns` are left out.
+    """
+    import pandas
+
+    table = pandas.DataFrame(list(rows), columns=list(columns), dtype=object)
+    text = table.to_csv(index=False, lineterminator="\n")
     write_whole(path, lambda stream: stream.write(text.encode()))
 
 

@@ -1,1 +1,1 @@
-"""Finding settings on the validation part."""
+"""Searches: Optuna chooses settings of a system, Ray Tune tries them, the validation part scores them."""

@@ -1,4 +1,4 @@
-"""Tells MLflow about a search while it runs, without making it wait."""
+"""Logs a search to MLflow while it runs, from a thread of its own."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class SearchTracker(Notes):
-    """Logs what is known of the settings of one study; what it misses, the next search of the system logs."""
+    """Logs the settings of one study; what it misses, the next search of the system logs."""
 
     def __init__(self, config: Config, study: Study) -> None:
         self._config, self._study = config, study
         super().__init__()
 
-    def tell(self, setting: Setting) -> None:
-        """Something is known of the setting."""
+    def update(self, setting: Setting) -> None:
+        """Logs what is newly known of the setting."""
         protocol = self._study.protocol
         self.put(lambda record, parent: record.setting(setting, protocol.system, protocol.name, parent))
 

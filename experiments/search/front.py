@@ -1,4 +1,4 @@
-"""Accuracy against cost: which settings no other one beats in both."""
+"""The Pareto front of accuracy against cost: the settings that no other one beats in both."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from experiments.search.protocol import Setting
 
-Point = tuple[float, float]  # accuracy, cost
+Point = tuple[float, float]  # accuracy in percent, cost in operations
 
 
 def dominates(one: Point, other: Point) -> bool:
-    """Whether one is as accurate and as cheap at least, and better in one of them."""
+    """Returns whether `one` is at least as accurate and as cheap as `other`, and better in one of the two."""
     return one[0] >= other[0] and one[1] <= other[1] and one != other
 
 
 def front(settings: Sequence[Setting]) -> list[Setting]:
-    """Those that went through all cells and that no other one dominates, the cheapest first; of equals all."""
+    """Returns the completed settings that no other one dominates, the cheapest first. Equal ones are all kept."""
     points = {setting.number: point for setting in settings if (point := point_of(setting))}
     beaten = {number for number, point in points.items() if any(dominates(other, point) for other in points.values())}
     left = [setting for setting in settings if setting.number in points.keys() - beaten]
@@ -23,15 +23,18 @@ def front(settings: Sequence[Setting]) -> list[Setting]:
 
 
 def point_of(setting: Setting) -> Point | None:
-    """Accuracy and cost of a setting that went through all cells."""
+    """Returns accuracy and cost of a completed setting, None for any other."""
     if setting.state != "complete" or setting.score is None or setting.cost is None:
         return None
     return setting.score, setting.cost
 
 
 def knee(settings: Sequence[Setting]) -> Setting | None:
-    """The setting of a front beyond which accuracy gets dear: the one farthest above the line from its cheapest to its
-    most accurate one, each axis scaled to that line. None where none lies above it."""
+    """Returns the setting of a front beyond which accuracy gets expensive, or None where there is no such one.
+
+    It is the setting farthest above the line from the cheapest to the most accurate one, each axis scaled to the ends
+    of that line.
+    """
     points = {setting.number: point for setting in settings if (point := point_of(setting))}
     if len(points) < 3:
         return None

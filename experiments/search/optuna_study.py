@@ -1,4 +1,4 @@
-"""A search's memory: an Optuna study in a database, which outlives whatever stops the search."""
+"""The memory of a search: an Optuna study in a database, from which a stopped search resumes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from data.seeds import seed_of
 from experiments.search import past
+from experiments.search.optuna_internals import enqueued_params
 from experiments.search.protocol import DRAWN, SHIPPED, Protocol, Setting, State
 from experiments.settings.spaces import Dimension
 
 STARTUP = 8  # settings drawn at random before their scores say where to look
-# Attributes of Optuna's trials; the last one is of the study, too, once it has had its warm start.
+# Attributes of Optuna's trials. The study has the last one too, once it has had its warm start.
 CELLS, SECONDS, OPERATIONS, REASON, WARM = "cells", "seconds", "operations", "reason", "warm_start"
-FIXED = "fixed_params"  # Optuna's own attribute of those that were not drawn
 STATES: dict[TrialState, State] = {
     TrialState.COMPLETE: "complete",
     TrialState.PRUNED: "pruned",
@@ -30,7 +30,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 class _Sampler(optuna.samplers.TPESampler):
-    """Optuna's TPE, whose numbers have few digits: those that are tried are those that are printed."""
+    """Optuna's TPE sampler, with numbers rounded to few digits, so that what is printed is what was tried."""
 
     def __init__(self, space: Mapping[str, Dimension], seed: int) -> None:
         super().__init__(n_startup_trials=STARTUP, seed=seed)
@@ -44,13 +44,13 @@ class _Sampler(optuna.samplers.TPESampler):
 
 
 class Study:
-    """The settings of one protocol, by number: asked for, reported on, told the end of.
+    """The settings of one protocol, by number: which to try next, and what is known of each.
 
-    What a killed search left running is asked for again first, under its number; the settings in use come next,
-    unless they were tried, and after them the best ones of earlier studies, where the protocol asks for them. Each
-    other one is drawn from a stream named after its number, so a search that was stopped draws nothing twice.
+    Settings that a killed search left running come first, under their numbers. The settings in params.yaml come next,
+    unless they were tried, then the best ones of earlier studies, where the protocol asks for a warm start. Optuna
+    draws the others, each from a random stream named after its number, so that a stopped search repeats no draw.
 
-    With cost as the second objective it is the sampler's too: TPE's good settings are then those nearest to the front.
+    Where cost is the second objective, the sampler has it too: TPE then counts the settings nearest to the front as good.
     """
 
     def __init__(self, protocol: Protocol, storage: RDBStorage) -> None:
@@ -65,17 +65,19 @@ class Study:
         )
         self._study.enqueue_trial(protocol.shipped, skip_if_exists=True)
         self._warm_up(storage)
-        self._interrupted = self._study.get_trials(states=[TrialState.RUNNING])
+        self._storage = storage
+        self._interrupted = [trial.number for trial in self._study.get_trials(states=[TrialState.RUNNING])]
         self._open: dict[int, optuna.trial.Trial] = {}
 
     def _warm_up(self, storage: RDBStorage) -> None:
-        """Asks for the best settings of earlier studies, once, and for no more of them than the budget has room."""
+        """Enqueues the best settings of earlier studies, once, and no more of them than the budget has room for."""
         asked = self._study.get_trials(deepcopy=False)
         room = min(self.protocol.warm_start, self.protocol.budget - len(asked))
         if room <= 0 or WARM in self._study.user_attrs:
             return
-        known = [trial.system_attrs.get(FIXED, trial.params) for trial in asked]
-        for params, name in past.first_ones(self.protocol, storage, known, room):
+        enqueued = [(trial, enqueued_params(trial)) for trial in asked]
+        known = [dict(trial.params if params is None else params) for trial, params in enqueued]
+        for params, name in past.warm_starts(self.protocol, storage, known, room):
             self._study.enqueue_trial(params, {WARM: name})
         self._study.set_user_attr(WARM, room)
 
@@ -84,23 +86,28 @@ class Study:
         return _Sampler(self.protocol.space, seed % 2**32)
 
     def settings(self) -> list[Setting]:
-        """All that were asked for, by number."""
+        """Returns all settings that were begun, by number."""
         return [_setting(trial) for trial in self._study.get_trials() if trial.state in STATES]
 
     def setting(self, number: int) -> Setting:
+        """Returns one setting that was begun."""
         return next(setting for setting in self.settings() if setting.number == number)
 
     @property
     def left(self) -> int:
-        """Settings to try until the budget is reached and neither one left running nor the one in use is open."""
+        """Number of settings to try until the budget is reached and no enqueued or interrupted setting is left."""
         states = [trial.state for trial in self._study.get_trials(deepcopy=False)]
         ended = sum(state.is_finished() for state in states)
         return max(self.protocol.budget - ended, len(states) - ended)
 
     def ask(self) -> Setting:
-        """The next setting to try."""
+        """Returns the next setting to try."""
         if self._interrupted:
-            trial = optuna.trial.Trial(self._study, self._interrupted.pop(0)._trial_id)
+            study = self._storage.get_study_id_from_name(self.protocol.name)
+            number = self._interrupted.pop(0)
+            trial = optuna.trial.Trial(
+                self._study, self._storage.get_trial_id_from_study_id_trial_number(study, number)
+            )
         else:
             self._study.sampler = self._sampler(len(self._study.get_trials(deepcopy=False)))
             trial = self._study.ask()
@@ -110,33 +117,33 @@ class Study:
         return self.setting(trial.number)
 
     def report(self, number: int, cells: Sequence[float], seconds: float, operations: Sequence[float] = ()) -> Setting:
-        """The setting's validation accuracy in each of its cells so far, the seconds they took, and their cost."""
+        """Notes the setting's validation score in each of its cells so far, their seconds in all, and their operations."""
         trial = self._open[number]
         trial.set_user_attr(CELLS, list(cells))
         trial.set_user_attr(SECONDS, seconds)
         if self.protocol.weighs_cost:
-            trial.set_user_attr(OPERATIONS, list(operations))  # Optuna takes no values half-way of two objectives
+            trial.set_user_attr(OPERATIONS, list(operations))  # Optuna takes no intermediate values where there are two objectives
         elif len(cells) not in self._study.get_trials(deepcopy=False)[number].intermediate_values:
             trial.report(statistics.fmean(cells), len(cells))
         return self.setting(number)
 
     def end(self, number: int, failure: str | None = None) -> Setting:
-        """The setting has been through all cells, was stopped before, or has failed for that reason."""
-        trial, found = self._open.pop(number), self.setting(number)
+        """Notes that the setting has been through all cells, was stopped before, or has failed for the given reason."""
+        trial, setting = self._open.pop(number), self.setting(number)
         if failure is not None:
             trial.set_user_attr(REASON, failure)
             self._study.tell(trial, state=TrialState.FAIL)
-        elif len(found.cells) < self.protocol.cells:
+        elif len(setting.cells) < self.protocol.cells:
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
-            self._study.tell(trial, [found.score, found.cost] if self.protocol.weighs_cost else found.score)
+            self._study.tell(trial, [setting.score, setting.cost] if self.protocol.weighs_cost else setting.score)
         return self.setting(number)
 
 
 def _setting(trial: FrozenTrial) -> Setting:
     known = trial.user_attrs
     cells, seconds = tuple(known.get(CELLS, ())), known.get(SECONDS, 0.0)
-    asked = SHIPPED if FIXED in trial.system_attrs else DRAWN
-    origin = f"warm start from {known[WARM]}" if WARM in known else asked
+    enqueued = SHIPPED if enqueued_params(trial) is not None else DRAWN
+    origin = f"warm start from {known[WARM]}" if WARM in known else enqueued
     state, costs = STATES[trial.state], tuple(known.get(OPERATIONS, ()))
     return Setting(trial.number, trial.params, state, cells, seconds, known.get(REASON, ""), costs, origin)

@@ -1,7 +1,7 @@
-"""What earlier searches of a system found, as the first settings of a new one.
+"""Warm starts: the best settings of earlier searches of a system are the first ones that a new search tries.
 
-Another dataset, space, grid of cells or version has scores that do not compare, so none of them is taken
-over: the best settings are, and are tried anew.
+Scores on another dataset, space, grid of cells or version of the system cannot be compared, so only the settings are
+taken over, and are tried anew.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ from experiments.settings.spaces import written
 
 @dataclass(frozen=True)
 class Past:
-    """A study that was, and its settings as they are written, best first."""
+    """An earlier study, and its completed settings as text, best first."""
 
     name: str
     dataset: str
     settings: list[dict[str, str]]
 
 
-def first_ones(
+def warm_starts(
     protocol: Protocol, storage: RDBStorage, known: Sequence[dict[str, Any]], count: int
 ) -> list[tuple[dict[str, Any], str]]:
-    """Up to `count` settings that are not `known`, each with the name of the study that it is from.
+    """Returns up to `count` settings that are not `known`, each with the name of the study that it is from.
 
-    The best of each study first, then each one's second, and so on; studies of the same dataset before others. What is
-    not searched now is left out, what was not searched then is as in params.yaml; a setting with a value that the
-    space does not have is passed over. UserError where the evidence is damaged.
+    The best setting of each study comes first, then the second of each, and so on; studies of the same dataset come
+    before others. Values that are not searched now are left out, and those that were not searched then are taken from
+    params.yaml. A setting with a value outside the present space is skipped. UserError where the evidence is damaged.
     """
     pasts = [*_studies(protocol, storage)]
     evidence = _evidence(protocol)
     if evidence is not None and evidence.name not in (protocol.name, *(past.name for past in pasts)):
         pasts.append(evidence)
     pasts.sort(key=lambda past: (past.dataset != protocol.config.dataset, past.name))
-    found: list[tuple[dict[str, Any], str]] = []
+    starts: list[tuple[dict[str, Any], str]] = []
     for equals in zip_longest(*(past.settings for past in pasts)):
         for past, setting in zip(pasts, equals, strict=True):
             params = setting and _within(protocol, setting)
-            if params and len(found) < count and params not in (*known, *(taken for taken, _ in found)):
-                found.append((params, past.name))
-    return found
+            if params and len(starts) < count and params not in (*known, *(taken for taken, _ in starts)):
+                starts.append((params, past.name))
+    return starts
 
 
 def _within(protocol: Protocol, setting: dict[str, str]) -> dict[str, Any] | None:
-    """The setting in the space of now; None where it does not hold it."""
+    """Returns the setting within the present space; None where a value lies outside of it."""
     try:
         now = {name: dimension.read(setting[name]) for name, dimension in protocol.space.items() if name in setting}
     except ValueError:
@@ -66,7 +66,7 @@ def _within(protocol: Protocol, setting: dict[str, str]) -> dict[str, Any] | Non
 
 
 def _studies(protocol: Protocol, storage: RDBStorage) -> Iterator[Past]:
-    """Other studies of the system in the same storage."""
+    """Yields the other studies of the system in the same storage."""
     datasets = "|".join(map(re.escape, catalog.CATALOG))
     pattern = re.compile(f"{re.escape(protocol.system)}-({datasets})-[0-9a-f]{{12}}")
     for name in optuna.get_all_study_names(storage):
@@ -79,10 +79,10 @@ def _studies(protocol: Protocol, storage: RDBStorage) -> Iterator[Past]:
 
 
 def _evidence(protocol: Protocol) -> Past | None:
-    """What the last search of the system left in git."""
+    """Returns what the last search of the system left in git, or None."""
     path = protocol.layout.evidence / f"{protocol.system}.csv"
-    told = read_json(path.with_suffix(".json"))
-    if told is None or not path.is_file():
+    facts = read_json(path.with_suffix(".json"))
+    if facts is None or not path.is_file():
         return None
     try:
         with path.open(newline="", encoding="utf-8") as stream:
@@ -92,9 +92,9 @@ def _evidence(protocol: Protocol) -> Past | None:
         settings = [
             {key.removeprefix(prefix): value for key, value in row.items() if key.startswith(prefix)} for row in rows
         ]
-        return Past(told.get("study") or path.name, told["dataset"], settings)
+        return Past(facts.get("study") or path.name, facts["dataset"], settings)
     except (OSError, KeyError, TypeError, ValueError, AttributeError, csv.Error) as error:
         raise UserError(
-            f"{path} is not what a search wrote ({type(error).__name__}: {error}): bring it back with git, or set "
+            f"{path} is not what a search wrote ({type(error).__name__}: {error}): restore it with git, or set "
             "search.warm_start to 0"
         ) from None

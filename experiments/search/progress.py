@@ -11,11 +11,12 @@ from experiments.sweep.live_line import duration
 
 
 class SearchProgress:
-    """Counts of settings, the best so far, and the time left.
+    """Counts of settings, the best one so far, and the time left.
 
     Args:
-        before: what was known when it began.
-        left: settings that are still to be tried.
+        system: the system that is searched.
+        before: the settings that were known when the search began.
+        left: number of settings that are still to be tried.
         expected: seconds that all of them together are expected to take.
     """
 
@@ -26,8 +27,8 @@ class SearchProgress:
         self.left_before = left
         self.started = time.monotonic()
 
-    def tell(self, setting: Setting) -> None:
-        """Something is known of the setting."""
+    def update(self, setting: Setting) -> None:
+        """Notes what is newly known of the setting."""
         self.settings[setting.number] = setting
 
     @property
@@ -40,14 +41,14 @@ class SearchProgress:
 
     @property
     def seconds_left(self) -> float:
-        """Expected seconds to the end: the settings left at the pace of those that ended, first as estimated."""
+        """Expected seconds to the end, at the pace of the settings that have ended; before any has, the estimate."""
         taken, ended = time.monotonic() - self.started, self.left_before - self.left
         return self.left * taken / ended if ended else max(0.0, self.expected - taken)
 
     def __str__(self) -> str:
         states = [setting.state for setting in self.settings.values()]
-        found = best(list(self.settings.values()))
-        score = f"best {found.score:.2f}% (setting {found.number})" if found else "none complete yet"
+        top = best(list(self.settings.values()))
+        score = f"best {top.score:.2f}% (setting {top.number})" if top else "none complete yet"
         return (
             f"{self.system}: {len(self._ended)} of {self.goal} settings done ({states.count('pruned')} stopped early, "
             f"{states.count('failed')} failed), {states.count('running')} running, {score}, "

@@ -1,4 +1,8 @@
-"""What a search asks about one system, and what it knows of each setting it tried."""
+"""What a search of one system tries its settings on, and what is known of each setting.
+
+A setting here is one choice of values for all the settings of a system that are searched. A cell is one combination of
+labelled proportion and repetition, on which every setting is trained and validated.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,20 @@ from experiments.learning import contract
 from experiments.settings.config import Config
 from experiments.settings.spaces import Dimension
 from experiments.trial_store.layout import Layout
-from experiments.trials.grid import Trial, make_trials
-from experiments.trials.identity import canonical
+from experiments.trials.grid import Cell, Trial, make_trials
+from experiments.trials.identity import canonical, plain_settings
 
 State = Literal["complete", "pruned", "failed", "running"]
-HALVING = 2  # one in so many settings survives each look at them
-SHIPPED, DRAWN = "shipped", "drawn"  # origins of settings; the others name the study that they are from
+HALVING = 2  # one in so many settings survives each comparison
+SHIPPED, DRAWN = "shipped", "drawn"  # origins of settings: params.yaml, Optuna; a warm start names the study that the setting is from
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a system that was tried: its values, and its validation accuracy (percent) in each cell so far."""
+    """One setting that was tried: its values, and its validation score in each cell so far.
+
+    The score is the system's measure: accuracy in percent for labels, CIDEr for captions.
+    """
 
     number: int
     params: dict[str, Any]
@@ -31,29 +38,28 @@ class Setting:
     cells: tuple[float, ...] = ()
     seconds: float = 0.0  # of one worker
     reason: str = ""  # for which it failed
-    operations: tuple[float, ...] = ()  # of each cell's training, where cost is an objective
-    origin: str = DRAWN  # who asked for it
+    operations: tuple[float, ...] = ()  # of the training in each cell, where cost is an objective
+    origin: str = DRAWN
 
     @property
     def score(self) -> float | None:
-        """The mean over its cells; None where it failed or has none."""
+        """The mean over its cells; None where the setting failed or has no cell yet."""
         return statistics.fmean(self.cells) if self.cells and self.state != "failed" else None
 
     @property
     def cost(self) -> float | None:
-        """Operations of a cell's training, in the mean; None where none were counted."""
+        """Mean operations of the training in a cell; None where none were counted."""
         return statistics.fmean(self.operations) if self.operations else None
 
 
 class Protocol:
-    """One system's search: every setting is tried on the same cells {proportion × repetition} in the same order,
-    all proportions of one repetition after the other, so that scores after equally many cells compare.
+    """One system's search: every setting is tried on the same cells in the same order.
 
-    Settings are looked at after whole passes over the proportions, the first time after one: from then on
-    successive halving stops the worse ones.
+    The order is all proportions of one repetition, then those of the next, so that scores after equally many cells
+    can be compared. After each pass over the proportions, successive halving stops the worse settings.
 
-    Its `name` depends on all that a score depends on: data, splits, cells, spaces, settings that are not searched, the
-    system's version; and on the objectives, where accuracy is not the only one.
+    The `name` of the study depends on everything that a score depends on: data, splits, cells, spaces, the settings
+    that are not searched and the system's version; and on the objectives, where accuracy is not the only one.
     """
 
     def __init__(self, config: Config, layout: Layout, system: str) -> None:
@@ -63,10 +69,10 @@ class Protocol:
         self.budget, self.proportions, self.repetitions = search.trials, search.proportions, search.repetitions
         self.objectives, self.warm_start = search.objectives, search.warm_start
         self.space: Mapping[str, Dimension] = config.spaces[system]
-        used = config.settings[system].model_dump(mode="json")
+        used = plain_settings(config.settings[system])
         self.shipped = {name: used[name] for name in self.space}
         xi = "auto" if contract.SYSTEMS.get(system).uses_xi else None
-        self._cells = [
+        self._cells: list[Cell] = [
             (system, proportion, xi, repetition) for repetition in self.repetitions for proportion in self.proportions
         ]
         fixed = [trial.identity for trial in self.trials(dict.fromkeys(self.space))]
@@ -79,23 +85,24 @@ class Protocol:
 
     @property
     def weighs_cost(self) -> bool:
-        """Whether settings are to be cheap too."""
+        """Whether cost is an objective beside accuracy."""
         return "cost" in self.objectives
 
     def trials(self, params: Mapping[str, Any]) -> list[Trial]:
-        """The cells with those settings, in order. UserError where a split is not there."""
+        """Returns the trials of all cells with these settings, in order. UserError where a split is missing."""
         return make_trials(self.config, self.layout, self._cells, params)
 
     @property
     def cells(self) -> int:
+        """Number of cells."""
         return len(self._cells)
 
     @property
     def grace(self) -> int:
-        """Cells before a setting may be stopped."""
+        """Number of cells before a setting may be stopped: one pass over the proportions."""
         return len(self.proportions)
 
     def expected_cells(self) -> list[float]:
-        """The share of settings that each cell is expected to be run for."""
+        """Returns, for each cell, the share of settings that are expected to reach it."""
         passes = [index // self.grace for index in range(self.cells)]
         return [HALVING ** -float(math.floor(math.log(done, HALVING)) + 1 if done else 0) for done in passes]

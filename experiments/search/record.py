@@ -1,4 +1,4 @@
-"""MLflow's record of searches: a parent run for each study, under it one run for each setting."""
+"""MLflow's record of searches: a parent run for each study, and under it a run for each setting."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import statistics
 import time
 
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from experiments.provenance import revision
 from experiments.search.protocol import Setting
-from experiments.tracking.record import IDENTITY, REASON, RECORDED, Record
+from experiments.tracking.record import IDENTITY, PARENT, REASON, RECORDED, Record
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 
 
 class SearchRecord(Record):
-    """The runs of a dataset's searches. A setting's identity is its study and its number."""
+    """The runs of a dataset's searches. The identity of a setting is its study and its number."""
 
     def setting(self, setting: Setting, system: str, study: str, parent: str) -> None:
-        """Brings the setting's run level with it: one metric a cell, its step the cell's number, then score and state.
+        """Logs whatever the setting's run lacks: a metric for each cell, whose step is the cell's number, score, state.
 
-        What is there is not logged again, so it may be called as often as is convenient.
+        Nothing is logged twice, so this may be called whenever something is known.
         """
         identity = f"{study}/{setting.number}"
         if self.recorded.get(identity) == setting.state:
@@ -58,14 +57,14 @@ class SearchRecord(Record):
             "setting": str(setting.number),
             "origin": setting.origin,
             "git_sha": revision()["git_sha"],
-            MLFLOW_PARENT_RUN_ID: parent,
+            PARENT: parent,
         }
         run = self.runs[identity] = self._create(f"{system} setting {setting.number}", tags)
         self.client.log_batch(run, params=[Param(name, str(value)) for name, value in setting.params.items()])
         return run
 
     def halt(self, setting: Setting, study: str) -> None:
-        """Marks the run of a setting that was left half-way as stopped."""
+        """Ends the run of a setting that was stopped half-way."""
         run = self.runs.get(f"{study}/{setting.number}")
         if run is not None:
             self.stop(run)

@@ -1,4 +1,4 @@
-"""Searches from their settings to the evidence."""
+"""Searches, from params.yaml to the evidence that they leave in git."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from experiments.search.protocol import Protocol, Setting
 from experiments.settings.config import Config
 from experiments.sweep.cost import Costs
 from experiments.sweep.live_line import Live, duration
-from experiments.sweep.run import PROBE_SECONDS, longest_first, place, show_pages
-from experiments.tracking.background import check, tracking_uri
+from experiments.sweep.run import PROBE_SECONDS, longest_first, resources_at, show_pages
+from experiments.tracking.background import check_tracking, tracking_uri
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
 
 
-def chosen(config: Config, systems: Sequence[str], everything: bool) -> list[str]:
-    """The systems that were asked for, each once. UserError where one has no space, or none is named."""
+def chosen_systems(config: Config, systems: Sequence[str], everything: bool) -> list[str]:
+    """Returns the systems that were asked for, each once. UserError where one has no space, or where none is named."""
     if config.params.search is None:
         raise UserError(f"{config.origin} has no section `search`: it says what to search, and how")
     known = ", ".join(config.spaces)
@@ -38,42 +38,50 @@ def chosen(config: Config, systems: Sequence[str], everything: bool) -> list[str
     return list(dict.fromkeys(systems or config.spaces))
 
 
-def run(config: Config, layout: Layout, systems: Sequence[str], address: str | None = None) -> bool:
-    """Tries settings of each system until its budget is reached; False where it was stopped half-way.
+def run_searches(config: Config, layout: Layout, systems: Sequence[str], address: str | None = None) -> bool:
+    """Tries settings of each system until its budget is reached, and prints what was found.
 
-    `address` is that of a Ray cluster whose workers do it instead of this machine's. Whatever cannot work is refused
-    before any setting is tried, with a UserError.
+    Returns False where the search was stopped half-way. UserError, before any setting is tried, where something cannot
+    work.
+
+    Args:
+        config: the settings.
+        layout: where data, store and evidence are.
+        systems: names of systems that have a space.
+        address: the Ray cluster that tries the settings, or None for this machine.
     """
     if address and address.startswith(("http://", "https://")):
         raise UserError(f"--address {address}: a search is not sent as a job: name the cluster's HOST:PORT, or auto")
+    search = config.params.search
+    assert search is not None
     store = layout.search_store
     protocols = [Protocol(config, layout, system) for system in systems]
     names = [protocol.name for protocol in protocols]
-    check(tracking_uri(config))
+    check_tracking(tracking_uri(config))
     with (
-        place(config, layout, address) as (resources, dashboard),  # nodes that see the store see the searches in it
+        resources_at(config, layout, address) as (resources, dashboard),
         store.alone(),
-        storage.opened(config.params.search.storage, layout.searches, names) as studies_at,
+        storage.opened(search.storage, layout.searches, names) as studies_at,
     ):
         studies = [Study(protocol, studies_at) for protocol in protocols]
-        device = set_up(resources.cpus, resources.gpus > 0 and bool(gpus()))  # a cluster's GPUs need not be here
+        device = set_up(resources.cpus, resources.gpus > 0 and bool(gpus()))  # a cluster's GPUs may be elsewhere
         with Live() as live:
             show_pages(live, config, dashboard)
             expected = [_expected(study, store, device) / resources.workers for study in studies]
             for study, seconds in zip(studies, expected, strict=True):
                 live.note(_plan(study, resources, seconds))
             with local_ray(resources) if not address and any(study.left for study in studies) else nullcontext():
-                told = []
+                texts = []
                 for study, seconds in zip(studies, expected, strict=True):
-                    told.append(_search(config, study, resources, seconds, live))
+                    texts.append(_search(config, study, resources, seconds, live))
                     if study.left:
                         break
-    print("\n\n".join(told))
+    print("\n\n".join(texts))
     return not any(study.left for study in studies)
 
 
 def _expected(study: Study, store: TrialStore, device: torch.device) -> float:
-    """Seconds of one worker for the settings left, where each one costs what those in use do."""
+    """Returns the seconds of one worker for the settings that are left, if each costs what those in params.yaml do."""
     protocol = study.protocol
     if not study.left:
         return 0.0
@@ -94,35 +102,35 @@ def _plan(study: Study, resources: Resources, seconds: float) -> str:
 
 
 def _search(config: Config, study: Study, resources: Resources, seconds: float, live: Live) -> str:
-    """Searches one system; what to say of it."""
+    """Searches one system and returns the text that is printed about it."""
     protocol, tracker = study.protocol, SearchTracker(config, study)
     progress = SearchProgress(protocol.system, study.settings(), study.left, seconds)
 
-    def tell(setting: Setting) -> None:
-        progress.tell(setting)
-        tracker.tell(setting)
+    def on_change(setting: Setting) -> None:
+        progress.update(setting)
+        tracker.update(setting)
 
     try:
         if study.left:
-            driver.run(study, protocol.layout, resources, tell, lambda: str(progress), live)
-    except KeyboardInterrupt:  # where Tune was not there yet to take it
+            driver.try_settings(study, protocol.layout, resources, on_change, lambda: str(progress), live)
+    except KeyboardInterrupt:  # before Tune had begun to handle it
         pass
     finally:
         live.show("waiting for MLflow")
         tracker.close()
-    told, settings = [], study.settings()
+    lines, settings = [], study.settings()
     if study.left:
-        told.append(
+        lines.append(
             f"{protocol.system}: stopped with {study.left} of {protocol.budget} settings to try: "
             f"`python -m experiments search {protocol.system}` goes on from here"
         )
     else:
-        evidence.write(protocol, settings)
-        told.append(evidence.advice(protocol, settings))
-        told.append(f"all that were tried: {protocol.layout.evidence / protocol.system}.csv")
+        evidence.write_evidence(protocol, settings)
+        lines.append(evidence.advice(protocol, settings))
+        lines.append(f"all that were tried: {protocol.layout.evidence / protocol.system}.csv")
     if tracker.trouble:
-        told.append(
+        lines.append(
             f"MLflow missed part of this search ({tracker.trouble}); "
             f"nothing else is lost: `python -m experiments search {protocol.system}` logs it"
         )
-    return "\n".join(told)
+    return "\n".join(lines)

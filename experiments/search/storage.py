@@ -1,4 +1,4 @@
-"""Where the studies of searches are kept: a SQLite file in the store, or a database on a PostgreSQL server."""
+"""The storage of searches: a SQLite file in the trial store, or a database on a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from data.errors import UserError
 from experiments.secrets import masked
 
 STUDIES = "studies.db"  # the SQLite file, in the folder of the searches
-CONNECT_SECONDS = 10  # that a server may take to let one in
-DRIVER = "psycopg"  # where the URL names none
+CONNECT_SECONDS = 10  # that a server may take to accept a connection
+DRIVER = "psycopg"  # Python's PostgreSQL driver, where the URL names none
 
 
 def sqlite(folder: Path) -> RDBStorage:
-    """The studies in the file of that folder, which is made where it is not there."""
+    """Returns the storage in a folder's SQLite file; both are created where they are missing."""
     folder.mkdir(parents=True, exist_ok=True)
     return RDBStorage(f"sqlite:///{(folder / STUDIES).absolute()}")
 
 
 def postgres(text: str) -> RDBStorage:
-    """The studies in the database at that URL; Optuna makes its tables there.
+    """Returns the storage in the database at a URL; Optuna creates its tables there.
 
-    A password that the URL lacks is libpq's matter: PGPASSWORD or ~/.pgpass. UserError where there is no such
-    database, it lets nobody in, or its driver is not installed.
+    Where the URL has no password, libpq takes it from PGPASSWORD or ~/.pgpass. UserError where there is no such
+    database, where it refuses the connection, or where its driver is not installed.
     """
     try:
         url = sqlalchemy.make_url(text)
@@ -39,7 +39,7 @@ def postgres(text: str) -> RDBStorage:
         arguments = {} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS}
         return RDBStorage(
             url.render_as_string(hide_password=False),
-            # A connection that broke while all workers trained is made again.
+            # A connection that broke while all workers were training is opened again.
             engine_kwargs={"connect_args": arguments, "pool_pre_ping": True},
         )
     except ImportError:
@@ -50,13 +50,13 @@ def postgres(text: str) -> RDBStorage:
 
 
 def _reason(error: Exception) -> str:
-    """What the server or SQLAlchemy says, in one line."""
+    """Returns the message of the server or of SQLAlchemy in one line, without passwords."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     return masked(" ".join(str(getattr(cause, "orig", None) or cause or error).split()))
 
 
-def _of_storage(error: BaseException | None) -> Exception | None:
-    """The storage's error that another one came from: Tune puts its own before those of a search."""
+def _storage_error(error: BaseException | None) -> Exception | None:
+    """Returns the storage's error that another error came from: Tune wraps those of a search in its own."""
     while error is not None and not isinstance(error, SQLAlchemyError | StorageInternalError):
         error = error.__cause__ or error.__context__
     return error
@@ -64,11 +64,11 @@ def _of_storage(error: BaseException | None) -> Exception | None:
 
 @contextmanager
 def opened(url: str | None, folder: Path, studies: Sequence[str]) -> Iterator[RDBStorage]:
-    """The storage at `url`, or the file in the folder for None, with those studies held by this process alone.
+    """Yields the storage at `url`, or in the folder's file for None, with the studies held by this process alone.
 
-    The file needs no lock: whoever searches holds the store that it lies in. On a server that many stores may name, the
-    lock is the server's, which lets go of it when this process dies. UserError where another process has one, or the
-    storage cannot be had, now or later.
+    The file needs no lock, since a search holds the trial store that the file is in. Several stores may name one
+    server, so there the lock is the server's, which releases it when this process dies. UserError where another
+    process holds a study, or where the storage cannot be reached, at the start or later.
     """
     if url is None:
         yield sqlite(folder)
@@ -76,7 +76,7 @@ def opened(url: str | None, folder: Path, studies: Sequence[str]) -> Iterator[RD
     storage = postgres(url)
     try:
         with storage.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.detach()  # not back to the pool, where it would keep its locks
+            connection.detach()  # back in the pool it would keep its locks
             for name in studies:
                 key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
                 if not connection.scalar(sqlalchemy.select(sqlalchemy.func.pg_try_advisory_lock(key))):
@@ -86,7 +86,7 @@ def opened(url: str | None, folder: Path, studies: Sequence[str]) -> Iterator[RD
                     )
             yield storage
     except Exception as error:
-        lost = _of_storage(error)
+        lost = _storage_error(error)
         if lost is None:
             raise
         raise UserError(

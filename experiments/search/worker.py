@@ -1,100 +1,92 @@
-"""What runs in a worker process of a search: a setting, cell after cell, one step an epoch."""
+"""What a worker process of a search runs: one setting on cell after cell, one step per epoch."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from ray import tune
 
 from data.errors import UserError
-from experiments.learning.contract import System
 from experiments.learning.device import set_up
 from experiments.search.operations import operations
-from experiments.search.protocol import Setting
 from experiments.trial_store.layout import Layout
 from experiments.trials.grid import Trial
 from experiments.trials.run import epochs
-from experiments.trials.training import TrialFailed
+from experiments.trials.training import JUDGES, TrialFailed
 
-# Of a result: how many cells are done, their mean, each one's validation accuracy, their seconds, why it failed.
-DONE_CELLS, SCORE, CELLS, SECONDS, REASON = "cells_done", "score", "cells", "seconds", "reason"
-OPERATIONS = "operations"  # each one's, where the task has `cost`
+# Keys of a report: number of cells done, mean of their scores, each one's score, their seconds in all, each one's
+# operations (where the assignment counts them), and the reason of a failure.
+DONE_CELLS, SCORE, CELLS, SECONDS, OPERATIONS, REASON = "cells_done", "score", "cells", "seconds", "operations", "reason"
+ASSIGNMENT = "assignment"  # key of an Assignment in the config of Tune's trial
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A setting for a worker process, which may be on another machine: data travel as paths."""
+
+    number: int  # of the setting in its study
+    trials: tuple[Trial, ...]  # the setting in each cell, in order
+    layout: Layout  # absolute
+    threads: int
+    gpu: bool
+    keep: bool  # whether the setting is never stopped early
+    count_operations: bool
 
 
 class SearchWorker(tune.Trainable):
-    """Runs setting after setting in one process. Its config has what `task` makes under the key `task`."""
+    """Runs setting after setting in one process. A report follows each epoch, an empty one unless a cell is done."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        self.device = set_up(config["task"]["threads"], config["task"]["gpu"])
-        self.results = _run(config["task"], self.device)
+        assignment: Assignment = config[ASSIGNMENT]
+        self.device = set_up(assignment.threads, assignment.gpu)
+        self.reports = _reports(assignment, self.device)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.results.close()
-        self.results = _run(new_config["task"], self.device)
+        self.reports.close()
+        self.reports = _reports(new_config[ASSIGNMENT], self.device)
         return True
 
     def step(self) -> dict[str, Any]:
         try:
-            return next(self.results)
+            return next(self.reports)
         except (TrialFailed, UserError) as error:
             return {REASON: str(error), "done": True}
 
     def cleanup(self) -> None:
-        self.results.close()
+        self.reports.close()
 
 
-def _run(task: dict[str, Any], device: torch.device) -> Generator[dict[str, Any]]:
-    """A result for each epoch, empty, and for each cell that is done; those done before cost nothing."""
-    layout, trials = task["layout"].of_worker(), task["trials"]
+def _reports(assignment: Assignment, device: torch.device) -> Generator[dict[str, Any]]:
+    """Runs the setting's trials; yields an empty report after each epoch, and a full one after each cell.
+
+    A cell whose trial is done already takes no time.
+    """
+    layout, trials = assignment.layout.of_worker(), assignment.trials
     layout.bring(trials[0].dataset)
-    store = layout.search_store
-    found: list[dict[str, Any]] = []
+    store, judge = layout.search_store, JUDGES[trials[0].learned_by.learns]
+    results: list[dict[str, Any]] = []
     counted: list[float] = []
     for trial in trials:
         folder = store.folder(trial.identity)
-        with closing(epochs(trial, task["system"], layout, folder, device, validation_only=True)) as rows:
+        with closing(epochs(trial, layout, folder, device, validation_only=True)) as rows:
             for _ in rows:
                 yield {}
         result = folder.result()
         assert result is not None
-        found.append(result)
-        if task["cost"]:
+        results.append(result)
+        if assignment.count_operations:
             counted.append(operations(trial, layout, device, folder.rows()))
-        measure = next(name for name in found[0] if name.startswith("validation_"))  # that of the system's judge
-        cells = [result[measure] for result in found]
+        cells = [result[judge.score_name] for result in results]
         yield {
             DONE_CELLS: len(cells),
             SCORE: statistics.fmean(cells),
             CELLS: cells,
-            SECONDS: sum(result["seconds"] for result in found),
+            SECONDS: sum(result["seconds"] for result in results),
             OPERATIONS: list(counted),
             "done": len(cells) == len(trials),
         }
-
-
-def task(
-    setting: Setting,
-    trials: Sequence[Trial],
-    system: System,
-    layout: Layout,
-    threads: int,
-    gpu: bool,
-    keep: bool,
-    cost: bool,
-) -> dict[str, Any]:
-    """What a worker has to know; `keep` says that the setting is not to be stopped early, `cost` that operations are
-    to be counted."""
-    return {
-        "number": setting.number,
-        "trials": list(trials),
-        "system": system,
-        "layout": layout,
-        "threads": threads,
-        "gpu": gpu,
-        "keep": keep,
-        "cost": cost,
-    }

@@ -1,1 +1,1 @@
-"""Many trials: dispatched, watched, and written down as results."""
+"""A sweep: many trials, dispatched to workers, watched, and summarised as results."""

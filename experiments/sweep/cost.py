@@ -1,4 +1,4 @@
-"""What trials will cost, in seconds of one worker and in memory of its GPU, before they are run."""
+"""What trials will cost before they are run: seconds of one worker, and memory of its GPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import torch
 
 from data.prepared.store import batches
 from experiments.compute.gpu_memory import Held, Meter, beside_tensors
-from experiments.learning import contract
 from experiments.learning.contract import Learner, Task
 from experiments.learning.device import now
 from experiments.trial_store.folders import TrialStore
@@ -22,15 +21,19 @@ from experiments.trials.training import judge_of
 
 
 class Costs:
-    """Expected seconds of trials, one number for each system and proportion.
+    """Expected seconds and GPU memory of trials, by system and proportion.
 
-    Where the store has done trials of the same system and proportion, it is their median; elsewhere a learner
-    takes a few real steps and one look at validation images, and both are multiplied by how often its
-    epochs ask for them. That is too much where patience ends training early.
+    Where the store has done trials of the same system and proportion, their median seconds are expected. Elsewhere
+    a learner takes a few real steps and evaluates some validation images, and both times are multiplied by how often
+    its epochs do so. That is too much where patience ends training early.
 
     Args:
+        trials: the trials whose results in the store count as measured.
+        store: the trial store.
+        layout: where the data are.
+        device: where to take the steps.
         budget: seconds that a learner's steps may take.
-        each_proportion: whether steps are timed at each proportion, or, quicker, once for each system.
+        each_proportion: whether steps are timed at each proportion, or, more quickly, once for each system.
     """
 
     def __init__(
@@ -58,11 +61,14 @@ class Costs:
         self._beside = beside_tensors(device) if device.type == "cuda" else 0
 
     def is_measured(self, trial: Trial) -> bool:
-        """Whether done trials say what this one costs."""
+        """Returns whether done trials of the same system and proportion tell the cost of this one."""
         return (trial.system, trial.proportion) in self.measured
 
     def seconds(self, trial: Trial) -> float:
-        """What the trial will take. Raises what making its learner or its first steps raise."""
+        """Returns the seconds that the trial is expected to take.
+
+        Raises what making its learner or taking its first steps raises.
+        """
         key = trial.system, trial.proportion
         if key in self.measured:
             return self.measured[key]
@@ -71,47 +77,50 @@ class Costs:
         return self._estimates[key]
 
     def held(self, trial: Trial) -> Held:
-        """What its steps, a look at validation images and a checkpoint hold of the GPU, nothing on a CPU: measured,
-        whatever the store knows. Raises what making its learner or its first steps raise."""
+        """Returns the GPU memory that the trial's steps, validation and checkpoint hold; none on a CPU.
+
+        It is always measured, whatever the store holds. Raises what making its learner or its first steps raises.
+        """
         if trial.system not in self._held:
             self._estimate(trial)
         return self._held[trial.system]
 
     @property
     def grown(self) -> int:
-        """Bytes of the GPU that libraries took since the first step."""
+        """Bytes of the GPU that libraries have taken since this object was made."""
         return beside_tensors(self.device) - self._beside if self.device.type == "cuda" else 0
 
     def _estimate(self, trial: Trial) -> float:
         self._meter.start()
-        task, learner = prepare(trial, contract.SYSTEMS.get(trial.system), self.layout, self.device)
+        task, learner = prepare(trial, self.layout, self.device)
         key = trial.system, trial.proportion if self.each_proportion else None
         if key not in self._rates or trial.system not in self._held:
             self._rates[key] = self._time(task, learner)
             images = task.store.nbytes if isinstance(task.store.images, torch.Tensor) else 0
             seen = Held(images, self._meter.peak - images)
             self._held[trial.system] = max(seen, self._held.get(trial.system, seen), key=lambda held: held.trial)
-        step, look = self._rates[key]
-        return learner.epochs * (step * learner.steps_per_epoch + look)
+        step, validation = self._rates[key]
+        return learner.epochs * (step * learner.steps_per_epoch + validation)
 
     def _time(self, task: Task, learner: Learner) -> tuple[float, float]:
-        """Seconds of a training step, and of a look at the validation part."""
-        seconds: list[float] = []  # of each step; the first one allocates, so it counts only where it is alone
+        """Returns the seconds of a training step and of a validation."""
+        seconds: list[float] = []  # of each step; the first one allocates memory, so it counts only where there is no other
         with closing(learner.epoch(0)) as steps:
             while sum(seconds[1:]) < self.budget:
                 started = now(self.device)
                 if next(steps, None) is None:
                     break
                 seconds.append(now(self.device) - started)
-        look = self._time_look(task, learner)
-        _kept = copy.deepcopy(learner.model.state_dict()), learner.state()  # what a trial keeps beside its learner
-        return statistics.mean(seconds[1:] or seconds), look
+        validation = self._time_validation(task, learner)
+        _kept = copy.deepcopy(learner.model.state_dict()), learner.state()  # a trial keeps copies of both beside its learner
+        return statistics.mean(seconds[1:] or seconds), validation
 
-    def _time_look(self, task: Task, learner: Learner) -> float:
-        """Seconds of a look at the validation part, from two at some of it: the first may prepare what others reuse."""
-        judge, chosen, looks = judge_of(task), next(batches(task.store, task.validation)), []
+    def _time_validation(self, task: Task, learner: Learner) -> float:
+        """Returns the seconds of a validation, from two of some images: the first may prepare what later ones reuse."""
+        judge, chosen = judge_of(task), next(batches(task.store, task.validation))
+        seconds: list[float] = []
         for _ in range(2):
             started = now(self.device)
             judge.validated(learner, task, chosen)
-            looks.append(now(self.device) - started)
-        return looks[0] + looks[1] * (min(len(task.validation), judge.MOST) / len(chosen) - 1)
+            seconds.append(now(self.device) - started)
+        return seconds[0] + seconds[1] * (min(len(task.validation), judge.most) / len(chosen) - 1)

@@ -1,6 +1,6 @@
-"""Sending trials to workers with Ray Tune: what is not done yet, longest first, some of them as one where that pays.
+"""Sends trials to worker processes with Ray Tune: the longest first, and those that can be stacked together.
 
-Where this process is in a cluster already, its workers are used; otherwise a Ray is started here.
+Where this process is connected to a cluster, the cluster's workers run them; otherwise a Ray is started here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from contextlib import nullcontext
 
 from experiments.compute.ray_tune import fit, local_ray
 from experiments.compute.resources import Resources
-from experiments.learning import contract
 from experiments.sweep.live_line import Live
 from experiments.sweep.progress import Progress
 from experiments.tracking.background import Tracker
@@ -20,7 +19,7 @@ from experiments.trials.grid import Trial
 from experiments.trials.run_together import grouped
 
 
-def run(
+def dispatch(
     trials: Sequence[Trial],
     store: TrialStore,
     layout: Layout,
@@ -30,11 +29,21 @@ def run(
     tracker: Tracker,
     live: Live,
 ) -> None:
-    """Runs the trials in the order given; the store has what came of each.
+    """Runs the trials; afterwards the store holds what became of each.
 
-    A trial that fails is noted, and the others go on; one whose process dies, or is ended because an epoch takes more
-    than the seconds in `limits`, is tried once more, then noted as failed, and so are those stacked with it.
-    SIGINT ends the sweep after a last checkpoint of what is running: then not all trials have ended in `progress`.
+    A trial that fails is noted, and the others go on. Where a process dies, or is ended because an epoch took more
+    than the seconds in `limits`, its trials are tried once more and then noted as failed. SIGINT ends the sweep after
+    a last checkpoint of the running trials; then not all trials have ended in `progress`.
+
+    Args:
+        trials: what to run.
+        store: the trial store.
+        layout: where data and trial store are.
+        resources: what each trial gets, and how many run at once.
+        limits: seconds that an epoch may take, by identity.
+        progress: is told which trials begin and end.
+        tracker: logs to MLflow.
+        live: shows the progress.
     """
     import ray
 
@@ -42,29 +51,22 @@ def run(
         from ray import tune
 
         from experiments.sweep.observer import Observer
-        from experiments.sweep.worker import Worker, task
+        from experiments.sweep.worker import ASSIGNMENT, Assignment, Worker
 
         absolute, gpu = layout.absolute(), resources.gpus > 0
         stacks = sorted(
             grouped(trials, resources.stack, store),
             key=lambda stack: -sum(progress.expected[trial.identity] for trial in stack),
         )
-        tasks = [
-            task(
-                stack,
-                contract.SYSTEMS.get(stack[0].system),
-                absolute,
-                resources.cpus,
-                gpu,
-                sum(limits[trial.identity] for trial in stack),
-            )
+        assignments = [
+            Assignment(tuple(stack), absolute, resources.cpus, gpu, sum(limits[trial.identity] for trial in stack))
             for stack in stacks
         ]
         observer = Observer(store, progress, tracker, live)
-        space = {"task": tune.grid_search(tasks)}
+        space = {ASSIGNMENT: tune.grid_search(assignments)}
         if resources.devices == 1:
             fit(Worker, resources, observer, space)
         else:
-            from experiments.sweep.multi_device_worker import WAITING, Spreader
+            from experiments.sweep.multi_device_worker import WAITING, MultiDeviceWorker
 
-            fit(Spreader, resources, observer, space, WAITING, max_concurrent_trials=resources.workers)
+            fit(MultiDeviceWorker, resources, observer, space, WAITING, max_concurrent_trials=resources.workers)

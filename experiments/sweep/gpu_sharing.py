@@ -1,4 +1,4 @@
-"""How many trials share a GPU: as many as its memory was found to hold."""
+"""How many trials share a GPU: as many as fit into its memory, which is measured."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from experiments.trials.run import close_data
 from experiments.trials.run_together import stackable
 
 
-def shared(compute: Compute, chosen: Resources, costs: Costs, pending: Sequence[Trial], live: Live) -> Resources:
-    """The resources with a share of a GPU that lets the largest of the pending trials in, where the settings leave it
-    to be chosen and the GPUs are this machine's.
+def share_gpus(compute: Compute, chosen: Resources, costs: Costs, pending: Sequence[Trial], live: Live) -> Resources:
+    """Returns the resources with a share of a GPU into which the largest of the pending trials fits.
 
-    UserError where a system's trials do not fit a whole GPU.
+    They stay as they are where the settings name a share, or where the GPUs are those of a cluster. UserError where
+    a system's trials do not fit into a whole GPU.
     """
     if compute.gpus_per_trial is not None or not chosen.gpus or chosen.devices > 1 or not pending:
         return chosen
     import ray
 
-    if ray.is_initialized():  # of a cluster, whose GPUs need not be like those here
+    if ray.is_initialized():  # connected to a cluster, whose GPUs may differ from those here
         live.note(
             f"up to {WORKERS_PER_GPU} trials share a GPU of the cluster, whatever memory they need: where that is too "
             "many, set compute.gpus_per_trial"
@@ -46,11 +46,11 @@ def shared(compute: Compute, chosen: Resources, costs: Costs, pending: Sequence[
 
 
 def _held(trial: Trial, costs: Costs) -> Held | None:
-    """None where the trial cannot take a step, for a reason that it will tell itself."""
+    """Returns the memory that the trial holds, or None where it cannot take a step and will fail by itself."""
     try:
         return costs.held(trial)
     except torch.OutOfMemoryError:
-        pass  # what the error holds is let go of first
+        pass  # the memory that the error refers to is released before anything is measured
     except UserError:
         raise
     except Exception:

@@ -1,4 +1,4 @@
-"""The live line of a sweep: done, running, failed, reused, time left."""
+"""The live line of a sweep: how many trials are done, running, failed and reused, and the time left."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TextIO
 
 from rich.text import Text
 
-PLAIN_SECONDS = 10.0  # between two lines where nobody watches
-WATCHED_SECONDS = 0.25
+PLAIN_SECONDS = 10.0  # between two lines in a log
+TERMINAL_SECONDS = 0.25  # between two updates on a terminal
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people read them: 42 s, 3 min 20 s, 2 h 05 min."""
+    """Returns seconds as people read them: 42 s, 3 min 20 s, 2 h 05 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -26,12 +26,12 @@ def duration(seconds: float) -> str:
 
 
 class Live(AbstractContextManager["Live"]):
-    """Shows one line: on a terminal it is rewritten, elsewhere a new one is printed at most every 10 seconds."""
+    """Shows one line: rewritten in place on a terminal, and elsewhere printed anew, at most every 10 seconds."""
 
     def __init__(self, stream: TextIO = sys.stderr) -> None:
         self.stream = stream
         self.shown_at, self.shown = -PLAIN_SECONDS, ""
-        self.links: dict[str, str] = {}  # pages worth a look, by name
+        self.links: dict[str, str] = {}  # pages that show this work, by name
         self.status = None
         if stream.isatty():
             from rich.console import Console
@@ -50,7 +50,7 @@ class Live(AbstractContextManager["Live"]):
     @property
     def due(self) -> bool:
         """Whether it is time for another line."""
-        return time.monotonic() - self.shown_at >= (WATCHED_SECONDS if self.status else PLAIN_SECONDS)
+        return time.monotonic() - self.shown_at >= (TERMINAL_SECONDS if self.status else PLAIN_SECONDS)
 
     def show(self, line: str) -> None:
         """Shows the line, unless it is the one shown already."""
@@ -64,7 +64,7 @@ class Live(AbstractContextManager["Live"]):
             print(line, file=self.stream, flush=True)
 
     def link(self, name: str, page: str) -> None:
-        """Links a page from the line, and says where it is."""
+        """Links a page from the line and prints its address."""
         self.links[name] = page
         self.note(f"{name}: {page}")
 

@@ -1,6 +1,7 @@
-"""A trial over several devices: Ray Tune's view of it, which has Ray Train start its ranks.
+"""A trial on several devices: Ray Tune's view of it, which has Ray Train start one process per device.
 
-Neither keeps anything: the first rank writes the trial's folder, as a worker does that runs a trial alone.
+The processes are the trial's ranks. The first rank writes the trial's folder, as a worker does that runs a trial
+alone; neither Tune nor Train keeps anything.
 """
 
 from __future__ import annotations
@@ -17,51 +18,51 @@ from ray.util.queue import Empty, Queue
 from data.errors import UserError
 from experiments.learning.device import set_up
 from experiments.learning.ranks import Ranks
-from experiments.sweep.worker import ENDED, NOTE, ROWS
+from experiments.sweep.worker import ASSIGNMENT, ENDED, NOTE, ROWS, Assignment
 from experiments.trial_store.layout import Layout
+from experiments.trials.grid import Trial
 from experiments.trials.run import epochs, follow
 from experiments.trials.training import Row, TrialFailed
 from experiments.trials.watchdog import within
 
-# Kept by Tune for what waits for the ranks: a byte, which every node has, so that no CPU is kept from them.
+# What Tune reserves for the process that waits for the ranks: a byte, which every node has, and none of their CPUs.
 WAITING = tune.PlacementGroupFactory([{"memory": 1}])
 POLL_SECONDS = 1.0
 REFUSALS = (TrialFailed, UserError)
 
 
-class Spreader(tune.Trainable):
-    """Has the ranks of trial after trial started, and passes on what the first of them tells. Its config has what
-    `worker.task` makes of one trial under the key `task`.
+class MultiDeviceWorker(tune.Trainable):
+    """Starts the ranks of trial after trial, and reports the rows of the first rank. Its assignments hold one trial.
 
-    A trial that fails ends like any other; where a rank's process dies, which is Tune's business, it raises what Ray
-    Train does.
+    A trial that fails ends like any other. Where a rank's process dies, this raises what Ray Train raises, and Tune
+    deals with it.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        # Not Ray Train's reports by way of Tune's session: the last of them can be lost when the trainer ends.
+        # Not Ray Train's reports through Tune's session: the last of them can be lost when the trainer ends.
         self.rows = Queue(actor_options={"num_cpus": 0})
-        self._begin(config["task"])
+        self._begin(config[ASSIGNMENT])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self._begin(new_config["task"])
+        self._begin(new_config[ASSIGNMENT])
         return True
 
-    def _begin(self, task: dict[str, Any]) -> None:
-        (self.trial,) = task["trials"]
+    def _begin(self, assignment: Assignment) -> None:
+        (self.trial,) = assignment.trials
         self.error: Exception | None = None
-        self.thread = threading.Thread(target=self._train, args=(task,), daemon=True)
+        self.thread = threading.Thread(target=self._train, args=(assignment,), daemon=True)
         self.thread.start()
 
-    def _train(self, task: dict[str, Any]) -> None:
-        each = {"CPU": task["threads"], **({"GPU": 1} if task["gpu"] else {})}
+    def _train(self, assignment: Assignment) -> None:
+        each = {"CPU": assignment.threads, **({"GPU": 1} if assignment.gpu else {})}
         try:
             with tempfile.TemporaryDirectory(prefix="train-") as storage:
                 TorchTrainer(
                     _rank,
-                    train_loop_config={**task, "rows": self.rows},
-                    torch_config=TorchConfig(timeout_s=int(task["limit"])),
+                    train_loop_config={ASSIGNMENT: assignment, ROWS: self.rows},
+                    torch_config=TorchConfig(timeout_s=int(assignment.limit)),
                     scaling_config=train.ScalingConfig(
-                        num_workers=self.trial.devices, use_gpu=task["gpu"], resources_per_worker=each
+                        num_workers=self.trial.devices, use_gpu=assignment.gpu, resources_per_worker=each
                     ),
                     run_config=train.RunConfig(name=self.trial.identity, storage_path=storage),
                 ).fit()
@@ -70,7 +71,7 @@ class Spreader(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         while True:
-            over = not self.thread.is_alive()  # before the look, so that nothing told in between is missed
+            over = not self.thread.is_alive()  # asked first, so that no row is missed that comes in between
             try:
                 row = self.rows.get(timeout=None if over else POLL_SECONDS, block=not over)
                 return {ROWS: {self.trial.identity: row}, ENDED: {}, NOTE: ""}
@@ -79,7 +80,7 @@ class Spreader(tune.Trainable):
                     return {ROWS: {}, ENDED: {self.trial.identity: self._refusal()}, NOTE: "", "done": True}
 
     def _refusal(self) -> str | None:
-        """Why the trial failed, None where it did not. Raises what else went wrong."""
+        """Returns why the trial failed, or None where it did not. Raises any other error of the training."""
         if self.error is None:
             return None
         if isinstance(self.error, train.WorkerGroupError):
@@ -89,33 +90,34 @@ class Spreader(tune.Trainable):
         raise self.error
 
 
-def _rank(task: dict[str, Any]) -> None:
-    """What runs on each device."""
+def _rank(config: dict[str, Any]) -> None:
+    """Runs on each device; `config` holds the assignment and the queue that takes the rows."""
+    assignment: Assignment = config[ASSIGNMENT]
     context = train.get_context()
     ranks = Ranks(context.get_world_rank(), context.get_world_size())
-    device = set_up(task["threads"], task["gpu"])
-    if task["gpu"]:
+    device = set_up(assignment.threads, assignment.gpu)
+    if assignment.gpu:
         device = get_device()
-    layout = task["layout"].of_worker()
-    (trial,) = task["trials"]
+    layout = assignment.layout.of_worker()
+    (trial,) = assignment.trials
     layout.bring(trial.dataset)
     if ranks.index == 0:
-        _lead(task, layout, device, ranks)
+        _lead(trial, layout, device, ranks, assignment.limit, config[ROWS])
     elif ranks.told(None):
-        for _ in follow(trial, task["system"], layout, device, ranks):
+        for _ in follow(trial, layout, device, ranks):
             pass
 
 
-def _lead(task: dict[str, Any], layout: Layout, device: torch.device, ranks: Ranks) -> None:
-    (trial,) = task["trials"]
+def _lead(trial: Trial, layout: Layout, device: torch.device, ranks: Ranks, limit: float, queue: Queue) -> None:
+    """Runs the trial as the first rank, whose rows go into the queue. A trial that is done is not run again."""
     folder = layout.trial_store.folder(trial.identity)
     folder.path.mkdir(parents=True, exist_ok=True)
     if not ranks.told(folder.result() is None):
         return
-    rows = epochs(trial, task["system"], layout, folder, device, ranks=ranks)
+    rows = epochs(trial, layout, folder, device, ranks=ranks)
     row: Row | None = {}
     while row is not None:
-        with within(task["limit"], folder.stuck):
+        with within(limit, folder.stuck):
             row = next(rows, None)
         if row is not None:
-            task["rows"].put(row)
+            queue.put(row)

@@ -1,4 +1,4 @@
-"""Tables for people: what would run and what it would cost, and where a sweep stands."""
+"""Tables for people: what a sweep would run and what it would cost, and how far it is."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from experiments.sweep.live_line import duration
 from experiments.trial_store.folders import STATUSES, TrialStore
 from experiments.trials.grid import Trial, percent, xi_text
 
-WATCH_SECONDS = 2.0  # between two looks, at least
+WATCH_SECONDS = 2.0  # between two updates, at least
 
 
 def _groups(trials: Sequence[Trial]) -> dict[tuple[str, str, str], list[Trial]]:
-    """Trials by what a row of a table shows: system, proportion and ξ, the repetitions together."""
+    """Returns trials by the row of a table that they belong to: system, proportion and ξ."""
     groups: dict[tuple[str, str, str], list[Trial]] = {}
     for trial in trials:
         groups.setdefault((trial.system, percent(trial.proportion), xi_text(trial.xi)), []).append(trial)
@@ -30,7 +30,7 @@ def _groups(trials: Sequence[Trial]) -> dict[tuple[str, str, str], list[Trial]]:
 
 
 def print_plan(trials: Sequence[Trial], store: TrialStore, costs: Costs, resources: Resources) -> None:
-    """Prints what `run` would do: for each system, proportion and ξ how many trials, and what they would cost."""
+    """Prints, for each system, proportion and ξ, how many trials `run` would run and what they would cost."""
     table = Table("system", "labelled", "ξ", "reused", "to run", "s a trial", "s in all")
     for column in table.columns[3:]:
         column.justify = "right"
@@ -56,7 +56,7 @@ def print_plan(trials: Sequence[Trial], store: TrialStore, costs: Costs, resourc
 
 
 def standing(trials: Sequence[Trial], store: TrialStore) -> Group:
-    """How many trials are done, running, failed and missing, for each system and proportion; why, and what to do."""
+    """Returns a table of how many trials are done, running, failed and missing, and lines on failures and remedies."""
     table = Table("system", "labelled", "ξ", *STATUSES)
     for column in table.columns[3:]:
         column.justify = "right"
@@ -64,10 +64,10 @@ def standing(trials: Sequence[Trial], store: TrialStore) -> Group:
     total: Counter[str] = Counter()
     lines = []
     for names, group in _groups(trials).items():
-        found = {trial.identity: store.folder(trial.identity).status for trial in group}
-        counts = Counter(found.values())
+        statuses = {trial.identity: store.folder(trial.identity).status for trial in group}
+        counts = Counter(statuses.values())
         for trial in group:
-            if found[trial.identity] == "failed":
+            if statuses[trial.identity] == "failed":
                 reason = (store.folder(trial.identity).failure() or {}).get("reason", "")
                 lines.append(f"failed: {trial.identity} ({trial}): {reason}")
         total += counts
@@ -77,22 +77,22 @@ def standing(trials: Sequence[Trial], store: TrialStore) -> Group:
     if total["failed"]:
         lines.append("`python -m experiments log ID` shows what became of a trial")
     if total["running"]:
-        lines.append("a sweep is running; this is where it stands now")
+        lines.append("a sweep is running; the table shows its state now")
     elif total["done"] < len(trials):
         lines.append("`python -m experiments run` runs what is not done")
     return Group(table, *(Text(line, overflow="fold") for line in lines))
 
 
 def print_status(trials: Sequence[Trial], store: TrialStore) -> None:
-    """Prints where the trials stand."""
+    """Prints the state of the trials."""
     Console(highlight=False, soft_wrap=True).print(standing(trials, store))
 
 
 def watch_status(trials: Sequence[Trial], store: TrialStore) -> None:
-    """Shows where the trials stand, again and again, until all are done or Ctrl-C is pressed."""
+    """Shows the state of the trials, again and again, until all are done or Ctrl-C is pressed."""
     with Live(standing(trials, store), auto_refresh=False) as live:
         while any(store.folder(trial.identity).result() is None for trial in trials):
             started = time.monotonic()
             live.update(standing(trials, store), refresh=True)
-            time.sleep(max(WATCH_SECONDS, 4 * (time.monotonic() - started)))  # never busier looking than not
+            time.sleep(max(WATCH_SECONDS, 4 * (time.monotonic() - started)))  # a large store takes long to read: at most a fifth of the time
         live.update(standing(trials, store), refresh=True)

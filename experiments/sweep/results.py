@@ -1,11 +1,13 @@
-"""What a sweep leaves for the report: results.csv, and the gallery beside it."""
+"""What a sweep writes for the report: results.csv and its companions, and the gallery.
+
+The gallery is a folder with `sweep.json`, which says how the sweep was run, pictures that trials drew, and, for captions,
+`captions.json`.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from data.prepared.store import ImageStore
-from experiments.files import write_json, write_whole
+from experiments.files import write_json
 from experiments.trial_store.folders import TrialStore
 from experiments.trials.caption_scores import SCORES
 from experiments.trials.grid import Trial, xi_text
@@ -24,7 +26,7 @@ COLUMNS = (
     "train_seconds", "images_per_second", "test_ms_per_image", "device", "git_sha", "mlflow_run_id",
     "xi_value", "best_epoch", "kl_switches", "ece", "reason",
 )  # fmt: skip
-CAPTIONED = (*COLUMNS, *SCORES, "perplexity")  # where images have captions
+CAPTIONED = (*COLUMNS, *SCORES, "perplexity")  # columns of results.csv where images have captions
 SUBSETS = ("trial_id", "subset", "images", *SCORES, "perplexity")
 AVERAGING = ("trial_id", "draws", "top1", "top5", "ece", "ms_per_image")
 SHOWN = 48  # test images whose captions the report shows
@@ -37,16 +39,20 @@ CAPTIONS = {
 def row(
     trial: Trial, store: TrialStore, runs: Mapping[str, str], failed: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, Any]:
-    """The trial's row; a trial that is neither done nor failed is missing.
+    """Returns the trial's row of results.csv. The status of a trial that is neither done nor failed is "missing".
 
-    `failed` has reasons by identity, of those too whose folder was on a disk too full to note them.
+    Args:
+        trial: the trial.
+        store: the trial store.
+        runs: MLflow's runs by identity.
+        failed: reasons of failures by identity, also of trials whose disk was too full to note them.
     """
     folder = store.folder(trial.identity)
-    found = folder.result()
+    result = folder.result()
     noted = (folder.failure() or {}).get("reason") or failed.get(trial.identity)
-    failure = noted if found is None else None
-    known = {
-        **(found or {}),
+    failure = noted if result is None else None
+    values = {
+        **(result or {}),
         "trial_id": trial.identity,
         "dataset": trial.dataset,
         "system": trial.system,
@@ -54,15 +60,15 @@ def row(
         "xi": xi_text(trial.xi),
         "seed": trial.seed,
         "labelled": trial.labelled,
-        "status": "done" if found else "failed" if failure else "missing",
+        "status": "done" if result else "failed" if failure else "missing",
         "mlflow_run_id": runs.get(trial.identity),
         "reason": failure,
     }
-    return {name: "" if known.get(name) is None else known[name] for name in CAPTIONED}
+    return {name: "" if values.get(name) is None else values[name] for name in CAPTIONED}
 
 
 def averaging_rows(trials: Sequence[Trial], store: TrialStore) -> Iterator[dict[str, Any]]:
-    """What each done trial's test predictions are worth by the number of codes that they are averaged over."""
+    """Yields each done trial's test scores by the number of codes that its predictions are averaged over."""
     for trial in trials:
         result = store.folder(trial.identity).result() or {}
         for measured in result.get("averaging", ()):
@@ -70,26 +76,18 @@ def averaging_rows(trials: Sequence[Trial], store: TrialStore) -> Iterator[dict[
 
 
 def subset_rows(trials: Sequence[Trial], store: TrialStore) -> Iterator[dict[str, Any]]:
-    """What each done trial's captions are worth on parts of the test images."""
+    """Yields the scores of each done trial's captions on subsets of the test images."""
     for trial in trials:
         result = store.folder(trial.identity).result() or {}
         for scored in result.get("subsets", ()):
             yield {"trial_id": trial.identity, **scored}
 
 
-def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes the rows, in their order, as a CSV file, whole."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_whole(path, lambda stream: stream.write(text.getvalue().encode()))
-
-
 def write_gallery(folder: Path, trials: Sequence[Trial], store: TrialStore, facts: Mapping[str, Any]) -> None:
-    """Makes the gallery anew: `sweep.json`, which holds `facts`, and each system's pictures of one trial.
+    """Replaces the gallery: `sweep.json`, which holds `facts`, and the pictures of one trial of each system.
 
-    That is the done trial that drew any with the largest proportion, ξ auto before others, the lowest seed.
+    That trial is done and has pictures; among such trials it has the largest proportion, then ξ auto, then the lowest
+    seed.
     """
     if folder.exists():
         shutil.rmtree(folder)
@@ -120,9 +118,11 @@ def write_gallery(folder: Path, trials: Sequence[Trial], store: TrialStore, fact
 
 
 def write_captions(folder: Path, trials: Sequence[Trial], store: TrialStore, images: ImageStore) -> None:
-    """Adds `captions.json` to the gallery, and the pictures that it is about: test images, evenly spaced, with what
-    people said of them and what each system said at each proportion, in its done trial of the lowest seed, ξ auto
-    before others. Nothing where no trial has said anything."""
+    """Adds `captions.json` to the gallery, and the test images that it is about, evenly spaced over the test part.
+
+    It holds the references of each image, and the caption of each system at each proportion: that of its done trial
+    with ξ auto, where there is one, and the lowest seed. Nothing is written where no trial has captions.
+    """
     speakers: dict[tuple[str, float], tuple[Trial, list[dict[str, Any]]]] = {}
     for trial in sorted(trials, key=lambda trial: (trial.proportion, trial.xi not in ("auto", None), trial.order)):
         source = store.folder(trial.identity)
@@ -130,11 +130,11 @@ def write_captions(folder: Path, trials: Sequence[Trial], store: TrialStore, ima
             speakers[trial.system, trial.proportion] = trial, said
     if not speakers:
         return
-    everything = next(iter(speakers.values()))[1]
-    chosen = np.linspace(0, len(everything) - 1, min(SHOWN, len(everything))).round().astype(int)
+    first = next(iter(speakers.values()))[1]
+    chosen = np.linspace(0, len(first) - 1, min(SHOWN, len(first))).round().astype(int)
     shown = []
     for place in chosen:
-        index = everything[place]["image"]
+        index = first[place]["image"]
         name = f"test-{index:06d}.png"
         picture = np.asarray(images.images[[index]])[0]
         Image.fromarray(picture.squeeze(-1) if picture.shape[-1] == 1 else picture).save(folder / name)
@@ -142,7 +142,7 @@ def write_captions(folder: Path, trials: Sequence[Trial], store: TrialStore, ima
             {
                 "index": index,
                 "file": name,
-                "subset": everything[place]["subset"],
+                "subset": first[place]["subset"],
                 "references": list(images.captions[index]),
                 "said": [_spoken(trial, said[place]) for trial, said in speakers.values()],
             }
@@ -151,7 +151,7 @@ def write_captions(folder: Path, trials: Sequence[Trial], store: TrialStore, ima
 
 
 def _spoken(trial: Trial, said: Mapping[str, Any]) -> dict[str, Any]:
-    """One caption, and which trial it is of."""
+    """Returns one caption and the trial that it comes from."""
     what = {name: said[name] for name in ("text", "log_likelihood", "words")}
     return {
         "trial_id": trial.identity,

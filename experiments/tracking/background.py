@@ -1,4 +1,4 @@
-"""Tells MLflow about a sweep while it runs, without making it wait: from a thread of the driver."""
+"""Logs a sweep to MLflow while it runs, from a thread of the driver, so that trials never wait for MLflow."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ RETRY_SECONDS = 20.0  # after an error, before the record is opened again
 
 
 def tracking_uri(config: Config) -> str:
-    """Where MLflow is: `tracking.uri`, else MLFLOW_TRACKING_URI, else a SQLite file in this folder."""
+    """Returns where MLflow is: `tracking.uri`, else MLFLOW_TRACKING_URI, else a SQLite file in this folder."""
     return config.params.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
-def check(uri: str) -> None:
-    """UserError where a tracking server does not answer, or a SQLite file's folder is not there."""
+def check_tracking(uri: str) -> None:
+    """Raises UserError where a tracking server does not answer, or the folder of a SQLite file is not writable."""
     if uri.startswith(("http://", "https://")):
         try:
             urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=SERVER_SECONDS).close()
-            _check_name(uri)
+            _check_host_name(uri)
         except (OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
             raise UserError(
@@ -51,12 +51,12 @@ def check(uri: str) -> None:
             raise UserError(f"tracking.uri = {uri!r}: {folder} is not a folder that can be written")
 
 
-def _check_name(uri: str) -> None:
-    """UserError where a server answers, but to none who call it by the name in the URI."""
-    asked = f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
+def _check_host_name(uri: str) -> None:
+    """Raises UserError where a server refuses requests to the host name in the URI."""
+    query = f"{uri.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
     try:
-        urllib.request.urlopen(asked, timeout=SERVER_SECONDS).close()
-    except urllib.error.HTTPError as error:  # others, such as a password that is asked for, are MLflow's matter
+        urllib.request.urlopen(query, timeout=SERVER_SECONDS).close()
+    except urllib.error.HTTPError as error:  # MLflow deals with the others, such as a missing password
         if "Invalid Host header" in error.read().decode(errors="replace"):
             host = urllib.parse.urlsplit(uri).netloc.rpartition("@")[2]
             raise UserError(
@@ -65,11 +65,11 @@ def _check_name(uri: str) -> None:
 
 
 class Notes:
-    """Takes notes, in order, and logs them from a thread of its own.
+    """Takes notes, which are functions that log something, and calls them in order in a thread of its own.
 
-    MLflow is imported and opened in that thread too. An error there is kept in `error` and costs the notes of the
-    next RETRY_SECONDS, not the work; then the record is opened again, and at the latest when all is closed. Once
-    `finish` has made good what was missed, there is no error any more; otherwise that can be done later.
+    MLflow is imported and opened in that thread too. An error there is kept in `error`. It costs the notes of the next
+    RETRY_SECONDS, but not the work; then the record is opened again, at the latest by `close`. Once `finish` has logged
+    what was missed, `error` is None again; otherwise it can be logged later, from the trial store.
     """
 
     def __init__(self) -> None:
@@ -86,64 +86,64 @@ class Notes:
         return "" if self.error is None else f"{type(self.error).__name__}: {self.error}".splitlines()[0]
 
     def put(self, note: Callable[[Any, str], Any]) -> None:
-        """Calls the note with what `open` returned, once those before are through."""
+        """Has the note called, with what `open` returned, after those before it."""
         self._notes.put(note)
 
     def close(self) -> None:
-        """Waits until all of it is logged, and whatever was left out before."""
+        """Waits until all notes, and what was missed before, are logged."""
         self._notes.put(None)
         self._thread.join()
 
     def open(self) -> tuple[Any, str]:
-        """The record, and the run that all goes under."""
+        """Returns the record, and the run that is the parent of all others."""
         raise TypeError(f"{type(self).__name__} does not define open()")
 
     def finish(self, record: Any, parent: str) -> None:
-        """Called after the last note; logs whatever notes were lost."""
+        """Logs whatever notes were lost; called after the last one."""
 
     def _work(self) -> None:
-        again = time.monotonic()
+        retry_at = time.monotonic()
         while (note := self._notes.get()) is not None:
-            if (self._opened or time.monotonic() >= again) and not self._take(note):
-                again = time.monotonic() + RETRY_SECONDS
-        if self._take(self.finish):
+            if (self._opened or time.monotonic() >= retry_at) and not self._log(note):
+                retry_at = time.monotonic() + RETRY_SECONDS
+        if self._log(self.finish):
             self.error = None
 
-    def _take(self, note: Callable[[Any, str], Any]) -> bool:
-        """Opens the record where it is not open, and lets it take the note; False where it did not."""
+    def _log(self, note: Callable[[Any, str], Any]) -> bool:
+        """Opens the record where it is not open and calls the note; returns False where either raised an error."""
         try:
             self._opened = self._opened or self.open()
             note(*self._opened)
-        except Exception as error:  # whatever the tracking store does, the work is not lost with it
+        except Exception as error:  # whatever happens to the tracking store, the work goes on
             self.error, self._opened = error, None
         return self._opened is not None
 
 
 class Tracker(Notes):
-    """Logs what happens to the trials of a sweep; what it misses, `python -m experiments sync` logs."""
+    """Logs what happens to the trials of a sweep; `python -m experiments sync` logs what it missed."""
 
     def __init__(self, config: Config, trials: Sequence[Trial], store: TrialStore) -> None:
-        self.runs: dict[str, str] = {}  # identity -> run, complete once closed without an error
+        self.runs: dict[str, str] = {}  # MLflow's runs by identity, complete once closed without an error
         self._config, self._trials, self._store = config, trials, store
         self._begun: set[str] = set()
         super().__init__()
 
     def begin(self, trial: Trial) -> None:
-        """The trial has begun, or begun again."""
+        """Logs that the trial has begun, or begun again."""
         self._begun.add(trial.identity)
         self.put(lambda record, parent: record.begin(trial, parent))
 
     def row(self, trial: Trial, row: dict[str, float]) -> None:
-        """An epoch of the trial has ended."""
+        """Logs the row of an epoch of the trial."""
 
         def note(record: Record, parent: str) -> None:
-            run = record.runs.get(trial.identity) or record.begin(trial, parent)  # whose note may be lost
+            run = record.runs.get(trial.identity) or record.begin(trial, parent)  # the note of its beginning may be lost
             record.follow(run, row, self._store.folder(trial.identity))
 
         self.put(note)
 
     def end(self, trial: Trial) -> None:
-        """The trial is done or has failed; the rest is in its folder."""
+        """Logs that the trial is done or has failed, from its folder."""
         self.put(lambda record, parent: record.complete(trial, self._store.folder(trial.identity), parent))
 
     def open(self) -> tuple[Record, str]:

@@ -1,4 +1,4 @@
-"""MLflow's record of a sweep. The trial store is the truth: what is missing here is logged again from it."""
+"""MLflow's record of a sweep. The trial store is the truth: whatever MLflow lacks is logged again from it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from typing import Any
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-from mlflow.utils.validation import MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH
 
 from data.errors import UserError
 from experiments.provenance import revision
@@ -22,29 +20,37 @@ from experiments.trials.grid import Trial, percent, xi_text
 
 for _name, _level in {"alembic": logging.WARNING, "mlflow.store.db.utils": logging.CRITICAL}.items():
     logging.getLogger(_name).setLevel(_level)  # the errors that the latter logs are raised too
-# A request whose answer was lost may have been carried out: repeated as it is, it would make a second run. So what
-# fails is not repeated but looked for anew, and a server that is away is not waited for.
+# A request whose answer was lost may have been carried out, and repeating it would make a second run. So MLflow must
+# not repeat what fails; the record is opened again instead, and looks for what is there.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two lines for every run of a server
 
+# Limits of MLflow's REST API on one log-batch request, and its tag that nests a run under another (both documented).
+MAX_METRICS, MAX_PARAMS = 1000, 100
+PARENT = "mlflow.parentRunId"
 PAGE = 1000  # runs fetched at once
-UNPLOTTED = {"epoch", "time"}  # entries of a row that are its step and its timestamp
+UNPLOTTED = {"epoch", "time"}  # entries of a row that serve as step and timestamp
 FINAL = (
     "top1", "top5", "ece", *SCORES, "perplexity", "elbo", "kl_switches", "train_seconds", "test_ms_per_image",
     "best_epoch", "xi_value",
 )  # fmt: skip
-KIND = {"mlflow.experimentKind": "custom_model_development"}  # which of its views MLflow's page opens with
-# Tags of ours: `identity` on a trial's run, `sweep` on its parent, `recorded` once all of a trial is in its run,
-# `reason` where it failed.
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # the view that MLflow's page opens with
+# This project's tags: `identity` on a trial's run, `sweep` on its parent, `recorded` once all of a trial is in its run,
+# `reason` where the trial failed.
 IDENTITY, SWEEP, RECORDED, REASON = "identity", "sweep", "recorded", "reason"
 
 
 class Record:
-    """The runs of one dataset's experiment: a parent for each sweep, and under it a child for each identity.
+    """The runs of one dataset's experiment: a parent for each sweep, and under it a child for each trial identity.
 
-    Finds what is there before it makes anything, so no identity ever has two runs. Not for several threads.
-    Raises what MLflow raises where the store cannot be reached or written.
+    It looks for existing runs before it makes any, so no identity ever has two. It is not for use by several threads.
+    All methods raise what MLflow raises where its store cannot be reached or written.
+
+    Args:
+        uri: MLflow's tracking URI.
+        dataset: name of the dataset, which the experiment is named after.
+        artifacts: folder for artifacts, where MLflow is no server that has its own.
     """
 
     def __init__(self, uri: str, dataset: str, artifacts: Path) -> None:
@@ -53,9 +59,9 @@ class Record:
         self.parents: dict[str, str] = {}
         self.runs: dict[str, str] = {}
         self.recorded: dict[str, str] = {}  # identity -> "done" or "failed"
-        self._logged: dict[str, int] = {}  # run -> epochs whose rows it has
-        self._bare: set[str] = set()  # runs that were made and not described, as nothing came after that
-        self._started: dict[str, int] = {}  # run -> milliseconds, by the clock as it was then
+        self._logged: dict[str, int] = {}  # run -> number of epochs whose rows it has
+        self._bare: set[str] = set()  # runs that were created, but whose parameters were not logged before an interruption
+        self._started: dict[str, int] = {}  # run -> start in milliseconds, by the clock at that time
         for run in self._all_runs():
             tags = run.data.tags
             self._started[run.info.run_id] = run.info.start_time
@@ -69,16 +75,16 @@ class Record:
                 self.parents[tags[SWEEP]] = run.info.run_id
 
     def _experiment(self, dataset: str, artifacts: Path | None) -> str:
-        found = self.client.get_experiment_by_name(dataset)
-        if found is None:
+        experiment = self.client.get_experiment_by_name(dataset)
+        if experiment is None:
             location = artifacts and (artifacts / dataset).absolute().as_uri()
             return self.client.create_experiment(dataset, artifact_location=location, tags=KIND)
-        if found.lifecycle_stage != "active":
+        if experiment.lifecycle_stage != "active":
             raise UserError(
                 f"MLflow's experiment {dataset!r} was deleted: bring it back with "
-                f"`mlflow experiments restore --experiment-id {found.experiment_id}`"
+                f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
             )
-        return found.experiment_id
+        return experiment.experiment_id
 
     def _all_runs(self) -> Iterable[Any]:
         token = None
@@ -96,11 +102,11 @@ class Record:
         return run
 
     def _end(self, run: str, status: str) -> None:
-        """Ends the run, never before it began, even where the clock was set back since."""
+        """Ends the run, and never before it began, even if the clock was set back since."""
         self.client.set_terminated(run, status, end_time=max(self._started[run], _milliseconds(time.time())))
 
     def sweep(self, name: str, params: Mapping[str, Any]) -> str:
-        """The sweep's own run, found by its tag or made; its settings are kept as an artifact."""
+        """Returns the sweep's own run, found by its tag or created, and keeps its settings as an artifact."""
         if name not in self.parents:
             tags = {SWEEP: name, "git_sha": revision()["git_sha"]}
             self.parents[name] = self._create(name, tags)
@@ -111,14 +117,14 @@ class Record:
         return run
 
     def end_sweep(self, run: str, counts: Mapping[str, int]) -> None:
-        """Notes how many trials of the sweep are done, failed and missing."""
+        """Logs how many trials of the sweep are done, failed and missing, and ends its run."""
         stamp = _milliseconds(time.time())
-        step = len(self.client.get_metric_history(run, "missing"))  # the clock may have been set back since the last
+        step = len(self.client.get_metric_history(run, "missing"))  # orders the counts even if the clock was set back
         self.client.log_batch(run, [Metric(name, value, stamp, step) for name, value in counts.items()])
         self._end(run, "FINISHED" if not counts["missing"] else "KILLED")
 
     def begin(self, trial: Trial, parent: str) -> str:
-        """The trial's run, found by its identity or made under `parent`, now running."""
+        """Returns the trial's run, found by its identity or created under `parent`, and marks it as running."""
         run = self.runs.get(trial.identity)
         if run is not None:
             if run in self._bare:
@@ -134,7 +140,7 @@ class Record:
             "xi": xi_text(trial.xi),
             "seed": str(trial.seed),
             "git_sha": revision()["git_sha"],
-            MLFLOW_PARENT_RUN_ID: parent,
+            PARENT: parent,
         }
         run = self.runs[trial.identity] = self._create(str(trial), tags)
         self._describe(trial, run)
@@ -143,18 +149,18 @@ class Record:
     def _describe(self, trial: Trial, run: str) -> None:
         fields = {**trial.mapping, "xi": xi_text(trial.xi), "labelled": trial.labelled}
         params = [Param(name, str(value)) for name, value in _flat(fields)]
-        for start in range(0, len(params), MAX_PARAMS_TAGS_PER_BATCH):
-            self.client.log_batch(run, params=params[start : start + MAX_PARAMS_TAGS_PER_BATCH])
+        for start in range(0, len(params), MAX_PARAMS):
+            self.client.log_batch(run, params=params[start : start + MAX_PARAMS])
         self._bare.discard(run)
 
     def follow(self, run: str, row: Mapping[str, float], folder: TrialFolder) -> None:
-        """Logs the row of an epoch that has just ended, and, where some before it were missed, those in the folder."""
+        """Logs the row of an epoch that has just ended; where earlier ones were missed, all rows in the folder."""
         self.log(run, [row] if row["epoch"] <= self._known(run) else folder.rows())
 
     def log(self, run: str, rows: Sequence[Mapping[str, float]]) -> None:
-        """Logs epochs' rows, each once, in as few calls as MLflow allows for whole rows: one for a single row."""
+        """Logs epochs' rows, each once, in as few calls as MLflow's limits allow: one for a single row."""
         new = [row for row in rows if row["epoch"] >= self._known(run)]
-        at_once = MAX_METRICS_PER_BATCH // max(map(len, new), default=1)
+        at_once = MAX_METRICS // max(map(len, new), default=1)
         for start in range(0, len(new), at_once):
             metrics = [
                 Metric(name, float(value), _milliseconds(row["time"]), row["epoch"])
@@ -166,16 +172,16 @@ class Record:
         self._logged[run] = max([self._logged[run], *(row["epoch"] + 1 for row in new)])
 
     def _known(self, run: str) -> int:
-        """How many epochs' rows the run has."""
+        """Returns the number of epochs whose rows the run has."""
         if run not in self._logged:
             history = self.client.get_metric_history(run, "loss")
             self._logged[run] = max((metric.step + 1 for metric in history), default=0)
         return self._logged[run]
 
     def complete(self, trial: Trial, folder: TrialFolder, parent: str) -> None:
-        """Brings the run of a done or failed trial level with its folder: curves, numbers, pictures, status."""
+        """Logs whatever the run of a done or failed trial lacks of its folder: curves, scores, pictures, status."""
         recorded = self.recorded.get(trial.identity)
-        if recorded == "done":  # which it is for ever
+        if recorded == "done":  # a done trial never changes
             return
         status = folder.status
         if status not in ("done", "failed") or status == recorded:
@@ -196,12 +202,12 @@ class Record:
         self.recorded[trial.identity] = status
 
     def stop(self, run: str) -> None:
-        """Marks a run as stopped half-way."""
+        """Ends the run of a trial that was stopped half-way."""
         self._end(run, "KILLED")
 
 
 def sync(record: Record, parent: str, trials: Sequence[Trial], store: TrialStore) -> int:
-    """Logs all of the store's done and failed trials that the record lacks, or has in part, and ends the sweep's run.
+    """Logs the done and failed trials that the record lacks, wholly or in part, and ends the sweep's run.
 
     Returns how many trials were logged.
     """

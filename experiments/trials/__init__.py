@@ -1,1 +1,1 @@
-"""One trial: which there are, how one is named, run and evaluated."""
+"""One trial: its identity, its run from the first weights to a result, and how its learner is evaluated."""

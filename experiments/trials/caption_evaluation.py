@@ -1,39 +1,43 @@
-"""What a captioning learner is worth: scores of what it says, the likelihood of what people said, its bound's terms."""
+"""Evaluation of a captioning learner.
+
+Its captions are scored against the references, which are the captions that people wrote. Beside the scores stand the
+perplexity of the references and the terms of the learner's bound.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from data.prepared.store import batches
+from experiments.learning.caption_batches import Captions
 from experiments.learning.caption_learner import Describer
 from experiments.learning.contract import Learner, Task
 from experiments.learning.device import now
 from experiments.trials.caption_scores import java, scores
+from experiments.trials.judge import Judge
 
-MEASURE = "cider"  # the validation measure that settings are searched by
-LARGEST = 700.0  # nats a word, beyond which a perplexity is no number any more
-MOST = 500  # validation images, at most, that captions are said for after every epoch
+LARGEST = 700.0  # nats a word, beyond which a perplexity exceeds the range of a float
 
 
 @dataclass
 class _Tally:
-    """What was said of images, and how likely their references were."""
+    """The captions that a learner gave to images, and how likely the references were."""
 
     images: list[int] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     log_likelihoods: list[float | None] = field(default_factory=list)  # of the texts, in nats
-    lengths: list[int] = field(default_factory=list)  # words of the texts, their end among them
-    reference_nats: list[float] = field(default_factory=list)  # log p of all of an image's references together
-    reference_words: list[int] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)  # words of the texts, counting the end of the sentence
+    reference_nats: list[float] = field(default_factory=list)  # log p of all references of an image together
+    reference_words: list[int] = field(default_factory=list)  # words of all references of an image
 
     def perplexity(self, chosen: Sequence[int]) -> float | None:
-        """exp of the mean −log p of a reference's word, over those images; None where there is no likelihood."""
+        """Returns exp of the mean −log p of a reference's word over the chosen images; None without likelihoods."""
         if not self.reference_nats:
             return None
         words = sum(self.reference_words[index] for index in chosen)
@@ -41,72 +45,85 @@ class _Tally:
         return math.exp(min(mean, LARGEST))
 
 
-def validated(learner: Learner, task: Task, indices: np.ndarray | None = None) -> dict[str, float]:
-    """Validation measures by name: `cider`, `bleu4` and `perplexity` of quickly said captions, and the bound's terms.
+class CaptionJudge(Judge):
+    """Evaluates learners of images with captions."""
 
-    Of at most MOST images, evenly spread. Where the caption model is not trained yet (ξ = 0), the bound's terms alone.
-    """
-    chosen = task.validation if indices is None else indices
-    some = chosen[np.linspace(0, len(chosen) - 1, min(MOST, len(chosen))).astype(int)]
-    tally, bound, _ = _told(learner, task, some, quick=True)
-    if learner.selects_by == "elbo":
-        return bound
-    found = scores(tally.texts, task.captions.references(some), meteor=False)
-    perplexity = tally.perplexity(range(len(some)))
-    measures = {"cider": found["cider"], "bleu4": found["bleu4"], "perplexity": perplexity}
-    return {**{name: value for name, value in measures.items() if value is not None}, **bound}
+    measure: ClassVar[str] = "cider"
+    most: ClassVar[int] = 500  # captioning an image takes much longer than classifying it
+
+    def validated(self, learner: Learner, task: Task, indices: np.ndarray | None = None) -> dict[str, float]:
+        """Returns `cider`, `bleu4` and `perplexity` of quickly made captions, and the terms of the bound.
+
+        At most `most` images are looked at, evenly spread. Where the caption model is not trained yet (ξ = 0), the
+        terms of the bound are all there is.
+        """
+        chosen = task.validation if indices is None else indices
+        some = chosen[np.linspace(0, len(chosen) - 1, min(self.most, len(chosen))).astype(int)]
+        tally, bound, _ = _describe(learner, task, some, quick=True)
+        if learner.selects_by == "elbo":
+            return bound
+        found = scores(tally.texts, _captions(task).references(some), meteor=False)
+        perplexity = tally.perplexity(range(len(some)))
+        measures = {"cider": found["cider"], "bleu4": found["bleu4"], "perplexity": perplexity}
+        return {**{name: value for name, value in measures.items() if value is not None}, **bound}
+
+    def tested(self, learner: Learner, task: Task, test: np.ndarray) -> dict[str, Any]:
+        """Returns every score, `perplexity`, the terms of the bound, and under `said` all captions of test images.
+
+        `subsets` holds the same scores for parts of the test images: `same` are images all of whose references are
+        also captions of training images, word for word, and `unseen` are the others.
+        """
+        tally, bound, seconds = _describe(learner, task, test, quick=False)
+        whole = _scored(tally, task, range(len(test)))
+        familiar = np.array([_captions(task).familiar(image) for image in test])
+        subsets = {"same": np.flatnonzero(familiar).tolist(), "unseen": np.flatnonzero(~familiar).tolist()}
+        return {
+            **whole,
+            "subsets": [
+                {
+                    "subset": name,
+                    "images": len(chosen),
+                    **(whole if len(chosen) == len(test) else _scored(tally, task, chosen)),
+                }
+                for name, chosen in subsets.items()
+                if chosen
+            ],
+            "said": _caption_rows(tally, familiar.tolist()),
+            "elbo": bound.get("elbo"),
+            "kl_switches": bound.get("kl_switches"),
+            "test_ms_per_image": 1000 * seconds / len(test),
+        }
 
 
-def tested(learner: Learner, task: Task, test: np.ndarray) -> dict[str, Any]:
-    """What the test part says, read this once: every score, `perplexity`, the bound's terms, and all captions `said`.
+def _captions(task: Task) -> Captions:
+    """Returns the captions of the task's dataset, which this judge is only asked about where it has some."""
+    assert task.captions is not None
+    return task.captions
 
-    The same scores for each of the `subsets`: `same` are images all of whose references are captions of training
-    images too, word for word, `unseen` the others.
-    """
-    tally, bound, seconds = _told(learner, task, test, quick=False)
-    whole = _scored(tally, task, range(len(test)))
-    familiar = np.array([task.captions.familiar(image) for image in test])
-    subsets = {"same": np.flatnonzero(familiar).tolist(), "unseen": np.flatnonzero(~familiar).tolist()}
-    return {
-        **whole,
-        "subsets": [
-            {
-                "subset": name,
-                "images": len(chosen),
-                **(whole if len(chosen) == len(test) else _scored(tally, task, chosen)),
-            }
-            for name, chosen in subsets.items()
-            if chosen
-        ],
-        "said": [
-            {
-                "image": image,
-                "subset": "same" if known else "unseen",
-                "text": text,
-                "log_likelihood": nats,
-                "words": words,
-            }
-            for image, known, text, nats, words in zip(
-                tally.images, familiar.tolist(), tally.texts, tally.log_likelihoods, tally.lengths, strict=True
-            )
-        ],
-        "elbo": bound.get("elbo"),
-        "kl_switches": bound.get("kl_switches"),
-        "test_ms_per_image": 1000 * seconds / len(test),
-    }
+
+def _caption_rows(tally: _Tally, familiar: Sequence[bool]) -> list[dict[str, Any]]:
+    """Returns one mapping for each test image, as the trial's folder keeps its caption."""
+    return [
+        {"image": image, "subset": "same" if known else "unseen", "text": text, "log_likelihood": nats, "words": words}
+        for image, known, text, nats, words in zip(
+            tally.images, familiar, tally.texts, tally.log_likelihoods, tally.lengths, strict=True
+        )
+    ]
 
 
 def _scored(tally: _Tally, task: Task, chosen: Sequence[int]) -> dict[str, float | None]:
+    """Returns all scores and the perplexity of the chosen images."""
     images = [tally.images[index] for index in chosen]
     texts = [tally.texts[index] for index in chosen]
-    found = scores(texts, task.captions.references(images), meteor=java() is not None)
+    found = scores(texts, _captions(task).references(images), meteor=java() is not None)
     return {**found, "perplexity": tally.perplexity(chosen)}
 
 
-def _told(learner: Learner, task: Task, indices: np.ndarray, quick: bool) -> tuple[_Tally, dict[str, float], float]:
-    """What the learner says of those images, the means of its bound's terms, and the seconds that saying it took."""
+def _describe(learner: Learner, task: Task, indices: np.ndarray, quick: bool) -> tuple[_Tally, dict[str, float], float]:
+    """Has the learner caption images: the captions, the means of the bound's terms, and the seconds of captioning."""
     assert isinstance(learner, Describer)
-    tally, terms, seconds = _Tally(), {}, 0.0
+    tally, seconds = _Tally(), 0.0
+    terms: dict[str, list[torch.Tensor]] = {}
     for chosen in batches(task.store, indices):
         images = task.store.batch(chosen, task.device)
         if learner.selects_by != "elbo" or not quick:
@@ -114,7 +131,7 @@ def _told(learner: Learner, task: Task, indices: np.ndarray, quick: bool) -> tup
             said = learner.describe(images, quick)
             seconds += now(task.device) - started
             tally.images += chosen.tolist()
-            tally.texts += said.texts or [task.captions.vocabulary.decode(row) for row in said.words.tolist()]
+            tally.texts += said.texts or [_captions(task).vocabulary.decode(row) for row in said.words.tolist()]
             tally.lengths += said.lengths.tolist()
             nats = said.log_likelihood
             tally.log_likelihoods += [None] * len(chosen) if nats is None else nats.tolist()
@@ -127,8 +144,8 @@ def _told(learner: Learner, task: Task, indices: np.ndarray, quick: bool) -> tup
 def _add_references(
     tally: _Tally, learner: Describer, task: Task, chosen: np.ndarray, images: torch.Tensor, quick: bool
 ) -> None:
-    """How likely the images' own captions are, where the learner can say."""
-    captions, owner = task.captions.every(chosen)
+    """Adds how likely the images' references are, where the learner has a likelihood."""
+    captions, owner = _captions(task).every(chosen)
     found = learner.log_likelihoods(
         images, torch.from_numpy(captions).to(task.device), torch.from_numpy(owner).to(task.device), quick
     )

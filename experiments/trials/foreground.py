@@ -1,4 +1,4 @@
-"""One trial in this process: for a look at what happens, and for machines that have PyTorch alone."""
+"""One trial in this process: to look at what happens, and for machines that have PyTorch but no Ray."""
 
 from __future__ import annotations
 
@@ -12,27 +12,31 @@ from experiments.settings.config import Config
 from experiments.trial_store.layout import Layout
 from experiments.trials.caption_scores import SCORES
 from experiments.trials.grid import Trial, make_trial, trials
-from experiments.trials.run import run as run_trial
+from experiments.trials.run import run_trial
 from experiments.trials.training import Row, TrialFailed
 
-TOLD = ("top1", "top5", *SCORES, "perplexity")  # of a result, where it has them
+# Entries of a result that are printed, where it has them.
+PRINTED = (
+    "top1", "top5", *SCORES, "perplexity", "elbo", "kl_switches", "best_epoch", "epochs", "seconds",
+    "images_per_second",
+)  # fmt: skip
 
 
 def by_identity(config: Config, layout: Layout, start: str) -> Trial:
-    """The trial of the active profile whose identity starts so. UserError unless there is exactly one."""
-    found = [trial for trial in trials(config, layout) if trial.identity.startswith(start)]
-    if len(found) != 1:
-        told = "no trial" if not found else f"{len(found)} trials"
-        raise UserError(f"--id {start!r}: {told} of profile {config.params.profile!r} start so")
-    return found[0]
+    """Returns the trial of the active profile whose identity starts with `start`. UserError unless exactly one does."""
+    matching = [trial for trial in trials(config, layout) if trial.identity.startswith(start)]
+    if len(matching) != 1:
+        number = f"{len(matching)} trials" if matching else "no trial"
+        raise UserError(f"--id {start!r}: {number} of profile {config.params.profile!r} start so")
+    return matching[0]
 
 
 def by_cell(
     config: Config, layout: Layout, system: str | None, proportion: float | None, xi: str | None, seed: int
 ) -> Trial:
-    """The trial of those axes, in the profile or not; ξ is auto where a system uses it and none is given.
+    """Returns the trial at these axes, whether the profile has it or not.
 
-    UserError where an axis is missing or impossible.
+    ξ is auto where the system uses it and `xi` is None. UserError where an axis is missing or impossible.
     """
     if system is None or proportion is None:
         raise UserError("name a trial by --system and --proportion (and --xi, --seed), or by --id")
@@ -60,8 +64,8 @@ def _xi(text: str | None) -> float | str:
     return value
 
 
-def run(config: Config, layout: Layout, trial: Trial) -> None:
-    """Runs the trial, printing each epoch and then its result. UserError with its reason where it fails."""
+def run_in_foreground(config: Config, layout: Layout, trial: Trial) -> None:
+    """Runs the trial and prints each epoch and then its result. UserError with the reason where the trial fails."""
     if trial.devices > 1:
         raise UserError(
             f"trial {trial.identity} is one of {trial.devices} devices, this command has one: use `python -m "
@@ -74,14 +78,14 @@ def run(config: Config, layout: Layout, trial: Trial) -> None:
     if folder.result() is not None:
         print("done before; delete its folder to run it again")
     try:
-        result = run_trial(trial, contract.SYSTEMS.get(trial.system), layout, folder, device, _print_epoch)
+        result = run_trial(trial, layout, folder, device, _print_epoch)
     except TrialFailed as error:
         raise UserError(f"trial {trial.identity} failed: {error}") from None
-    for name in (*TOLD, "elbo", "kl_switches", "best_epoch", "epochs", "seconds", "images_per_second"):
+    for name in PRINTED:
         if result.get(name) is not None:
             print(f"{name:>18} {result[name]:.6g}")
 
 
 def _print_epoch(row: Row) -> None:
-    told = {name: value for name, value in row.items() if name not in ("epoch", "time")}
-    print(f"epoch {row['epoch']:3}  " + "  ".join(f"{name} {value:.5g}" for name, value in told.items()), flush=True)
+    values = "  ".join(f"{name} {value:.5g}" for name, value in row.items() if name not in ("epoch", "time"))
+    print(f"epoch {row['epoch']:3}  {values}", flush=True)

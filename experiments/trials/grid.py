@@ -1,4 +1,4 @@
-"""The trials that a profile asks for."""
+"""The trials that a profile asks for: every combination of system, labelled proportion, ξ and repetition."""
 
 from __future__ import annotations
 
@@ -7,58 +7,73 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from pydantic import BaseModel
+
 from data.errors import UserError
 from data.labelled.splits import Splits
 from data.prepared.store import ImageStore
 from experiments.learning import contract
+from experiments.learning.contract import System
 from experiments.settings.config import Config
 from experiments.trial_store.layout import Layout
-from experiments.trials.identity import hashed_settings, identity
+from experiments.trials.identity import hashed_settings, identity, plain_settings
 
 Cell = tuple[str, float, float | str | None, int]  # system, proportion, ξ, repetition
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One trial of the grid, and the identity that its result is kept under."""
+    """One trial: a system trained and tested once, at one labelled proportion, ξ and repetition.
+
+    ξ weighs the label term of eq (18) against the images' bound; "auto" is N_X/(C·ρ), and None means that the
+    system has no ξ. `settings` are the system's, validated by `Config`. The result is kept under `identity`.
+    """
 
     identity: str
     dataset: str
     system: str
-    proportion: float
+    proportion: float  # ρ, share of the training images whose labels or captions are used
     xi: float | str | None
-    seed: int
-    settings: dict[str, Any]
-    labelled: int  # training images whose labels it may use
-    devices: int = 1  # that train it together
+    seed: int  # the repetition, counted from 0
+    settings: BaseModel
+    labelled: int  # number of training images whose labels or captions are used
+    devices: int = 1  # number of devices that train the trial together
+
+    @property
+    def learned_by(self) -> System:
+        """The system that learns in this trial."""
+        return contract.SYSTEMS.get(self.system)
 
     @property
     def mapping(self) -> dict[str, Any]:
-        """What it is, as plain values, its settings whole.
+        """The trial as plain values, with all its settings.
 
-        Several devices are part of it: each draws numbers of its own and normalises its own part of a batch, so that
-        the trial is not the one that a single device would run.
+        The number of devices is part of it where there are several: each device draws its own random numbers and
+        normalises its own part of a batch, so the result differs from that of a single device.
         """
-        names = (
-            "dataset",
-            "system",
-            "proportion",
-            "xi",
-            "seed",
-            "settings",
-            *(["devices"] if self.devices > 1 else []),
-        )
-        return {name: getattr(self, name) for name in names}
+        return {
+            "dataset": self.dataset,
+            "system": self.system,
+            "proportion": self.proportion,
+            "xi": self.xi,
+            "seed": self.seed,
+            "settings": plain_settings(self.settings),
+            **({"devices": self.devices} if self.devices > 1 else {}),
+        }
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What `config.json` in the trial's folder holds: the mapping, the identity and the number of labels."""
+        return {**self.mapping, "identity": self.identity, "labelled": self.labelled}
 
     def identified(self, data: str, split: str) -> Trial:
-        """The same trial with the identity that it has on the data and split of those fingerprints."""
-        system = contract.SYSTEMS.get(self.system)
-        hashed = {**self.mapping, "settings": hashed_settings(system.Settings, self.settings)}
-        return replace(self, identity=identity(hashed, data=data, split=split, version=system.version))
+        """Returns the trial with the identity that it has on data and a split with these fingerprints."""
+        hashed = {**self.mapping, "settings": hashed_settings(self.settings)}
+        return replace(self, identity=identity(hashed, data=data, split=split, version=self.learned_by.version))
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """Sorts by system, proportion, ξ (auto first, then by value) and seed."""
+        """Sort key: system, proportion, ξ (auto first, then by value), repetition."""
         xi = -1.0 if isinstance(self.xi, str) or self.xi is None else self.xi
         return self.system, self.proportion, xi, self.seed
 
@@ -68,28 +83,28 @@ class Trial:
 
 
 def percent(proportion: float) -> str:
-    """A proportion as people read it: 0.01 is "1%"."""
+    """Returns a proportion as people read it: 0.01 is "1%"."""
     return f"{100 * proportion:.6g}%"
 
 
 def xi_text(xi: float | str | None) -> str:
-    """ξ as params.yaml asks for it: "auto", a number without needless zeros, or nothing."""
+    """Returns ξ as params.yaml writes it: "auto", a number without needless zeros, or "" for None."""
     return "" if xi is None else xi if isinstance(xi, str) else f"{xi:.15g}"
 
 
 def cells(config: Config) -> Iterator[Cell]:
-    """(system, proportion, ξ, seed) of every trial of the active profile and its ξ study, each once.
+    """Yields (system, proportion, ξ, repetition) of every trial of the active profile and its ξ study, each once.
 
-    ξ is None for a system that does not use it, so its trials at several ξ are one.
+    ξ is None for a system that does not use it, so several values of ξ make one trial of such a system.
     """
     profile = config.profile
     blocks = [profile] if profile.xi_study is None else [profile, profile.xi_study]
     seen = set()
     for block in blocks:
         for system in block.systems:
-            uses_xi = contract.SYSTEMS.get(system).uses_xi
+            values: Sequence[float | str | None] = block.xi if contract.SYSTEMS.get(system).uses_xi else [None]
             for proportion in block.proportions:
-                for xi in block.xi if uses_xi else [None]:
+                for xi in values:
                     for seed in range(profile.repetitions):
                         cell = (system, proportion, xi, seed)
                         if cell not in seen:
@@ -98,21 +113,24 @@ def cells(config: Config) -> Iterator[Cell]:
 
 
 def make_trial(config: Config, layout: Layout, cell: Cell) -> Trial:
-    """The trial at one cell. UserError where its data or split is not there."""
+    """Returns the trial of one cell. UserError where its data or split is missing."""
     return next(_identified(config, layout, [cell]))
 
 
 def make_trials(config: Config, layout: Layout, wanted: Sequence[Cell], changes: Mapping[str, Any]) -> list[Trial]:
-    """The trials at some cells, with those settings changed. UserError where data or a split is not there."""
+    """Returns the trials of some cells with changed settings, whose values enter the identities as they are given.
+
+    UserError where data or a split is missing.
+    """
     return list(_identified(config, layout, wanted, changes))
 
 
 def trials(config: Config, layout: Layout) -> list[Trial]:
-    """All trials of the active profile, in the order of `Trial.order`.
+    """Returns all trials of the active profile, sorted by `Trial.order`.
 
-    UserError, naming the command that makes it, where data or splits are missing, UserError where there are
-    fewer repetitions on disk than the profile asks for, the splits are of other images, or a system cannot be spread
-    over the devices that a trial is to have.
+    UserError where data or splits are missing (the message names the command that makes them), where the splits
+    have fewer repetitions than the profile asks for or were cut from other images, or where a system cannot be
+    trained on as many devices as the settings ask for.
     """
     layout.bring(config.dataset)
     splits = Splits.open(layout.splits(config.dataset))
@@ -140,25 +158,30 @@ def _identified(
 ) -> Iterator[Trial]:
     layout.bring(config.dataset)
     store = ImageStore.open(layout.processed(config.dataset))
-    has = contract.CAPTIONS if store.captioned else contract.LABELS
-    if unable := next((name for name, *_ in wanted if contract.SYSTEMS.get(name).learns != has), None):
-        raise UserError(
-            f"the images of dataset {config.dataset!r} have {has}, and system {unable!r} learns "
-            f"{contract.SYSTEMS.get(unable).learns}: name systems that learn {has}, "
-            + ", ".join(name for name in contract.SYSTEMS.names() if contract.SYSTEMS.get(name).learns == has)
-        )
+    _check_systems(config, wanted, contract.CAPTIONS if store.captioned else contract.LABELS)
     splits = Splits.open(layout.splits(config.dataset))
     if splits.data != store.fingerprint:
         raise UserError(
             f"{splits.folder} was cut from other images than {layout.processed(config.dataset)} holds: "
             f"run `python -m data split {config.dataset} --repetitions {config.repetitions}`"
         )
-    parts: dict[tuple[int, float], tuple[str, int]] = {}
+    parts: dict[tuple[int, float], tuple[str, int]] = {}  # fingerprint and size of each labelled subset
     for system, proportion, xi, seed in wanted:
         if (seed, proportion) not in parts:
             labelled = len(splits.labelled(seed, proportion))
             parts[seed, proportion] = splits.fingerprint(seed, proportion), labelled
         split, labelled = parts[seed, proportion]
-        settings = {**config.settings[system].model_dump(mode="json"), **changes}
+        settings = config.settings[system].model_copy(update=changes)
         trial = Trial("", config.dataset, system, proportion, xi, seed, settings, labelled, devices)
         yield trial.identified(store.fingerprint, split)
+
+
+def _check_systems(config: Config, wanted: Sequence[Cell], has: str) -> None:
+    """Raises UserError where a system learns from something else than the dataset has, labels or captions."""
+    unable = next((name for name, *_ in wanted if contract.SYSTEMS.get(name).learns != has), None)
+    if unable is not None:
+        able = [name for name in contract.SYSTEMS.names() if contract.SYSTEMS.get(name).learns == has]
+        raise UserError(
+            f"the images of dataset {config.dataset!r} have {has}, and system {unable!r} learns "
+            f"{contract.SYSTEMS.get(unable).learns}: name systems that learn {has}, {', '.join(able)}"
+        )

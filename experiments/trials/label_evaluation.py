@@ -1,11 +1,11 @@
-"""What a learner is worth on images: accuracies, the terms of its bound, and the time a prediction takes."""
+"""Evaluation of a classifier: accuracies, calibration, the terms of its bound, and the time of a prediction."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,13 +14,11 @@ from torch import Tensor
 from data.prepared.store import ImageStore, batches
 from experiments.learning.contract import Learner, Task
 from experiments.learning.device import now
-
-MEASURE = "accuracy"  # the validation measure that settings are searched by
-MOST = sys.maxsize  # validation images that are looked at after an epoch: all
+from experiments.trials.judge import Judge
 
 
 class _Tally:
-    """What predictions on all images add up to."""
+    """Running sums over the predictions for all images."""
 
     def __init__(self) -> None:
         self.hits, self.seconds = torch.zeros(2, dtype=torch.long), 0.0
@@ -37,7 +35,7 @@ class _Tally:
 
     @property
     def means(self) -> dict[str, float]:
-        """Percent of `top1`, `top5` and `ece`, and `ms_per_image`."""
+        """`top1`, `top5` and `ece` in percent, and `ms_per_image`."""
         labels = torch.cat(self.labels)
         top1, top5 = (100.0 * count / len(labels) for count in self.hits.tolist())
         ece = 100.0 * expected_calibration_error(torch.cat(self.probabilities), labels)
@@ -47,12 +45,12 @@ class _Tally:
 def evaluate(
     learner: Learner, store: ImageStore, indices: np.ndarray, device: torch.device, averages: Sequence[int] = ()
 ) -> dict[str, Any]:
-    """Means over the images of those indices, in one pass over them.
+    """Returns means over the images with these indices, from one pass over them.
 
-    Returns `top1` and `top5` (percent of images whose label is the most probable class, or among the
-    min(5, C) most probable), `ece` (percent), `ms_per_image` (of prediction alone), and every term of the learner's
-    bound (`elbo`, `kl_switches`, …: nats per image) where it has one. `averaging` has the first four for each
-    number of draws in `averages`, instead of the learner's own.
+    `top1` and `top5` are percentages of images whose label is the most probable class, or among the min(5, C) most
+    probable; `ece` is the expected calibration error in percent; `ms_per_image` is the time of a prediction alone. The
+    terms of the learner's bound follow (`elbo`, `kl_switches`, …: nats per image), where it has one. `averaging`
+    holds the first four values for each number of draws in `averages`, instead of the learner's own number.
     """
     own, others = _Tally(), {draws: _Tally() for draws in averages}
     terms: dict[str, list[Tensor]] = {}
@@ -68,39 +66,46 @@ def evaluate(
     return {**own.means, **bound, "averaging": averaging}
 
 
-def validated(learner: Learner, task: Task, indices: np.ndarray | None = None) -> dict[str, float]:
-    """Validation measures by name, on the validation part or those images of it: `accuracy` (percent) and the bound's
-    terms."""
-    found = evaluate(learner, task.store, task.validation if indices is None else indices, task.device)
-    found["accuracy"] = found.pop("top1")
-    for name in ("top5", "ece", "ms_per_image", "averaging"):
-        del found[name]
-    return found
+class LabelJudge(Judge):
+    """Evaluates learners of images with labels."""
 
+    measure: ClassVar[str] = "accuracy"
+    most: ClassVar[int] = sys.maxsize  # the whole validation part
 
-def tested(learner: Learner, task: Task, test: np.ndarray) -> dict[str, Any]:
-    """What the test part says, read this once."""
-    found = evaluate(learner, task.store, test, task.device, learner.averages)
-    return {
-        **{name: found[name] for name in ("top1", "top5", "ece", "averaging")},
-        **{name: found.get(name) for name in ("elbo", "kl_switches")},
-        "test_ms_per_image": found["ms_per_image"],
-    }
+    def validated(self, learner: Learner, task: Task, indices: np.ndarray | None = None) -> dict[str, float]:
+        """Returns `accuracy` (percent) and the terms of the bound."""
+        found = evaluate(learner, task.store, task.validation if indices is None else indices, task.device)
+        found["accuracy"] = found.pop("top1")
+        for name in ("top5", "ece", "ms_per_image", "averaging"):
+            del found[name]
+        return found
+
+    def tested(self, learner: Learner, task: Task, test: np.ndarray) -> dict[str, Any]:
+        """Returns accuracies, calibration, the bound's terms and the time of a prediction on the test part."""
+        found = evaluate(learner, task.store, test, task.device, learner.averages)
+        return {
+            **{name: found[name] for name in ("top1", "top5", "ece", "averaging")},
+            **{name: found.get(name) for name in ("elbo", "kl_switches")},
+            "test_ms_per_image": found["ms_per_image"],
+        }
 
 
 def _hits(probabilities: Tensor, labels: Tensor) -> Tensor:
-    """How many labels are the first, and among the first five, int64 [2]."""
+    """Returns how many labels are the most probable class, and among the five most probable, int64 [2]."""
     best = probabilities.topk(min(5, probabilities.shape[1]), dim=1).indices == labels[:, None]
     return torch.stack([best[:, 0].sum(), best.any(1).sum()])
 
 
 def expected_calibration_error(probabilities: Tensor, labels: Tensor, bins: int = 15) -> float:
-    """Σ over bins of the share of images in it · |its accuracy − its mean confidence|, confidence being the
-    probability of the most probable class, cut into bins of equal width (Guo et al. 2017, eq. (3)).
+    """Returns the expected calibration error, a fraction (Guo et al. 2017, eq. (3)).
+
+    It is the sum over bins of the share of images in the bin times |accuracy in it − mean confidence in it|.
+    Confidence is the probability of the most probable class; the bins cut it into equal widths.
 
     Args:
-        probabilities: [n, C].
-        labels: [n].
+        probabilities: class probabilities [n, C].
+        labels: true classes [n].
+        bins: number of bins.
     """
     confidence, guess = probabilities.double().max(1)
     upper = torch.arange(1, bins, dtype=torch.double) / bins  # bin m is ((m − 1) / M, m / M]

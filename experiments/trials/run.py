@@ -1,4 +1,4 @@
-"""Running one trial: from a learner's first weights to a result in the store. Knows neither Ray nor MLflow."""
+"""Runs one trial, from a learner's first weights to a result in the trial store. Knows neither Ray nor MLflow."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ import torch
 from data.labelled.splits import Splits
 from data.prepared.store import ImageStore
 from experiments.learning.caption_batches import Captions
-from experiments.learning.contract import Learner, System, Task
+from experiments.learning.contract import Learner, Task
 from experiments.learning.device import let_go
 from experiments.learning.ranks import ALONE, Ranks
 from experiments.provenance import revision, versions
 from experiments.trial_store.folders import TrialFolder
 from experiments.trial_store.layout import Layout
-from experiments.trials.failures import of_error
+from experiments.trials.failures import reason_of_error
 from experiments.trials.grid import Trial
 from experiments.trials.training import Row, Training, TrialFailed, epoch_means
 
 
 @lru_cache(maxsize=1)
 def _opened(processed: Path, splits: Path, device: torch.device) -> tuple[ImageStore, Splits]:
-    """Images, on the device where they fit, and splits: opened by path once per process, not once per trial."""
+    """Opens images, on the device where they fit, and splits: once per process, not once per trial."""
     return ImageStore.open(processed).near(device), Splits.open(splits)
 
 
 def data_of(trial: Trial, layout: Layout, device: torch.device) -> tuple[ImageStore, Splits]:
-    """The images and splits that a trial reads. UserError where they are not there."""
+    """Returns the images and splits that a trial reads. UserError where they are missing."""
     return _opened(layout.processed(trial.dataset).absolute(), layout.splits(trial.dataset).absolute(), device)
 
 
@@ -44,16 +44,17 @@ def _captions(store: ImageStore, splits: Splits) -> Captions:
 
 
 def close_data(device: torch.device) -> None:
-    """Lets go of the images that this process has opened, where they are on a device."""
+    """Releases the images that this process has opened, and their memory on the device."""
     _opened.cache_clear()
     _captions.cache_clear()
     let_go(device)
 
 
-def prepare(
-    trial: Trial, system: System, layout: Layout, device: torch.device, ranks: Ranks = ALONE
-) -> tuple[Task, Learner]:
-    """The trial's task and a learner at epoch 0. Raises what opening the data or making the learner raises."""
+def prepare(trial: Trial, layout: Layout, device: torch.device, ranks: Ranks = ALONE) -> tuple[Task, Learner]:
+    """Returns the trial's task and a learner at epoch 0.
+
+    Raises what opening the data or making the learner raises.
+    """
     store, splits = data_of(trial, layout, device)
     task = Task(
         store=store,
@@ -73,50 +74,78 @@ def prepare(
         ranks=ranks,
         captions=_captions(store, splits) if store.captioned else None,
     )
-    return task, system.learner(task, system.Settings.model_validate(trial.settings))
+    return task, trial.learned_by.learner(task, trial.settings)
+
+
+def begin_training(
+    trial: Trial, layout: Layout, folder: TrialFolder, device: torch.device, ranks: Ranks = ALONE
+) -> Training:
+    """Returns the trial's training, at the folder's checkpoint where there is one, or else at the start.
+
+    Raises what `prepare` raises, and what restoring the checkpoint raises.
+    """
+    folder.begin(trial.config)
+    let_go(device)  # of what earlier trials have left, above all one that ran out of memory
+    task, learner = prepare(trial, layout, device, ranks)
+    training = Training(task, learner, folder)
+    training.resume()
+    if ranks.count > 1:
+        ranks.told((len(training.rows), learner.state()))
+    return training
 
 
 def epochs(
     trial: Trial,
-    system: System,
     layout: Layout,
     folder: TrialFolder,
     device: torch.device,
     validation_only: bool = False,
     ranks: Ranks = ALONE,
 ) -> Generator[Row]:
-    """Runs the trial, from its checkpoint where it has one, giving each epoch's row; its result is in the
-    folder when the iterator ends. Closed early, it leaves a checkpoint of its last whole epoch.
+    """Runs the trial, from its checkpoint where it has one, and yields a row for each epoch.
 
-    A row has `epoch`, `loss` and whatever else the learner's steps tell (means weighted by images),
-    `validation_accuracy` (percent), or `validation_cider` and others of captions, `validation_elbo` and the bound's
-    other terms where there is one, `seconds` of training, `images_per_second` and `time` (Unix). With
-    `validation_only` the test part is never read, and the result is that of `Training.validated`. The first of
-    several `ranks` runs this, the others `follow` it.
-    Raises TrialFailed, with its reason in the folder, whatever went wrong.
+    The result is in the folder when the generator ends; closed early, it leaves a checkpoint of the last whole epoch.
+    A trial that is done yields nothing.
+
+    A row holds `epoch`, `loss` and the other scalars of the learner's steps (means weighted by images);
+    `validation_accuracy` (percent), or `validation_cider` and others for captions; `validation_elbo` and the other
+    terms of the bound, where the learner has one; `seconds` of training, `images_per_second` and `time` (Unix).
+
+    Args:
+        trial: what to run.
+        layout: where the data are.
+        folder: the trial's folder.
+        device: where to train.
+        validation_only: whether the result is that of `Training.validated`, so that the test part is never read.
+        ranks: the processes that train the trial together. The first one runs this, the others `follow` it.
+
+    Raises:
+        TrialFailed: whatever went wrong; the reason is in the folder.
     """
     with folder.alone(), failures_noted(folder):
-        if folder.result() is None:
-            yield from _run(trial, system, layout, folder, device, validation_only, ranks)
+        if folder.result() is not None:
+            return
+        training = begin_training(trial, layout, folder, device, ranks)
+        while ranks.told(not training.over):
+            row = training.epoch()
+            try:
+                yield row
+            except GeneratorExit:
+                training.save(at_once=True)
+                raise
+            training.save()
+        if validation_only:
+            _finish(trial, training, training.validated())
+        else:
+            conclude(trial, training, layout)
 
 
-@contextmanager
-def failures_noted(folder: TrialFolder) -> Iterator[None]:
-    """Whatever goes wrong within it is a TrialFailed, its reason in the folder."""
-    try:
-        yield
-    except Exception as error:
-        reason = str(error) if isinstance(error, TrialFailed) else of_error(error, folder.path)
-        folder.fail(reason, traceback.format_exc())
-        raise TrialFailed(reason) from error
-
-
-def follow(trial: Trial, system: System, layout: Layout, device: torch.device, ranks: Ranks) -> Generator[None]:
-    """Trains along with the first rank, which runs `epochs` on the same trial; an epoch each time, until it is over.
+def follow(trial: Trial, layout: Layout, device: torch.device, ranks: Ranks) -> Generator[None]:
+    """Trains along with the first rank, which runs `epochs` on the same trial; yields after each epoch.
 
     Raises what making the learner or its steps raise.
     """
-    task, learner = prepare(trial, system, layout, device, ranks)
+    task, learner = prepare(trial, layout, device, ranks)
     done, state = ranks.told(None)
     learner.restore(state)
     while ranks.told(None):
@@ -125,46 +154,19 @@ def follow(trial: Trial, system: System, layout: Layout, device: torch.device, r
         yield
 
 
-def begun(
-    trial: Trial, system: System, layout: Layout, folder: TrialFolder, device: torch.device, ranks: Ranks = ALONE
-) -> Training:
-    """The trial at its start, or at its checkpoint where it has one."""
-    folder.begin({**trial.mapping, "identity": trial.identity, "labelled": trial.labelled})
-    let_go(device)  # of what the trials before it have left, one that was short of memory above all
-    task, learner = prepare(trial, system, layout, device, ranks)
-    training = Training(task, learner, folder)
-    training.resume()
-    if ranks.count > 1:
-        ranks.told((len(training.rows), learner.state()))
-    return training
-
-
-def _run(
-    trial: Trial,
-    system: System,
-    layout: Layout,
-    folder: TrialFolder,
-    device: torch.device,
-    validation_only: bool,
-    ranks: Ranks,
-) -> Generator[Row]:
-    training = begun(trial, system, layout, folder, device, ranks)
-    while ranks.told(not training.over):
-        row = training.epoch()
-        try:
-            yield row
-        except GeneratorExit:
-            training.save(at_once=True)
-            raise
-        training.save()
-    if validation_only:
-        _finish(trial, training, training.validated())
-    else:
-        conclude(trial, training, layout)
+@contextmanager
+def failures_noted(folder: TrialFolder) -> Iterator[None]:
+    """Turns every error in the block into a TrialFailed and writes its reason to the folder."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error) if isinstance(error, TrialFailed) else reason_of_error(error, folder.path)
+        folder.fail(reason, traceback.format_exc())
+        raise TrialFailed(reason) from error
 
 
 def conclude(trial: Trial, training: Training, layout: Layout, facts: Mapping[str, Any] = MappingProxyType({})) -> None:
-    """Tests a trial whose epochs are over and writes its result, with those facts in it."""
+    """Tests a trial whose epochs are over and writes its result, `facts` included."""
     result = training.result(data_of(trial, layout, training.task.device)[1].test)
     training.folder.save_weights(training.learner.model.state_dict())
     if description := training.learner.captioner():
@@ -186,16 +188,11 @@ def _finish(trial: Trial, training: Training, result: Mapping[str, Any]) -> None
     )
 
 
-def run(
-    trial: Trial,
-    system: System,
-    layout: Layout,
-    folder: TrialFolder,
-    device: torch.device,
-    report: Callable[[Row], None],
+def run_trial(
+    trial: Trial, layout: Layout, folder: TrialFolder, device: torch.device, report: Callable[[Row], None]
 ) -> dict[str, Any]:
-    """Runs the trial to its end in this process, calling `report` after each epoch; returns its result."""
-    for row in epochs(trial, system, layout, folder, device):
+    """Runs the trial to its end in this process, calls `report` after each epoch, and returns the result."""
+    for row in epochs(trial, layout, folder, device):
         report(row)
     result = folder.result()
     assert result is not None

@@ -1,7 +1,7 @@
-"""Running trials of one system as a stack: trained as one program, each with a folder and a result of its own.
+"""Runs trials of one system as a stack: trained as one program, each with a folder and a result of its own.
 
-A trial's checkpoints are those that it would write alone, so that one begun in a stack can be finished alone, and the
-other way round. Knows neither Ray nor MLflow.
+The checkpoints of a stacked trial are those that it would write alone, so a trial begun in a stack can be finished
+alone, and the other way round. Knows neither Ray nor MLflow.
 """
 
 from __future__ import annotations
@@ -15,19 +15,20 @@ import torch
 from torch import Tensor
 
 from data.errors import UserError
-from experiments.learning import contract
-from experiments.learning.contract import Stack, System
+from experiments.learning.contract import Stack
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
 from experiments.trials.grid import Trial
-from experiments.trials.run import begun, conclude, failures_noted
+from experiments.trials.run import begin_training, conclude, failures_noted
 from experiments.trials.training import Row, Training, TrialFailed, mean_scalars
 
 
 def grouped(trials: Iterable[Trial], most: int, store: TrialStore) -> list[list[Trial]]:
-    """The trials in stacks of at most so many, about equally large: together are those of one system, dataset and
-    settings that differ in repetition, proportion and ξ alone, where their system can stack them. One that failed
-    before is run by itself, whatever ended it."""
+    """Returns the trials in stacks of at most `most`, about equally large.
+
+    A stack holds trials of one system, dataset and settings that differ in repetition, proportion and ξ alone, where
+    the system can stack them. A trial that failed before is a stack of its own, whatever made it fail.
+    """
     alike: dict[object, list[Trial]] = {}
     for trial in trials:
         failed = store.folder(trial.identity).failure() is not None
@@ -41,15 +42,17 @@ def grouped(trials: Iterable[Trial], most: int, store: TrialStore) -> list[list[
 
 
 def stackable(trial: Trial) -> bool:
-    """Whether its system can stack it with trials that differ in repetition, proportion and ξ alone."""
-    system = contract.SYSTEMS.get(trial.system)
-    return system.stacks(trial.dataset, trial.xi, system.Settings.model_validate(trial.settings))
+    """Returns whether the trial's system can stack it with trials of other repetitions, proportions and ξ."""
+    return trial.learned_by.stacks(trial.dataset, trial.xi, trial.settings)
 
 
 @dataclass(frozen=True)
 class Round:
-    """What has happened to trials, by identity: the `rows` of epochs, and which have `ended`, with the reason where
-    they failed; `note` is for whoever watches."""
+    """What happened to trials in one step of their stack, by identity.
+
+    `rows` are the rows of epochs. `ended` holds the trials that have ended, with the reason where they failed and None
+    where they are done. `note` is a message for people.
+    """
 
     rows: dict[str, Row] = field(default_factory=dict)
     ended: dict[str, str | None] = field(default_factory=dict)
@@ -61,50 +64,49 @@ class _Member:
     trial: Trial
     training: Training
     lock: ExitStack
-    stacked: int = 1  # the most that it was trained with, itself among them
-    alone: bool = False  # whether it is not to be stacked again
-    steps: list[Row] = field(default_factory=list)  # of the last epoch that it was trained for in a stack
+    stacked: int = 1  # the largest number of trials, this one included, that it was trained with
+    alone: bool = False  # whether it must not be stacked again
+    steps: list[Row] = field(default_factory=list)  # scalars of its last epoch in a stack, step by step
 
     @property
     def epochs(self) -> int:
         return len(self.training.rows)
 
 
-def rounds(
-    trials: Sequence[Trial], system: System, layout: Layout, store: TrialStore, device: torch.device
-) -> Generator[Round]:
-    """Runs the trials to their ends, an epoch a round; closed early, it leaves a checkpoint of each one's last.
+def rounds(trials: Sequence[Trial], layout: Layout, store: TrialStore, device: torch.device) -> Generator[Round]:
+    """Runs the trials, which have one system, to their ends; a round trains one epoch.
 
-    Those that are equally far are trained as one; those behind come first, until they have caught up. A trial that
-    fails is noted in its folder, and the others go on; where their common program fails, each goes on by itself.
+    Trials that have been through equally many epochs are trained as one; those that are behind come first, until
+    they have caught up. A trial that fails is noted in its folder, and the others go on. Where their common program
+    fails, each trial goes on by itself. Closed early, the generator leaves a checkpoint of each trial's last epoch.
     """
     with ExitStack() as locks:
-        run = _Run(system, layout, device)
-        done = run.begin(trials, store, locks)
+        members = _Members(layout, device)
+        done = members.begin(trials, store, locks)
         if done.ended:
             yield done
-        while run.members:
-            done = run.turn()
+        while members.running:
+            done = members.advance()
             try:
                 yield done
             except GeneratorExit:
-                run.save(at_once=True)
+                members.save(at_once=True)
                 raise
-            if ended := run.save():
+            if ended := members.save():
                 yield Round(ended=ended)
 
 
-class _Run:
+class _Members:
     """The trials that have not ended, and the stack that some of them are trained in."""
 
-    def __init__(self, system: System, layout: Layout, device: torch.device) -> None:
-        self.system, self.layout, self.device = system, layout, device
-        self.members: list[_Member] = []
+    def __init__(self, layout: Layout, device: torch.device) -> None:
+        self.layout, self.device = layout, device
+        self.running: list[_Member] = []
         self.stack: Stack | None = None
-        self.together: list[_Member] = []
+        self.together: list[_Member] = []  # whom the stack trains
 
     def begin(self, trials: Sequence[Trial], store: TrialStore, locks: ExitStack) -> Round:
-        """Takes up each trial that has no result yet."""
+        """Begins each trial that has no result yet; returns those that have ended."""
         ended: dict[str, str | None] = {}
         for trial in trials:
             folder, lock = store.folder(trial.identity), locks.enter_context(ExitStack())
@@ -114,18 +116,18 @@ class _Run:
                     ended[trial.identity] = None
                     continue
                 with self._taking_time(set()), failures_noted(folder):
-                    training = begun(trial, self.system, self.layout, folder, self.device)
+                    training = begin_training(trial, self.layout, folder, self.device)
             except (TrialFailed, UserError) as failure:
                 ended[trial.identity] = str(failure)
                 lock.close()
             else:
-                self.members.append(_Member(trial, training, lock))
+                self.running.append(_Member(trial, training, lock))
         return Round(ended=ended)
 
     def save(self, at_once: bool = False) -> dict[str, str | None]:
-        """Writes checkpoints, where it is time; which trials have ended because theirs could not be written."""
+        """Writes checkpoints that are due; returns the trials that failed because theirs could not be written."""
         ended: dict[str, str | None] = {}
-        for member in list(self.members):
+        for member in list(self.running):
             try:
                 with failures_noted(member.training.folder):
                     member.training.save(at_once)
@@ -134,12 +136,12 @@ class _Run:
                 self._end(member)
         return ended
 
-    def turn(self) -> Round:
-        """Tests those whose epochs are over; where there are none, trains those that are furthest behind."""
-        if over := [member for member in self.members if member.training.over]:
+    def advance(self) -> Round:
+        """Tests the trials whose epochs are over; where there are none, trains those with the fewest epochs."""
+        if over := [member for member in self.running if member.training.over]:
             return Round(ended=dict(self._conclude(member) for member in over))
-        behind = min(self.members, key=lambda member: member.epochs)
-        group = [member for member in self.members if member.epochs == behind.epochs and not member.alone]
+        behind = min(self.running, key=lambda member: member.epochs)
+        group = [member for member in self.running if member.epochs == behind.epochs and not member.alone]
         if behind.alone or len(group) == 1:
             return self._each([behind], lambda member: member.training.epoch())
         return self._train_together(group)
@@ -161,10 +163,10 @@ class _Run:
         with self._taking_time(set(group)):
             try:
                 if group != self.together:
-                    self.stack = self.system.stack([member.training.learner for member in group])
+                    self.stack = group[0].trial.learned_by.stack([member.training.learner for member in group])
                     self.together = group
                 scalars = _of_each(self.stack.epoch(number), len(group))
-            except Exception as error:  # whose fault it is cannot be told: their learners are as they were before
+            except Exception as error:  # no one trial can be blamed; their learners are as they were before the epoch
                 for member in group:
                     member.alone = True
                 self.stack, self.together = None, []
@@ -178,36 +180,36 @@ class _Run:
         )
 
     def _each(self, group: Sequence[_Member], epoch: Callable[[_Member], Row]) -> Round:
-        """Each trial's row, or why it has none and has ended."""
-        found = Round()
+        """Runs `epoch` for each trial; returns its row, or why it failed."""
+        done = Round()
         for member in group:
             name = member.trial.identity
             try:
                 with self._taking_time({member}), failures_noted(member.training.folder):
-                    found.rows[name] = epoch(member)
+                    done.rows[name] = epoch(member)
             except TrialFailed as failure:
-                found.ended[name] = str(failure)
+                done.ended[name] = str(failure)
                 self._end(member)
-        return found
+        return done
 
     def _end(self, member: _Member) -> None:
-        self.members.remove(member)
+        self.running.remove(member)
         member.lock.close()
 
     @contextmanager
     def _taking_time(self, group: set[_Member]) -> Iterator[None]:
-        """The time that the block takes is shared by the group, and the other trials wait for it."""
+        """Divides the time that the block takes among the group; the other trials wait for it."""
         started = time.monotonic()
         try:
             yield
         finally:
             elapsed = time.monotonic() - started
-            for member in self.members:
+            for member in self.running:
                 member.training.waited += elapsed - (elapsed / len(group) if member in group else 0.0)
 
 
 def _of_each(steps: Iterable[Mapping[str, float | Tensor]], count: int) -> list[list[Row]]:
-    """Each of so many learners' scalars of every step, read off their device once."""
+    """Returns, for each of `count` learners, the scalars of every step. Reads them off their device once."""
     rows = list(steps)
     columns = {
         name: torch.stack([torch.as_tensor(row[name]).expand(count) for row in rows]).double().cpu().tolist()

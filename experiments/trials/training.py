@@ -1,4 +1,4 @@
-"""A learner on its way through its epochs: steps, validation, best weights and checkpoints, and its test at the end."""
+"""Takes a learner through its epochs: steps, validation, best weights, checkpoints, and the test at the end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Mapping
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,25 +13,27 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from experiments.learning.contract import Learner, Task
+from experiments.learning.contract import CAPTIONS, LABELS, Learner, Task
 from experiments.trial_store.folders import PICTURES, TrialFolder
-from experiments.trials import caption_evaluation
-from experiments.trials import label_evaluation as evaluation
+from experiments.trials.caption_evaluation import CaptionJudge
+from experiments.trials.judge import Judge
+from experiments.trials.label_evaluation import LabelJudge
 
 CHECKPOINT_SECONDS = 5.0  # between two checkpoints, at least
 PICTURED = 10  # validation images that a system's pictures are made from
-Row = dict[str, float]
+JUDGES: Mapping[str, Judge] = {LABELS: LabelJudge(), CAPTIONS: CaptionJudge()}  # by what a system learns
+Row = dict[str, float]  # an epoch's scalars by name, as `metrics.jsonl` keeps them
 
 
 class TrialFailed(Exception):
-    """A trial came to nothing; the message is the reason, which is in its folder too."""
+    """A trial failed; the message is the reason, which its folder holds too."""
 
 
 def mean_scalars(steps: Iterator[Mapping[str, float | Tensor]], epoch: int) -> Row:
-    """Runs an epoch's steps; each scalar's mean, weighted by the steps' images, and how many `images` there were.
+    """Runs an epoch's steps and returns each scalar's mean, weighted by the steps' images, and the sum of `images`.
 
-    Scalars stay on their device until the end, so that no step waits for another. TrialFailed where a
-    loss is not finite, naming the first step it was not.
+    Scalars stay on their device until the end, so that no step waits for another. TrialFailed where a loss is not
+    finite; the message names the first such step.
     """
     values: dict[str, list[float | Tensor]] = {}
     for step in steps:
@@ -49,24 +50,25 @@ def mean_scalars(steps: Iterator[Mapping[str, float | Tensor]], epoch: int) -> R
 
 
 def _column(values: list[float | Tensor]) -> Tensor:
-    if all(isinstance(value, Tensor) for value in values):
-        return torch.stack([value.reshape(()) for value in values]).double().cpu()
+    tensors = [value for value in values if isinstance(value, Tensor)]
+    if len(tensors) == len(values):
+        return torch.stack([value.reshape(()) for value in tensors]).double().cpu()
     return torch.tensor([float(value) for value in values], dtype=torch.float64)
 
 
-def judge_of(task: Task) -> ModuleType:
-    """What says how good a learner of the task is: `validated` and `tested`, of `measure` above all."""
-    return evaluation if task.captions is None else caption_evaluation
+def judge_of(task: Task) -> Judge:
+    """Returns what evaluates learners of the task."""
+    return JUDGES[LABELS if task.captions is None else CAPTIONS]
 
 
 def epoch_means(task: Task, learner: Learner, epoch: int) -> Row:
-    """Takes an epoch's steps, together with the task's other ranks; the means of all of theirs."""
+    """Takes an epoch's steps, together with the task's other ranks, and returns the means over all of them."""
     task.ranks.agree(learner.model)
     return task.ranks.mean(mean_scalars(learner.epoch(epoch), epoch))
 
 
 class Training:
-    """A learner on its way through its epochs, with all that a checkpoint has to hold."""
+    """A learner, the epochs that it has been through, and everything else that a checkpoint has to hold."""
 
     def __init__(self, task: Task, learner: Learner, folder: TrialFolder) -> None:
         self.task, self.learner, self.folder = task, learner, folder
@@ -75,22 +77,22 @@ class Training:
         self.best: dict[str, Tensor] = {}
         self.best_epoch, self.best_score = -1, -math.inf
         self.saved_at, self.saved_rows = time.monotonic(), 0
-        self.seconds_before = 0.0  # of earlier attempts, up to the checkpoint
+        self.seconds_before = 0.0  # that earlier attempts took, up to the checkpoint
         self.started = time.monotonic()
-        self.waited = 0.0  # of the time since then, what went to other trials of a stack
+        self.waited = 0.0  # seconds since then that went to other trials of a stack
 
     @property
     def seconds(self) -> float:
-        """All the time that the trial has taken so far."""
+        """Seconds that the trial has taken so far, in all attempts."""
         return self.seconds_before + time.monotonic() - self.started - self.waited
 
     def resume(self) -> None:
-        """Goes on from the folder's checkpoint, where it has a whole one of this trial."""
+        """Restores the folder's checkpoint, where it has a readable one. Raises what the learner's `restore` raises."""
         saved = self.folder.checkpoint()
         if saved is not None:
             try:
                 self.learner.restore(saved["learner"])
-            except Exception:  # written by other code: the next attempt had better start anew
+            except Exception:  # written by other code: the next attempt starts anew
                 self.folder.drop_checkpoint()
                 raise
             self.rows, self.best = saved["rows"], saved["best"]
@@ -100,7 +102,7 @@ class Training:
         self.folder.set_rows(self.rows)
 
     def save(self, at_once: bool = False) -> None:
-        """Writes a checkpoint, unless the last one is younger than CHECKPOINT_SECONDS."""
+        """Writes a checkpoint, unless the last one is younger than CHECKPOINT_SECONDS and `at_once` is False."""
         young = time.monotonic() - self.saved_at < CHECKPOINT_SECONDS
         if len(self.rows) == self.saved_rows or (young and not at_once):
             return
@@ -118,19 +120,23 @@ class Training:
 
     @property
     def over(self) -> bool:
-        """Whether all epochs are through, or the last `patience` of them brought nothing better."""
+        """Whether all epochs are done, or the last `patience` of them brought no better validation score."""
         patience, epochs = self.learner.patience, len(self.rows)
         return epochs >= self.learner.epochs or (patience is not None and epochs - 1 - self.best_epoch >= patience)
 
     def epoch(self) -> Row:
-        """Trains and validates one epoch; keeps its weights where they are the best so far."""
+        """Trains and validates one epoch and returns its row; keeps the weights where they are the best so far."""
         number, started = len(self.rows), time.perf_counter()
         means = epoch_means(self.task, self.learner, number)
         return self.trained(means, time.perf_counter() - started)
 
     def trained(self, means: Row, seconds: float) -> Row:
-        """Validates the epoch that the learner has just been trained for, in so many seconds; `means` are those of
-        its steps."""
+        """Validates the epoch that the learner has just been trained for and returns its row.
+
+        Args:
+            means: the means of the epoch's steps, as `mean_scalars` returns them.
+            seconds: how long the steps took.
+        """
         number, images = len(self.rows), means.pop("images")
         validation = self.judge.validated(self.learner, self.task)
         row: Row = {
@@ -156,8 +162,8 @@ class Training:
             self.best = copy.deepcopy(self.learner.model.state_dict())
 
     def validated(self) -> dict[str, Any]:
-        """What the kept epoch is worth on the validation part; the test part is not read."""
-        measure = f"validation_{self.judge.MEASURE}"
+        """Returns the search's measure of the best epoch; the test part is not read."""
+        measure = self.judge.score_name
         return {
             measure: self.rows[self.best_epoch][measure],
             "best_epoch": self.best_epoch,
@@ -166,17 +172,17 @@ class Training:
         }
 
     def result(self, test: np.ndarray) -> dict[str, Any]:
-        """Puts the best weights back and reads the test part, this once."""
+        """Puts the best weights back, reads the test part (the only time) and returns the trial's result."""
         self.learner.model.load_state_dict(self.best)
         self.learner.finish()
-        found = self.judge.tested(self.learner, self.task, test)
-        if said := found.pop("said", None):
-            self.folder.save_said(said)
+        scores = self.judge.tested(self.learner, self.task, test)
+        if captions := scores.pop("said", None):
+            self.folder.save_said(captions)
         train_seconds = sum(row["seconds"] for row in self.rows)
         images = sum(row["seconds"] * row["images_per_second"] for row in self.rows)
         self._draw()
         return {
-            **found,
+            **scores,
             "epochs": len(self.rows),
             "best_epoch": self.best_epoch,
             "validation_score": self.best_score,
@@ -191,7 +197,7 @@ class Training:
         }
 
     def _draw(self) -> None:
-        """Saves the system's pictures of a handful of validation images, the same for every trial of a dataset."""
+        """Saves the learner's pictures of a few validation images, which are the same for every trial of a dataset."""
         store, validation = self.task.store, self.task.validation
         by_class = validation[np.argsort(store.labels[validation], kind="stable")]
         chosen = by_class[np.linspace(0, len(by_class) - 1, min(PICTURED, len(by_class))).round().astype(int)]
@@ -203,5 +209,5 @@ class Training:
 
 
 def device_name(device: torch.device) -> str:
-    """ "cpu", or the GPU's model."""
+    """Returns "cpu", or the GPU's model."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

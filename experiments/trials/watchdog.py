@@ -1,4 +1,4 @@
-"""Ends a process that is stuck, and notes where it stood."""
+"""Ends a process that is stuck, and notes where it was stuck."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from pathlib import Path
 
 @contextmanager
 def within(seconds: float, note: Path) -> Iterator[None]:
-    """Ends this process, at once and whatever it is at, when the block takes longer; `note` then has its stacks.
+    """Ends this process if the block takes longer than `seconds`, whatever it is doing.
 
-    Otherwise the note is gone when the block ends. One such block at a time in a process.
+    The file `note` then holds the stacks of its threads; it is removed where the block ends in time. A process may
+    be in one such block at a time.
     """
     with note.open("w", encoding="utf-8") as stream:
         faulthandler.dump_traceback_later(seconds, exit=True, file=stream)
@@ -23,8 +24,8 @@ def within(seconds: float, note: Path) -> Iterator[None]:
             note.unlink()
 
 
-def stood_at(note: Path) -> str:
-    """Where a process stood that was ended so; empty where none was."""
+def stacks_in(note: Path) -> str:
+    """Returns the stacks of a process that was ended in this way, or "" where none was."""
     try:
         return note.read_text(encoding="utf-8")
     except FileNotFoundError:
