@@ -1,4 +1,4 @@
-"""A sweep as a job of a running Ray cluster: sent there with its code, and followed."""
+"""A sweep as a job of a running Ray cluster: it is sent there with its code, and its output is followed."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from experiments.cluster.nodes import PACKAGES
 from experiments.provenance import REVISION, revision
 from experiments.secrets import masked
 from experiments.settings.config import Config
-from experiments.tracking.background import check, tracking_uri
+from experiments.tracking.background import check_tracking, tracking_uri
 from experiments.trial_store.layout import Layout
 from experiments.trials.identity import digest
 
-SWEEP = "sweep"  # key of a job's metadata: which sweep it is
-AGENT_SECONDS = 60  # that a cluster that has just been started may need before it takes jobs
+SWEEP = "sweep"  # key of a job's metadata: a hash of the sweep's settings and places
+AGENT_SECONDS = 60  # that a cluster which has just started may need before it takes jobs
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
-def run(config: Config, layout: Layout, address: str) -> None:
+def submit_job(config: Config, layout: Layout, address: str) -> None:
     """Runs the active profile as a job of the cluster whose dashboard is at `address`, and waits for its end.
 
-    A job of the same sweep that is at work there already is followed instead. UserError where the job cannot be sent
-    or did not end well. KeyboardInterrupt leaves it alone.
+    Where a job of the same sweep is at work there already, it is followed instead. UserError where the job cannot be
+    sent or did not succeed. A KeyboardInterrupt leaves the job running.
     """
     arguments = _arguments(layout)
     uri = tracking_uri(config)
@@ -39,7 +39,7 @@ def run(config: Config, layout: Layout, address: str) -> None:
             f"a job cannot write MLflow's {masked(uri)}: start a server that the cluster reaches (`mlflow server`), "
             "and name it with MLFLOW_TRACKING_URI or tracking.uri"
         )
-    check(uri)
+    check_tracking(uri)
     client = _client(address)
     sweep = digest([config.resolved(), arguments])
     job = _at_work(client, sweep)
@@ -53,16 +53,16 @@ def run(config: Config, layout: Layout, address: str) -> None:
 
 
 def _arguments(layout: Layout) -> list[str]:
-    """Where the job finds data and trial store. UserError where a path would lead elsewhere there."""
-    found = []
+    """Returns the job's options for data and trial store. UserError for a relative path, which leads elsewhere there."""
+    arguments = []
     for option, uri, path in (("store", layout.store_uri, layout.store), ("data", layout.data_uri, layout.data)):
         if not uri and not path.is_absolute():
             raise UserError(
                 f"--{option} {path}: a job works in another folder: name a place that every node sees, by its whole "
                 f"path ({path.absolute()}, if it is one) or by a URI such as s3://BUCKET/{option}"
             )
-        found += [f"--{option}", uri or str(path)]
-    return found
+        arguments += [f"--{option}", uri or str(path)]
+    return arguments
 
 
 def _client(address: str) -> Any:
@@ -81,7 +81,7 @@ def _client(address: str) -> Any:
 
 
 def _at_work(client: Any, sweep: str) -> str | None:
-    """The job of that sweep that has not ended."""
+    """Returns the job of that sweep which has not ended, or None."""
     for job in client.list_jobs():
         if (job.metadata or {}).get(SWEEP) == sweep and job.status not in ENDED:
             return job.submission_id
@@ -108,7 +108,7 @@ def _send(client: Any, config: Config, arguments: list[str], sweep: str, uri: st
 
 
 def _follow(client: Any, job: str) -> None:
-    """Shows what the job prints until it ends. UserError where it did not end well."""
+    """Shows what the job prints until it ends. UserError where it did not succeed."""
 
     async def show() -> None:
         async for lines in client.tail_job_logs(job):
@@ -118,8 +118,8 @@ def _follow(client: Any, job: str) -> None:
     asyncio.run(show())
     status = client.get_job_status(job)
     if status != "SUCCEEDED":
-        told = (client.get_job_info(job).message or "").partition(", last available logs")[0]
+        message = (client.get_job_info(job).message or "").partition(", last available logs")[0]
         raise UserError(
-            f"job {job} {status.lower() if status in ENDED else 'was lost'}: {told}\n"
+            f"job {job} {status.lower() if status in ENDED else 'was lost'}: {message}\n"
             "finished trials are safe in the trial store: the same command goes on with the others"
         )

@@ -1,4 +1,4 @@
-"""A running Ray cluster as the place where trials run, looked at before any of them starts."""
+"""A running Ray cluster as the place where trials run; its nodes are checked before any trial starts."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ PACKAGES = ("data", "experiments", "vae")  # whose code a worker needs
 
 @contextmanager
 def connected(address: str, compute: Compute, layout: Layout, dataset: str) -> Iterator[tuple[Resources, str]]:
-    """This process in the cluster at `address` (`HOST:PORT`, `auto`, or `ray://…`); gives what each trial gets there,
-    and where its dashboard is, if it has one.
+    """Connects this process to the cluster at `address` (`HOST:PORT`, `auto`, or `ray://…`) while the block lasts.
 
-    The code goes along; its dependencies have to be installed on the nodes. Data and trial store must be at a URI, or
-    at the same paths on every node. UserError where nobody answers, a node does not see them, or more is asked for than
-    there is.
+    Yields what each trial gets there, and the address of the dashboard ("" where there is none). The project's code is
+    sent along; its dependencies must be installed on the nodes. Data and trial store must be at a URI, or at the same
+    paths on every node. UserError where no cluster answers, where a node does not see data or store, or where the
+    settings ask for more than there is.
     """
     import ray
 
-    told = {} if REVISION in os.environ else {REVISION: json.dumps(revision())}  # a job has been told it already
+    known = {} if REVISION in os.environ else {REVISION: json.dumps(revision())}  # a job has it in its environment
     try:
-        dashboard = join(address, PACKAGES, {**ENVIRONMENT, **told})
+        dashboard = join(address, PACKAGES, {**ENVIRONMENT, **known})
     except ConnectionError as error:
         raise UserError(
             f"no Ray cluster at {address} ({error}): look at `ray status` there, and, where it asks for a token, at "
@@ -46,16 +46,18 @@ def connected(address: str, compute: Compute, layout: Layout, dataset: str) -> I
     os.environ.update(ENVIRONMENT)
     try:
         _check_nodes(ray, layout.absolute(), dataset, compute.gpus_per_trial != 0)
-        there = ray.cluster_resources()
+        total = ray.cluster_resources()
         place = f"the cluster at {address}"
-        yield resolve(compute, int(there.get("CPU", 0)), int(there.get("GPU", 0)), place), dashboard
+        yield resolve(compute, int(total.get("CPU", 0)), int(total.get("GPU", 0)), place), dashboard
     finally:
         ray.shutdown()
 
 
 def _check_nodes(ray: Any, layout: Layout, dataset: str, wants_gpus: bool) -> None:
-    """UserError, naming the nodes, where one does not see data or trial store as this machine does, or has no GPU that
-    can be used."""
+    """Raises UserError where nodes do not see data or trial store as this machine does, or have no usable GPU.
+
+    The message names these nodes.
+    """
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     images, splits = ImageStore.open(layout.processed(dataset)), Splits.open(layout.splits(dataset))
@@ -66,17 +68,17 @@ def _check_nodes(ray: Any, layout: Layout, dataset: str, wants_gpus: bool) -> No
     mark = f".mark-{uuid.uuid4().hex}"
     try:
         with layout.trial_store.marked(mark):
-            asked = {
+            answers = {
                 name: look.options(scheduling_strategy=NodeAffinitySchedulingStrategy(name, soft=False)).remote(
                     layout, dataset, expected, mark, wants_gpus and node["Resources"].get("GPU", 0)
                 )
                 for name, node in nodes.items()
             }
-            found = {name: ray.get(told) for name, told in asked.items()}
+            lacking = {name: ray.get(answer) for name, answer in answers.items()}
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1]
         raise UserError(f"a node of the cluster cannot run this project's code: {reason}") from error
-    troubles = [f"\n  {hosts[name]} ({name[:8]}): {told}" for name, told in found.items() if told]
+    troubles = [f"\n  {hosts[name]} ({name[:8]}): {lack}" for name, lack in lacking.items() if lack]
     if troubles:
         raise UserError(
             f"{len(troubles)} of {len(nodes)} nodes of the cluster cannot run trials:{''.join(troubles)}\n"
@@ -86,9 +88,15 @@ def _check_nodes(ray: Any, layout: Layout, dataset: str, wants_gpus: bool) -> No
 
 
 def _lacking(layout: Layout, dataset: str, expected: tuple[str, str, int], mark: str, gpus: float) -> str | None:
-    """What a node lacks, looked for on that node, which says that it has so many GPUs; data at a URI are brought there.
+    """Returns what this node lacks, or None; data at a URI are copied to it. Runs on the node.
 
-    Ray hides GPUs from those who ask for none, so that they are looked for in another process.
+    Args:
+        layout: where data and trial store are, absolute.
+        dataset: name of the dataset.
+        expected: fingerprint of the images, fingerprint that the splits were cut from, number of repetitions.
+        mark: name of a file that the driver has put into the trial store.
+        gpus: number of GPUs that Ray says the node has, where they are wanted. Ray hides them from a task that asks for
+            none, such as this one, so another process looks for them.
     """
     if gpus and not _usable_gpus():
         return (
@@ -107,7 +115,7 @@ def _lacking(layout: Layout, dataset: str, expected: tuple[str, str, int], mark:
 
 
 def _usable_gpus() -> int:
-    """How many GPUs PyTorch can use on this machine, seen by a process from which Ray hides none."""
+    """Returns how many GPUs PyTorch can use on this machine, in a process from which Ray hides none."""
     environment = {name: value for name, value in os.environ.items() if name != "CUDA_VISIBLE_DEVICES"}
     count = [sys.executable, "-c", "import torch; print(torch.cuda.device_count())"]
     return int(subprocess.run(count, env=environment, capture_output=True, text=True, check=True).stdout)

@@ -69,7 +69,9 @@ class Asker(Searcher):
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         number = self.numbers.pop(trial_id, None)
-        if number is None or (result is None and not error):  # Tune dropped it before it began, so it is still to be tried
+        if number is None or (
+            result is None and not error
+        ):  # Tune dropped it before it began, so it is still to be tried
             return
         if result is not None and CELLS in result:
             self._report(number, result)

@@ -75,7 +75,16 @@ def write_evidence(protocol: Protocol, settings: Sequence[Setting]) -> None:
     folder = protocol.layout.evidence
     edge = [setting.number for setting in front(settings)]
     costs = ["operations", "pareto"] if protocol.weighs_cost else []
-    columns = ["number", "state", "score", "cells", "seconds", *costs, "origin", *(f"params_{n}" for n in protocol.space)]
+    columns = [
+        "number",
+        "state",
+        "score",
+        "cells",
+        "seconds",
+        *costs,
+        "origin",
+        *(f"params_{n}" for n in protocol.space),
+    ]
     write_csv(folder / f"{protocol.system}.csv", columns, [_row(protocol, setting, edge) for setting in settings])
     top, used = best(settings), shipped(protocol, settings)
     write_json(

@@ -21,7 +21,14 @@ from experiments.trials.training import JUDGES, TrialFailed
 
 # Keys of a report: number of cells done, mean of their scores, each one's score, their seconds in all, each one's
 # operations (where the assignment counts them), and the reason of a failure.
-DONE_CELLS, SCORE, CELLS, SECONDS, OPERATIONS, REASON = "cells_done", "score", "cells", "seconds", "operations", "reason"
+DONE_CELLS, SCORE, CELLS, SECONDS, OPERATIONS, REASON = (
+    "cells_done",
+    "score",
+    "cells",
+    "seconds",
+    "operations",
+    "reason",
+)
 ASSIGNMENT = "assignment"  # key of an Assignment in the config of Tune's trial
 
 

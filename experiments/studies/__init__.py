@@ -1,1 +1,1 @@
-"""Measurements beside the sweeps, one file a study."""
+"""Studies: measurements beside the sweeps, one file each."""

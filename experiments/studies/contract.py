@@ -1,11 +1,10 @@
-"""What a study is: cells that are measured one by one, and the tables that their rows make."""
+"""What a study is: cells that are measured one by one, and the tables that their rows go into."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 
@@ -15,37 +14,32 @@ from experiments.trial_store.layout import Layout
 from experiments.trials.grid import Trial
 from experiments.trials.identity import digest
 
-Row = dict[str, Any]
+Row = dict[str, Any]  # of a table, by column
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How much work a study may put in: `seconds` of each training that has equal time, `repetitions` of each, and
-    `gradients`, independent ones, for each mean and variance."""
+    """How much work a study puts in: the options of the command."""
 
-    seconds: float
-    repetitions: int
-    gradients: int
+    seconds: float  # of each training that has equal time
+    repetitions: int  # of each training
+    gradients: int  # independent ones for each mean and variance
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One measurement, made in one worker: its rows go to `table`.
-
-    `trial` has the task and the settings that it starts from, `asks` what it is beyond that, as plain values;
-    `expected` is about how many seconds it takes.
-    """
+    """One measurement, made in one worker process."""
 
     study: str
-    version: int
-    table: str
-    trial: Trial
-    asks: Mapping[str, Any]
-    expected: float
+    version: int  # of the study
+    table: str  # which its rows go to
+    trial: Trial  # the task and the settings that the measurement starts from
+    asks: Mapping[str, Any]  # what it measures beyond that, as plain values
+    expected: float  # seconds, roughly
 
     @property
     def identity(self) -> str:
-        """The hash of all that its rows depend on: the trial's own covers settings, images and split."""
+        """Hash of everything that the rows depend on; the trial's own covers settings, images and split."""
         return digest(
             {
                 "study": self.study,
@@ -60,26 +54,17 @@ class Cell:
         return f"{self.table} " + " ".join(f"{name}={value}" for name, value in self.asks.items())
 
 
-class Study(ABC):
-    """Subclass it in a file of this folder; `name` is what the command says."""
+@dataclass(frozen=True)
+class Study:
+    """A study, which a file of this folder adds to STUDIES under the name that the command takes.
 
-    name: ClassVar[str]
-    version: ClassVar[int]  # raised whenever what it measures would change; part of a cell's identity
-    tables: ClassVar[Mapping[str, tuple[str, ...]]]  # columns by the name of the CSV
+    `cells` returns what is to be measured, in the order of the tables' rows; it raises UserError where that is
+    impossible. `measure` returns a cell's rows, with exactly the columns of its table.
+    """
 
-    @abstractmethod
-    def cells(self, config: Config, layout: Layout, effort: Effort) -> list[Cell]:
-        """What is to be measured, in the order of the tables' rows. UserError where it cannot be."""
-
-    @abstractmethod
-    def measure(self, cell: Cell, layout: Layout, device: torch.device) -> list[Row]:
-        """The cell's rows, with exactly its table's columns."""
+    tables: Mapping[str, tuple[str, ...]]  # columns by the name of the CSV file
+    cells: Callable[[Config, Layout, Effort], list[Cell]]
+    measure: Callable[[Cell, Layout, torch.device], list[Row]]
 
 
 STUDIES: Registry[Study] = Registry("experiments.studies", "study")
-
-
-def register(study: type[Study]) -> type[Study]:
-    """Class decorator that makes a study known by its name; a name taken twice is a ValueError."""
-    STUDIES.add(study.name, study())
-    return study

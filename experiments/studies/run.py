@@ -1,9 +1,7 @@
-"""Running a study: cells that are not measured yet, one a worker, with Ray; then its tables, whole."""
+"""Runs a study: measures the cells that are missing, one per Ray worker, and writes the tables."""
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -13,7 +11,7 @@ from typing import Any
 from data.errors import UserError
 from experiments.compute.ray_tune import local_ray
 from experiments.compute.resources import Resources, here
-from experiments.files import read_json, write_json, write_whole
+from experiments.files import read_json, write_csv, write_json
 from experiments.learning.device import set_up
 from experiments.settings.config import Config
 from experiments.studies.contract import STUDIES, Cell, Effort, Row, Study
@@ -25,17 +23,23 @@ from experiments.trial_store.layout import Layout
 POLL_SECONDS = 0.25
 
 
-def run(config: Config, layout: Layout, name: str, effort: Effort, evidence: Path) -> bool:
-    """Measures what the store does not have yet, then writes the study's tables into `evidence`; False where it was
-    stopped half-way.
+def run_study(config: Config, layout: Layout, name: str, effort: Effort, evidence: Path) -> bool:
+    """Measures the cells that the store does not have yet and writes the study's tables.
 
-    UserError before anything starts where it cannot work, and UserError with its reason where
-    a cell fails. Cells measured before are kept either way.
+    Returns False where it was stopped half-way. UserError, before anything starts, where it cannot work, and UserError
+    with the reason where a cell fails. Cells that were measured before are kept in every case.
+
+    Args:
+        config: the settings.
+        layout: where data and store are.
+        name: the study's.
+        effort: how much work to put in.
+        evidence: folder of the tables.
     """
     study, resources, started = STUDIES.get(name), here(config.params.compute), time.monotonic()
     cells = study.cells(config, layout, effort)
     kept = {cell.identity: layout.store / "studies" / name / f"{cell.identity}.json" for cell in cells}
-    with TrialStore(layout.store).alone(), Live() as live:  # what else computes here would be in the timings
+    with TrialStore(layout.store).alone(), Live() as live:  # a sweep at the same time would spoil the timings
         pending = [cell for cell in cells if read_json(kept[cell.identity]) is None]
         live.note(f"{len(cells)} cells: {len(cells) - len(pending)} reused, {len(pending)} to measure, {resources}")
         try:
@@ -44,22 +48,23 @@ def run(config: Config, layout: Layout, name: str, effort: Effort, evidence: Pat
         except KeyboardInterrupt:
             return False
     _write_tables(study, cells, kept, evidence)
-    told = ", ".join(str(evidence / f"{table}.csv") for table in study.tables)
-    print(f"{len(pending)} cells measured in {duration(time.monotonic() - started)}: {told}")
+    files = ", ".join(str(evidence / f"{table}.csv") for table in study.tables)
+    print(f"{len(pending)} cells measured in {duration(time.monotonic() - started)}: {files}")
     return True
 
 
 def _measure(
     cells: Sequence[Cell], layout: Layout, resources: Resources, kept: Mapping[str, Path], reused: int, live: Live
 ) -> None:
-    """Runs the cells, longest first, as many at once as there are workers: each has its cores to itself."""
+    """Measures the cells, longest first, as many at once as there are workers; each has cores of its own."""
     ordered = sorted(cells, key=lambda cell: -cell.expected)
     progress = Progress({cell.identity: cell.expected for cell in ordered}, resources.workers, reused)
     with local_ray(resources):
         import ray
 
         remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_rows)
-        waiting, running = deque(ordered), {}
+        waiting = deque(ordered)
+        running: dict[Any, Cell] = {}  # by Ray's references
         while waiting or running:
             while waiting and len(running) < resources.workers:
                 cell = waiting.popleft()
@@ -81,21 +86,17 @@ def _measure(
 
 
 def _rows(cell: Cell, layout: Layout, threads: int, gpu: bool) -> list[Row]:
-    """What a worker does: it finds the study by name, and the data by path."""
+    """Measures a cell in a worker, which finds the study by name and the data by path."""
     return STUDIES.get(cell.study).measure(cell, layout, set_up(threads, gpu))
 
 
 def _write_tables(study: Study, cells: Sequence[Cell], kept: Mapping[str, Path], evidence: Path) -> None:
     for table, columns in study.tables.items():
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        for cell in cells:
-            if cell.table == table:
-                writer.writerows(_plain(row) for row in read_json(kept[cell.identity])["rows"])
-        write_whole(evidence / f"{table}.csv", lambda stream, text=text: stream.write(text.getvalue().encode()))
+        files = [kept[cell.identity] for cell in cells if cell.table == table]
+        rows = [_plain(row) for file in files for row in (read_json(file) or {})["rows"]]
+        write_csv(evidence / f"{table}.csv", columns, rows)
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Six digits are more than any of these measurements has."""
+    """Returns a row with floats cut to six digits, more than any of these measurements has."""
     return {name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()}

@@ -1,4 +1,4 @@
-"""Bias and variance of a learner's gradient with respect to its switch networks, and what a step of it costs."""
+"""Bias and variance of a learner's gradient with respect to its switch networks, and the time of a training step."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from vae.model import Batch, Labelled
 
 @dataclass(frozen=True)
 class Gradients:
-    """Independent gradients of one step: their mean [P], the trace of their covariance, and how many they are."""
+    """Independent gradients of one step: their mean [P], the trace of their covariance, and their number."""
 
     mean: Tensor
     variance: float
     count: int
 
     def distance(self, reference: Gradients) -> tuple[float, float, float]:
-        """In units of ‖reference mean‖: the distance of the means, its root mean square if only noise held them
-        apart, and the variance (in the unit's square)."""
+        """Returns distance, noise and variance in units of ‖reference mean‖ (the variance in its square).
+
+        The distance is that of the two means; the noise is its root mean square if both had the same expectation.
+        """
         norm = reference.mean.norm().item()
         noise = self.variance / self.count + reference.variance / reference.count
         distance = (self.mean - reference.mean).norm().item()
@@ -36,14 +38,14 @@ class Gradients:
 
 
 def _labelled(learner: VariationalLearner, indices: np.ndarray) -> Labelled:
-    """Those images, not moved, with their labels."""
+    """Returns images, without augmentation, with their labels."""
     task = learner.task
     labels = torch.from_numpy(task.store.labels[indices]).to(task.device)
     return Labelled(task.store.batch(indices, task.device), labels, len(task.labelled), learner.label_weight)
 
 
 def fixed_batch(learner: VariationalLearner) -> tuple[Tensor, Labelled]:
-    """Images and labelled images of one training step, always the same for a task."""
+    """Returns images and labelled images of one training step, always the same for a task."""
     task, settings = learner.task, learner.settings
     rng = np.random.default_rng(seed_of("batch", **task.axes))
     images = task.store.batch(rng.permutation(task.train)[: settings.batch], task.device)
@@ -51,8 +53,10 @@ def fixed_batch(learner: VariationalLearner) -> tuple[Tensor, Labelled]:
 
 
 def learn_baselines(learner: VariationalLearner) -> None:
-    """One pass over the training images for the estimator's own parameters and running statistics, where it has any:
-    they know the model as it is, which is the best that they can do."""
+    """Trains the estimator's own parameters and running statistics, where it has any, for one pass over the images.
+
+    The model's weights stay, so the baselines fit the model as it is, which is the best that they can do.
+    """
     parameters, task = list(learner.model.estimator.parameters()), learner.task
     if not parameters:
         return
@@ -67,22 +71,23 @@ def learn_baselines(learner: VariationalLearner) -> None:
 
 
 def undo_scale(learner: VariationalLearner) -> None:
-    """NVIL divides each signal by max(1, running σ), which makes its gradient another one's; at σ = 0 it does not."""
+    """Sets the running σ of NVIL to 0: dividing by max(1, σ) would make its gradient that of another objective."""
     if isinstance(learner.model.estimator, Nvil):
         for control in learner.model.estimator.controls.values():
             control.variance.zero_()
 
 
 def sample_gradients(learner: VariationalLearner, count: int, stream: str) -> Gradients:
-    """Of the objective on one fixed batch, with respect to the switch networks.
+    """Returns gradients of the objective on the fixed batch with respect to the switch networks.
 
-    Under the factorised reading the label term is left out: no switch that an estimator draws has a part in it.
+    Under the factorised reading the label term is left out, since it depends on no switch that an estimator draws.
 
     Args:
-        count: how many, 2 or more.
-        stream: names the random stream that they come from.
+        learner: its model and estimator are used as they are.
+        count: number of gradients, 2 or more.
+        stream: name of the random stream that they are drawn from.
     """
-    model = learner.model.eval()  # NVIL's running statistics stay, as if the batch were met for the first time
+    model = learner.model.eval()  # NVIL's running statistics stay as they are, as if the batch came first
     parameters = list(model.encoder.switch_networks.parameters())
     images, labelled = fixed_batch(learner)
     found = []
@@ -95,7 +100,7 @@ def sample_gradients(learner: VariationalLearner, count: int, stream: str) -> Gr
 
 
 def step_milliseconds(learners: Mapping[str, VariationalLearner], rounds: int) -> dict[str, float]:
-    """The median time of a whole training step by name, the learners taking theirs in turn. Trains them."""
+    """Returns the median milliseconds of a whole training step, by name. The learners take steps in turn."""
     seconds: dict[str, list[float]] = {name: [] for name in learners}
     batches = {name: fixed_batch(learner) for name, learner in learners.items()}
     for _ in range(rounds + 1):
@@ -104,4 +109,6 @@ def step_milliseconds(learners: Mapping[str, VariationalLearner], rounds: int) -
             started = now(learner.task.device)
             learner.trainer.step(Batch(images, labelled))
             seconds[name].append(now(learner.task.device) - started)
-    return {name: 1000 * statistics.median(times[1:]) for name, times in seconds.items()}  # the first one allocates
+    return {
+        name: 1000 * statistics.median(times[1:]) for name, times in seconds.items()
+    }  # the first one allocates memory

@@ -104,7 +104,9 @@ class Costs:
 
     def _time(self, task: Task, learner: Learner) -> tuple[float, float]:
         """Returns the seconds of a training step and of a validation."""
-        seconds: list[float] = []  # of each step; the first one allocates memory, so it counts only where there is no other
+        seconds: list[
+            float
+        ] = []  # of each step; the first one allocates memory, so it counts only where there is no other
         with closing(learner.epoch(0)) as steps:
             while sum(seconds[1:]) < self.budget:
                 started = now(self.device)
@@ -112,7 +114,10 @@ class Costs:
                     break
                 seconds.append(now(self.device) - started)
         validation = self._time_validation(task, learner)
-        _kept = copy.deepcopy(learner.model.state_dict()), learner.state()  # a trial keeps copies of both beside its learner
+        _kept = (
+            copy.deepcopy(learner.model.state_dict()),
+            learner.state(),
+        )  # a trial keeps copies of both beside its learner
         return statistics.mean(seconds[1:] or seconds), validation
 
     def _time_validation(self, task: Task, learner: Learner) -> float:

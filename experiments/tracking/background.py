@@ -137,7 +137,9 @@ class Tracker(Notes):
         """Logs the row of an epoch of the trial."""
 
         def note(record: Record, parent: str) -> None:
-            run = record.runs.get(trial.identity) or record.begin(trial, parent)  # the note of its beginning may be lost
+            run = record.runs.get(trial.identity) or record.begin(
+                trial, parent
+            )  # the note of its beginning may be lost
             record.follow(run, row, self._store.folder(trial.identity))
 
         self.put(note)
