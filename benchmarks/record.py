@@ -37,9 +37,10 @@ def fill() -> None:
     import toy_systems  # noqa: F401  (registers the toy)
 
     from experiments.compute.resources import here
+    from experiments.files import write_csv
     from experiments.settings.config import load
-    from experiments.sweep import run as launch
-    from experiments.sweep.results import AVERAGING, COLUMNS, row, write_gallery, write_rows
+    from experiments.sweep.results import AVERAGING, COLUMNS, row, write_gallery
+    from experiments.sweep.run import sweep_facts
     from experiments.trial_store.folders import TrialStore
     from experiments.trial_store.layout import Layout
     from experiments.trials.grid import trials
@@ -49,16 +50,16 @@ def fill() -> None:
     for trial in wanted:
         folder = store.folder(trial.identity)
         folder.path.mkdir(parents=True)
-        folder.begin({**trial.mapping, "identity": trial.identity, "labelled": trial.labelled})
+        folder.begin(trial.config)
         for epoch in range(4):
             folder.add_row({"epoch": epoch, "loss": 1.0, "time": time.time()})
         top1 = float(90 + 5 * trial.proportion + chance.normal())
         known = {"top1": top1, "top5": 99.0, "epochs": 4, "best_epoch": 3, "seconds": 1.0, "train_seconds": 1.0}
         rates = {"images_per_second": 1e3, "test_ms_per_image": 0.1, "device": "cpu", "git_sha": "0", "averaging": []}
         folder.finish({"identity": trial.identity, **known, **rates, "ece": 1.0})
-    write_rows(layout.results, COLUMNS, [row(trial, store, {}) for trial in wanted])
-    write_rows(layout.averaging, AVERAGING, [])
-    facts = launch._facts(config, "benchmark", here(config.params.compute), 1.0, wanted, store)
+    write_csv(layout.results, COLUMNS, [row(trial, store, {}) for trial in wanted])
+    write_csv(layout.averaging, AVERAGING, [])
+    facts = sweep_facts(config, "benchmark", here(config.params.compute), 1.0, wanted, store)
     counts = {"done": len(wanted), "failed": 0, "missing": 0, "reused": 0}
     write_gallery(layout.gallery, wanted, store, facts | {"trials": counts})
 

@@ -136,7 +136,7 @@ def run(project: Project, address: Address = None) -> None:
     config = project.config
     from experiments.sweep import run as sweep
 
-    if not sweep.run(config, project.layout, f"python -m experiments {shlex.join(sys.argv[1:])}", address):
+    if not sweep.run_sweep(config, project.layout, f"python -m experiments {shlex.join(sys.argv[1:])}", address):
         raise typer.Exit(STOPPED)
 
 
@@ -168,7 +168,7 @@ def _submit(project: Project, address: str) -> None:
     from experiments.sweep import run as sweep
 
     try:
-        jobs.run(config, project.layout, address)
+        jobs.submit_job(config, project.layout, address)
     except KeyboardInterrupt:
         print("the job goes on: the same command follows it, and brings its results here at the end")
         raise typer.Exit(STOPPED) from None
@@ -240,7 +240,7 @@ def trial(
     else:
         chosen = foreground.by_cell(config, layout, system, proportion, xi, seed)
     try:
-        foreground.run(config, layout, chosen)
+        foreground.run_in_foreground(config, layout, chosen)
     except KeyboardInterrupt:
         print("stopped half-way: the same command goes on from the last checkpoint")
         raise typer.Exit(STOPPED) from None
@@ -286,7 +286,8 @@ def search(
     config = project.config
     from experiments.search import run as searches
 
-    if not searches.run(config, project.layout, searches.chosen(config, systems or [], everything), address):
+    chosen = searches.chosen_systems(config, systems or [], everything)
+    if not searches.run_searches(config, project.layout, chosen, address):
         raise typer.Exit(STOPPED)
 
 
@@ -307,7 +308,7 @@ def study(
     from experiments.studies import run as studies
     from experiments.studies.contract import Effort
 
-    if not studies.run(config, project.layout, name, Effort(seconds, repetitions, gradients), EVIDENCE):
+    if not studies.run_study(config, project.layout, name, Effort(seconds, repetitions, gradients), EVIDENCE):
         print("stopped half-way: the same command goes on with what is left")
         raise typer.Exit(STOPPED)
 
@@ -359,13 +360,12 @@ def data(
 def sync(project: Project) -> None:
     """Logs to MLflow what it lacks of the profile's trials; never anything twice."""
     from experiments.secrets import masked
-    from experiments.tracking.background import ARTIFACTS, tracking_uri
-    from experiments.tracking.background import check as check_server
+    from experiments.tracking.background import ARTIFACTS, check_tracking, tracking_uri
     from experiments.trials.grid import trials
 
     config, layout = project.config, project.layout
     wanted, uri, kept = trials(config, layout), tracking_uri(config), layout.trial_store
-    check_server(uri)
+    check_tracking(uri)
     from experiments.tracking import record as tracking
 
     with kept.alone():

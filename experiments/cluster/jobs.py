@@ -53,7 +53,7 @@ def submit_job(config: Config, layout: Layout, address: str) -> None:
 
 
 def _arguments(layout: Layout) -> list[str]:
-    """Returns the job's options for data and trial store. UserError for a relative path, which leads elsewhere there."""
+    """Returns the job's options for data and trial store. UserError for a relative path, which means another place."""
     arguments = []
     for option, uri, path in (("store", layout.store_uri, layout.store), ("data", layout.data_uri, layout.data)):
         if not uri and not path.is_absolute():

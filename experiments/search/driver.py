@@ -94,8 +94,8 @@ class Halving(ASHAScheduler):
     Tune's median rule would not do. It compares a setting's best mean with the others' means of means; means over
     proportions from 1 % to 100 % grow with every cell, so the rule would stop next to nothing.
 
-    Where cost is an objective, a setting is spared if no other one dominates it after as many cells. Halving by accuracy
-    alone would cut off the cheap end of the front.
+    Where cost is an objective, a setting is spared if no other one dominates it after as many cells. Halving by
+    accuracy alone would cut off the cheap end of the front.
     """
 
     def __init__(self, protocol: Protocol, before: list[Setting]) -> None:
@@ -171,5 +171,5 @@ def try_settings(
         search_alg=Asker(study, layout, resources, on_change),
         scheduler=Halving(study.protocol, finished),
         num_samples=study.left,
-        max_concurrent_trials=resources.workers,  # so that each setting is drawn when a worker is free, from all scores so far
+        max_concurrent_trials=resources.workers,  # each setting is drawn when a worker is free, from all scores so far
     )

@@ -27,7 +27,8 @@ def operations(trial: Trial, layout: Layout, device: torch.device, rows: Sequenc
     all steps are taken to be alike. Raises what making the learner or taking the step raises.
     """
     _, learner = prepare(trial, layout, device)
-    with closing(learner.epoch(0)) as steps, FlopCounterMode(display=False) as counter:
+    # `epoch` is a generator in every system.
+    with closing(learner.epoch(0)) as steps, FlopCounterMode(display=False) as counter:  # type: ignore[type-var]
         images = float(next(steps)["images"])
     trained = sum(round(row["seconds"] * row["images_per_second"]) for row in rows)
     return counter.get_total_flops() / images * trained

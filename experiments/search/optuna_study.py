@@ -50,7 +50,7 @@ class Study:
     unless they were tried, then the best ones of earlier studies, where the protocol asks for a warm start. Optuna
     draws the others, each from a random stream named after its number, so that a stopped search repeats no draw.
 
-    Where cost is the second objective, the sampler has it too: TPE then counts the settings nearest to the front as good.
+    Where cost is the second objective, the sampler has it too: TPE then takes settings near the front as good.
     """
 
     def __init__(self, protocol: Protocol, storage: RDBStorage) -> None:
@@ -117,7 +117,7 @@ class Study:
         return self.setting(trial.number)
 
     def report(self, number: int, cells: Sequence[float], seconds: float, operations: Sequence[float] = ()) -> Setting:
-        """Notes the setting's validation score in each of its cells so far, their seconds in all, and their operations."""
+        """Notes the setting's score in each of its cells so far, the seconds of all cells and the operations."""
         trial = self._open[number]
         trial.set_user_attr(CELLS, list(cells))
         trial.set_user_attr(SECONDS, seconds)
@@ -138,7 +138,8 @@ class Study:
         elif len(setting.cells) < self.protocol.cells:
             self._study.tell(trial, state=TrialState.PRUNED)
         else:
-            self._study.tell(trial, [setting.score, setting.cost] if self.protocol.weighs_cost else setting.score)
+            values = (setting.score, setting.cost) if self.protocol.weighs_cost else (setting.score,)
+            self._study.tell(trial, [value for value in values if value is not None])
         return self.setting(number)
 
 

@@ -107,7 +107,8 @@ class Costs:
         seconds: list[
             float
         ] = []  # of each step; the first one allocates memory, so it counts only where there is no other
-        with closing(learner.epoch(0)) as steps:
+        # `epoch` is a generator in every system.
+        with closing(learner.epoch(0)) as steps:  # type: ignore[type-var]
             while sum(seconds[1:]) < self.budget:
                 started = now(self.device)
                 if next(steps, None) is None:

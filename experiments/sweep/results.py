@@ -1,7 +1,7 @@
 """What a sweep writes for the report: results.csv and its companions, and the gallery.
 
-The gallery is a folder with `sweep.json`, which says how the sweep was run, pictures that trials drew, and, for captions,
-`captions.json`.
+The gallery is a folder with `sweep.json`, which says how the sweep was run, with pictures that trials drew and, for
+captions, with `captions.json`.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from typing import Any
 from data.errors import UserError
 from data.prepared.store import ImageStore
 from experiments.compute.resources import Resources, gpus, here
-from experiments.learning import contract
 from experiments.files import write_csv
+from experiments.learning import contract
 from experiments.learning.device import set_up
 from experiments.provenance import machine, revision, versions
 from experiments.secrets import masked

@@ -79,7 +79,7 @@ class Record:
     def _experiment(self, dataset: str, artifacts: Path | None) -> str:
         experiment = self.client.get_experiment_by_name(dataset)
         if experiment is None:
-            location = artifacts and (artifacts / dataset).absolute().as_uri()
+            location = None if artifacts is None else (artifacts / dataset).absolute().as_uri()
             return self.client.create_experiment(dataset, artifact_location=location, tags=KIND)
         if experiment.lifecycle_stage != "active":
             raise UserError(
@@ -165,13 +165,13 @@ class Record:
         at_once = MAX_METRICS // max(map(len, new), default=1)
         for start in range(0, len(new), at_once):
             metrics = [
-                Metric(name, float(value), _milliseconds(row["time"]), row["epoch"])
+                Metric(name, float(value), _milliseconds(row["time"]), int(row["epoch"]))
                 for row in new[start : start + at_once]
                 for name, value in row.items()
                 if name not in UNPLOTTED
             ]
             self.client.log_batch(run, metrics)
-        self._logged[run] = max([self._logged[run], *(row["epoch"] + 1 for row in new)])
+        self._logged[run] = max([self._logged[run], *(int(row["epoch"]) + 1 for row in new)])
 
     def _known(self, run: str) -> int:
         """Returns the number of epochs whose rows the run has."""

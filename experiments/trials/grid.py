@@ -15,6 +15,7 @@ from data.prepared.store import ImageStore
 from experiments.learning import contract
 from experiments.learning.contract import System
 from experiments.settings.config import Config
+from experiments.settings.schema import Profile, XiStudy
 from experiments.trial_store.layout import Layout
 from experiments.trials.identity import hashed_settings, identity, plain_settings
 
@@ -98,7 +99,7 @@ def cells(config: Config) -> Iterator[Cell]:
     ξ is None for a system that does not use it, so several values of ξ make one trial of such a system.
     """
     profile = config.profile
-    blocks = [profile] if profile.xi_study is None else [profile, profile.xi_study]
+    blocks: list[Profile | XiStudy] = [profile] if profile.xi_study is None else [profile, profile.xi_study]
     seen = set()
     for block in blocks:
         for system in block.systems:

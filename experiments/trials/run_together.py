@@ -162,22 +162,27 @@ class _Members:
         number, started = group[0].epochs, time.perf_counter()
         with self._taking_time(set(group)):
             try:
-                if group != self.together:
-                    self.stack = group[0].trial.learned_by.stack([member.training.learner for member in group])
-                    self.together = group
-                scalars = _of_each(self.stack.epoch(number), len(group))
+                stack = self._stack_of(group)
+                scalars = _of_each(stack.epoch(number), len(group))
             except Exception as error:  # no one trial can be blamed; their learners are as they were before the epoch
                 for member in group:
                     member.alone = True
                 self.stack, self.together = None, []
                 return Round(note=f"{len(group)} stacked trials go on by themselves: {type(error).__name__}: {error}")
-            self.stack.settle()
+            stack.settle()
         seconds = (time.perf_counter() - started) / len(group)
         for member, steps in zip(group, scalars, strict=True):
             member.stacked, member.steps = max(member.stacked, len(group)), steps
         return self._each(
             group, lambda member: member.training.trained(mean_scalars(iter(member.steps), number), seconds)
         )
+
+    def _stack_of(self, group: list[_Member]) -> Stack:
+        """Returns the stack of the group, a new one where it is not the one that was trained last."""
+        if self.stack is None or group != self.together:
+            self.stack = group[0].trial.learned_by.stack([member.training.learner for member in group])
+            self.together = group
+        return self.stack
 
     def _each(self, group: Sequence[_Member], epoch: Callable[[_Member], Row]) -> Round:
         """Runs `epoch` for each trial; returns its row, or why it failed."""

@@ -36,8 +36,8 @@ def mean_scalars(steps: Iterator[Mapping[str, float | Tensor]], epoch: int) -> R
     finite; the message names the first such step.
     """
     values: dict[str, list[float | Tensor]] = {}
-    for step in steps:
-        for name, value in step.items():
+    for scalars in steps:
+        for name, value in scalars.items():
             values.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else value)
     columns = {name: _column(column) for name, column in values.items()}
     for step, loss in enumerate(columns["loss"].tolist()):
@@ -158,7 +158,7 @@ class Training:
         if not math.isfinite(score):
             raise TrialFailed(f"{name} is not finite ({score}) in epoch {row['epoch']}")
         if score > self.best_score:
-            self.best_epoch, self.best_score = row["epoch"], score
+            self.best_epoch, self.best_score = len(self.rows), score  # the row is added after this
             self.best = copy.deepcopy(self.learner.model.state_dict())
 
     def validated(self) -> dict[str, Any]:

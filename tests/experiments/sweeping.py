@@ -8,14 +8,14 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from experiments.learning import contract
+from experiments.files import write_csv
 from experiments.learning.device import set_up
 from experiments.settings.config import load
-from experiments.sweep.results import COLUMNS, row, write_rows
+from experiments.sweep.results import COLUMNS, row
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
 from experiments.trials.grid import trials
-from experiments.trials.run import run
+from experiments.trials.run import run_trial
 
 TIMINGS = {"train_seconds", "images_per_second", "test_ms_per_image", "mlflow_run_id"}
 
@@ -85,9 +85,9 @@ def undisturbed(monkeypatch):
     idle(monkeypatch)
     cpu, store, rows = set_up(1, False), TrialStore(Path("undisturbed")), []
     for trial in trials(load(Path("params.yaml")), Layout()):
-        run(trial, contract.SYSTEMS.get(trial.system), Layout(), store.folder(trial.identity), cpu, lambda row: None)
+        run_trial(trial, Layout(), store.folder(trial.identity), cpu, lambda row: None)
         rows.append(row(trial, store, {}))
-    write_rows(Path("undisturbed.csv"), COLUMNS, rows)
+    write_csv(Path("undisturbed.csv"), COLUMNS, rows)
     return Path("undisturbed.csv")
 
 
@@ -98,7 +98,7 @@ def ended_before():
     config, layout = load(Path("params.yaml")), Layout()
     wanted, store, cpu = trials(config, layout), TrialStore(layout.store), set_up(1, False)
     for trial in wanted:
-        run(trial, contract.SYSTEMS.get(trial.system), layout, store.folder(trial.identity), cpu, lambda row: None)
+        run_trial(trial, layout, store.folder(trial.identity), cpu, lambda row: None)
     # An absolute path: MLflow keeps stores open by their address, so tests would share a relative one.
     record = Record(f"sqlite:///{Path.cwd()}/mlflow.db", config.dataset, Path("mlartifacts"))
     sync(record, record.sweep(config.params.profile, config.resolved()), wanted, store)

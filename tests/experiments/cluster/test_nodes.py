@@ -8,14 +8,14 @@ import pytest
 from data.errors import UserError
 from experiments.cluster import nodes as cluster_nodes
 from experiments.compute.resources import resolve
-from experiments.learning import contract
+from experiments.files import write_csv
 from experiments.settings.config import load
 from experiments.settings.schema import Compute
-from experiments.sweep.results import COLUMNS, row, write_rows
+from experiments.sweep.results import COLUMNS, row
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
 from experiments.trials.grid import trials
-from experiments.trials.run import run
+from experiments.trials.run import run_trial
 from tests.experiments.nodes import TOKEN
 from tests.experiments.sweeping import table, timeless, wait_for
 
@@ -43,9 +43,9 @@ def test_a_node_may_die_and_another_come_and_the_table_is_that_of_an_undisturbed
     assert "2 at once, each on 1 CPU" in err
     undisturbed, rows = TrialStore(Path("undisturbed")), []
     for trial in trials(load(Path("params.yaml")), Layout()):
-        run(trial, contract.SYSTEMS.get("toy"), Layout(), undisturbed.folder(trial.identity), cpu, lambda row: None)
+        run_trial(trial, Layout(), undisturbed.folder(trial.identity), cpu, lambda row: None)
         rows.append(row(trial, undisturbed, {}))
-    write_rows(Path("undisturbed.csv"), COLUMNS, rows)
+    write_csv(Path("undisturbed.csv"), COLUMNS, rows)
     assert timeless(tracked.results) == timeless(Path("undisturbed.csv"))
     shas = {row["git_sha"] for row in table(tracked.results)}
     assert shas == {rows[0]["git_sha"]}  # the workers had it from the driver

@@ -12,12 +12,11 @@ import torch
 from data.errors import UserError
 from experiments.compute.gpu_memory import GIB, MARGIN, Held, Meter, Room, fitting, room
 from experiments.compute.resources import Resources
-from experiments.learning import contract
 from experiments.learning.device import let_go
 from experiments.settings.config import load
 from experiments.settings.schema import Compute
 from experiments.sweep.cost import Costs
-from experiments.sweep.gpu_sharing import shared
+from experiments.sweep.gpu_sharing import share_gpus
 from experiments.trial_store.layout import Layout
 from experiments.trials.grid import trials
 from experiments.trials.run import epochs
@@ -110,7 +109,7 @@ def measured(card, monkeypatch, peaks):
 
 def share(wanted, costs, notes=None, **compute):
     live = SimpleNamespace(note=(notes if notes is not None else []).append)
-    return shared(Compute(**compute), Resources(8, 1, 1 / 8), costs, wanted, live)
+    return share_gpus(Compute(**compute), Resources(8, 1, 1 / 8), costs, wanted, live)
 
 
 def test_the_share_is_that_of_the_largest_system_asked_for(world, card, monkeypatch):
@@ -152,12 +151,11 @@ def test_what_a_failed_trial_held_is_gone_before_the_next_one(world, cpu, card, 
         held.append(weakref.ref(mine))
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    toy = contract.SYSTEMS.get("toy")
     trial = trials(load(Path("params.yaml")), Layout())[0]
     folder = Layout().trial_store.folder(trial.identity)
     monkeypatch.setattr("experiments.trials.training.mean_scalars", step)
     with pytest.raises(TrialFailed, match=r"out of memory .*2\.00 GiB"):
-        list(epochs(trial, toy, Layout(), folder, cpu))
+        list(epochs(trial, Layout(), folder, cpu))
     seen = []
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: seen.append(held[0]()))
     let_go(GPU)

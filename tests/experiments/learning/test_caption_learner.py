@@ -20,7 +20,6 @@ from data.labelled.text import END
 from data.prepared.prepare import prepare as prepare_data
 from data.prepared.store import ImageStore
 from data.tokens import words
-from experiments.learning import contract
 from experiments.learning.caption_batches import Captions
 from experiments.settings.config import load
 from experiments.systems.neighbour import consensus
@@ -28,7 +27,7 @@ from experiments.trial_store.layout import Layout
 from experiments.trials import caption_evaluation
 from experiments.trials import caption_scores as scores
 from experiments.trials.grid import make_trial
-from experiments.trials.run import prepare, run
+from experiments.trials.run import prepare, run_trial
 from vae.caption_model import PADDING
 
 ROOT = Path(__file__).parents[3]
@@ -61,11 +60,11 @@ def world(tmp_path_factory):
 def trial_of(world, system, xi="auto", proportion=0.5, seed=0, **changes):
     config, layout = world
     trial = make_trial(config, layout, (system, proportion, xi if system == "caption" else None, seed))
-    return replace(trial, settings={**trial.settings, **changes})
+    return replace(trial, settings=trial.settings.model_copy(update=changes))
 
 
 def made(world, system, **options):
-    return prepare(trial_of(world, system, **options), contract.SYSTEMS.get(system), world[1], CPU)
+    return prepare(trial_of(world, system, **options), world[1], CPU)
 
 
 def weights(learner):
@@ -247,7 +246,7 @@ def done(world):
             layout = world[1]
             trial = trial_of(world, system, **options)
             folder = layout.trial_store.folder(f"{system}-trial")
-            found[system] = folder, run(trial, contract.SYSTEMS.get(system), layout, folder, CPU, lambda row: None)
+            found[system] = folder, run_trial(trial, layout, folder, CPU, lambda row: None)
     return found
 
 

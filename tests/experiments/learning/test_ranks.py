@@ -77,10 +77,10 @@ def whole_trials(index, trial, folder):
 
 
 def taking_part(index, trial, store):
-    system, device, ranks = contract.SYSTEMS.get(trial.system), torch.device("cpu"), Ranks(index, PROCESSES)
+    device, ranks = torch.device("cpu"), Ranks(index, PROCESSES)
     if index:
-        return follow(trial, system, Layout(), device, ranks)
-    return epochs(trial, system, Layout(), TrialStore(Path(store)).folder(trial.identity), device, ranks=ranks)
+        return follow(trial, Layout(), device, ranks)
+    return epochs(trial, Layout(), TrialStore(Path(store)).folder(trial.identity), device, ranks=ranks)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from experiments.search.operations import operations
 from experiments.search.optuna_study import Study
 from experiments.search.protocol import Protocol, Setting
 from experiments.search.storage import sqlite
-from experiments.search.worker import DONE_CELLS, OPERATIONS, SCORE
+from experiments.search.worker import ASSIGNMENT, DONE_CELLS, OPERATIONS, SCORE
 from experiments.settings.config import load
 from experiments.trial_store.layout import Layout
 from experiments.trials.grid import make_trials
@@ -133,7 +133,7 @@ def test_halving_spares_what_nothing_dominates(protocol):
     def decide(costs):
         halving, decisions = Halving(protocol, []), []
         for number, (score, cost) in enumerate(zip((90.0, 80.0, 70.0, 60.0), costs, strict=True)):
-            trial = SimpleNamespace(trial_id=str(number), config={"task": {"keep": False}})
+            trial = SimpleNamespace(trial_id=str(number), config={ASSIGNMENT: SimpleNamespace(keep=False)})
             halving.on_trial_add(None, trial)
             result = {DONE_CELLS: 2, SCORE: score, OPERATIONS: [cost, cost] if cost else []}
             decisions.append(halving.on_trial_result(None, trial, result))
@@ -148,7 +148,7 @@ def test_halving_knows_the_costs_of_an_earlier_run(protocol):
     before = [Setting(0, {}, "complete", (90.0,) * 4, operations=(5.0,) * 4)]
     halving = Halving(protocol, before)
     for name, cost, decision in (("dear", 6.0, "STOP"), ("cheap", 4.0, "CONTINUE")):
-        trial = SimpleNamespace(trial_id=name, config={"task": {"keep": False}})
+        trial = SimpleNamespace(trial_id=name, config={ASSIGNMENT: SimpleNamespace(keep=False)})
         halving.on_trial_add(None, trial)
         assert halving.on_trial_result(None, trial, {DONE_CELLS: 2, SCORE: 80.0, OPERATIONS: [cost] * 2}) == decision
 
@@ -161,7 +161,7 @@ def test_the_front_is_written_and_told(world, protocol):
         for number, (chosen, (score, cost)) in enumerate(zip(params, points, strict=True))
     ]
     settings.append(Setting(5, params[0], "pruned", (10.0,), 1.0, operations=(1e8,)))
-    evidence.write(protocol, settings)
+    evidence.write_evidence(protocol, settings)
     rows, told = found(world)
     assert [row["pareto"] for row in rows] == ["yes", "yes", "yes", "yes", "no", "no"]
     assert [float(row["operations"]) for row in rows] == [2e9, 1e9, 4e9, 8e9, 9e9, 1e8]

@@ -74,7 +74,7 @@ def test_the_best_settings_of_another_space_come_first_within_the_new_one(search
 def test_a_warm_start_is_that_of_the_evidence_where_the_studies_are_gone(search, world):
     rates = {"choices": [1e-6, 1e-4, 0.01, 0.05]}
     old = search(learning_rate=rates, patience={"choices": [None, 5]}, momentum={"low": 0.0, "high": 0.9})
-    evidence.write(old.protocol, finish(old, by_rate))
+    evidence.write_evidence(old.protocol, finish(old, by_rate))
     (world.folder / "studies/studies.db").unlink()
     with (world.folder / "experiments/evidence/search/toy.csv").open(newline="") as stream:
         table = [row for row in csv.DictReader(stream) if row["state"] == "complete"]
@@ -93,7 +93,7 @@ def test_a_warm_start_is_that_of_the_evidence_where_the_studies_are_gone(search,
     warm = [setting for setting in settings if setting.origin == f"warm start from {old.protocol.name}"]
     assert warm == settings[1 : 1 + len(warm)]
     assert [setting.params for setting in warm] == expected[:4]
-    evidence.write(new.protocol, settings)
+    evidence.write_evidence(new.protocol, settings)
     rows, told = found(world)
     assert [row["origin"] for row in rows] == [setting.origin for setting in settings]
     assert told["study"] == new.protocol.name

@@ -14,7 +14,7 @@ from data.errors import UserError
 from experiments.learning import contract
 from experiments.settings.config import load
 from experiments.studies import estimators
-from experiments.studies.contract import STUDIES, Effort, Study, register
+from experiments.studies.contract import STUDIES, Effort
 from experiments.trial_store.layout import Layout
 from tests.experiments.learning.test_variational import settings_of, task_of
 
@@ -47,7 +47,7 @@ def test_an_unknown_study_is_told(small, main):
 
 def test_a_name_taken_twice():
     with pytest.raises(ValueError, match="two studies are named 'estimators'"):
-        register(type("Other", (Study,), {"name": "estimators"}))
+        STUDIES.add("estimators", STUDIES.get("estimators"))
 
 
 def test_more_repetitions_than_splits_are_refused(small):

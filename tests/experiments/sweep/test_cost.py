@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from experiments.learning import contract
 from experiments.settings.config import load
 from experiments.sweep.cost import Costs
 from experiments.sweep.run import longest_first
@@ -49,7 +48,7 @@ def test_an_estimate_is_steps_times_what_a_step_takes(asked, monkeypatch):
 def test_what_was_run_is_measured(asked, cpu):
     _, wanted, store = asked()
     first = wanted[0]
-    list(epochs(first, contract.SYSTEMS.get("toy"), Layout(), store.folder(first.identity), cpu))
+    list(epochs(first, Layout(), store.folder(first.identity), cpu))
     costs, wanted, _ = asked()
     assert costs.seconds(first) == store.folder(first.identity).result()["seconds"]
     assert [costs.is_measured(trial) for trial in wanted] == [True, True, False, False, False, False]

@@ -18,12 +18,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from experiments.learning import contract
 from experiments.settings.config import load
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
 from experiments.trials import training as training_module
-from experiments.trials.failures import of_death
+from experiments.trials.failures import reason_of_death
 from experiments.trials.grid import trials
 from experiments.trials.run import epochs
 from experiments.trials.training import TrialFailed
@@ -77,17 +76,18 @@ def test_a_driver_killed_at_ten_random_moments_loses_nothing(tracked, monkeypatc
 def test_why_a_process_died():
     noted = "Failure # 1 (occurred at one time)\nRayTaskError: a\nFailure # 2 (occurred later)\n{}\n\tpid: 1\n{}\n"
     low = "1 worker(s) were killed due to the node running low on memory. Memory on the node was 6.8GB used / 7GB limit"
-    reason = of_death(noted.format(low, "OOM kill reason: Memory usage exceeded threshold"))
+    reason = reason_of_death(noted.format(low, "OOM kill reason: Memory usage exceeded threshold"))
     assert reason.startswith("Ray ended its worker process again, since memory was short: let fewer trials run at once")
     assert reason.endswith(low)
     died = "The actor died unexpectedly before finishing this task."
-    reason = of_death(noted.format(died, "The actor is dead because its worker process has died."))
+    reason = reason_of_death(noted.format(died, "The actor is dead because its worker process has died."))
     assert "killed, perhaps for want of memory" in reason
-    assert of_death(noted.format(died, "its node has died")) == f"its worker process died again: {died}"
+    assert reason_of_death(noted.format(died, "its node has died")) == f"its worker process died again: {died}"
 
 
 def test_a_lost_node_is_no_failure_of_its_trial(tmp_path):
     from experiments.sweep.observer import LOSSES, Observer
+    from experiments.sweep.worker import ASSIGNMENT
 
     class Noted(list):
         note = list.append
@@ -99,7 +99,7 @@ def test_a_lost_node_is_no_failure_of_its_trial(tmp_path):
     ours = SimpleNamespace(identity="abc")
     trial = SimpleNamespace(
         trial_id="1",
-        config={"task": {"trials": [ours]}},
+        config={ASSIGNMENT: SimpleNamespace(trials=(ours,))},
         error_file=errors,
         run_metadata=SimpleNamespace(num_failures=1),
     )
@@ -206,7 +206,7 @@ def until_the_disk_is_full(full, layout, monkeypatch, cpu, after):
     monkeypatch.setattr(training_module, "CHECKPOINT_SECONDS", 0.0)
     (trial,) = trials(load(Path("params.yaml")), layout)
     folder = TrialStore(layout.store).folder(trial.identity)
-    rows = epochs(trial, contract.SYSTEMS.get("toy"), layout, folder, cpu)
+    rows = epochs(trial, layout, folder, cpu)
     for _ in range(after):
         next(rows)
     kept = folder.checkpoint()
@@ -215,7 +215,7 @@ def until_the_disk_is_full(full, layout, monkeypatch, cpu, after):
     assert len(folder.checkpoint()["rows"]) == len(kept["rows"]) == after - 1
     assert folder.result() is None
     assert not list(folder.path.rglob(".*.partial"))
-    again = list(epochs(trial, contract.SYSTEMS.get("toy"), layout, folder, cpu))
+    again = list(epochs(trial, layout, folder, cpu))
     assert [row["epoch"] for row in again] == list(range(after - 1, 3))
     assert [row["epoch"] for row in folder.rows()] == [0, 1, 2]
     assert (folder.status, folder.failure()) == ("done", None)
@@ -282,7 +282,7 @@ def test_files_cut_in_half_cost_their_own_trial_alone(tracked, main, monkeypatch
     resultless, curveless, nameless = (store.folder(trial.identity) for trial in wanted)
     tracked.params(default={"repetitions": 3, "proportions": [0.05, 0.1]})
     stopped, failed, _ = (trial for trial in trials(load(Path("params.yaml")), Layout()) if trial not in wanted)
-    rows = epochs(stopped, contract.SYSTEMS.get("toy"), Layout(), store.folder(stopped.identity), cpu)
+    rows = epochs(stopped, Layout(), store.folder(stopped.identity), cpu)
     for _ in range(2):
         next(rows)
     rows.close()

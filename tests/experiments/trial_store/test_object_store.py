@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from data.errors import UserError
-from experiments.learning import contract
 from experiments.settings.config import load
 from experiments.trial_store import lease as leases
 from experiments.trial_store import object_store
 from experiments.trial_store.layout import Layout
 from experiments.trial_store.object_store import SharedStore
 from experiments.trials.grid import trials
-from experiments.trials.run import epochs, run
+from experiments.trials.run import epochs, run_trial
 from experiments.trials.training import TrialFailed
 
 
@@ -40,7 +39,7 @@ def machine(name, uri):
 
 
 def finish(only, store, cpu):
-    return run(only, contract.SYSTEMS.get("toy"), Layout(), store.folder(only.identity), cpu, lambda row: None)
+    return run_trial(only, Layout(), store.folder(only.identity), cpu, lambda row: None)
 
 
 def test_what_one_machine_has_done_another_knows(only, uri, cpu):
@@ -67,7 +66,7 @@ def test_a_trial_goes_on_elsewhere_with_the_digits_it_would_have_had(only, uri, 
     monkeypatch.setattr(training, "CHECKPOINT_SECONDS", 0)
     monkeypatch.setattr(object_store, "SENDING", 1e9)
     first, second = machine("a", uri), machine("b", uri)
-    begun = epochs(only, contract.SYSTEMS.get("toy"), Layout(), first.folder(only.identity), cpu)
+    begun = epochs(only, Layout(), first.folder(only.identity), cpu)
     next(begun)
     next(begun)
     watcher = machine("c", uri)
@@ -77,7 +76,7 @@ def test_a_trial_goes_on_elsewhere_with_the_digits_it_would_have_had(only, uri, 
     if not lost:
         begun.close()
     rows = []
-    result = run(only, contract.SYSTEMS.get("toy"), Layout(), second.folder(only.identity), cpu, rows.append)
+    result = run_trial(only, Layout(), second.folder(only.identity), cpu, rows.append)
     assert [row["epoch"] for row in rows] == ([1, 2] if lost else [2])
     alone = finish(only, machine("d", f"{uri}-2"), cpu)
     assert {name: result[name] for name in ("top1", "validation_score")} == {
@@ -114,7 +113,7 @@ def test_no_connection_is_told_and_costs_nothing_that_is_done(only, uri, cpu, mo
     def broken(*arguments, **options):
         raise ConnectionError("cable pulled")
 
-    begun = epochs(only, contract.SYSTEMS.get("toy"), Layout(), folder, cpu)
+    begun = epochs(only, Layout(), folder, cpu)
     next(begun)
     with monkeypatch.context() as cut:
         cut.setattr(store.objects.place.filesystem, "put_file", broken)

@@ -245,7 +245,7 @@ def test_a_java_that_does_not_start_is_none(fake_java, tmp_path, monkeypatch):
     java.cache_clear()
     assert java() is None
     (tmp_path / "java").write_text("#!/bin/sh\nexec sleep 60\n")
-    monkeypatch.setattr(module, "ASKING", 0.2)
+    monkeypatch.setattr(module, "JAVA_SECONDS", 0.2)
     java.cache_clear()
     assert java() is None
 

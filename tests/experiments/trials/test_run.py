@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from experiments.learning import contract
 from experiments.learning.contract import Learner
 from experiments.settings.config import load
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
+from experiments.trials import label_evaluation
 from experiments.trials import training as training_module
 from experiments.trials.grid import trials
 from experiments.trials.label_evaluation import evaluate, expected_calibration_error
@@ -37,7 +37,7 @@ def start(world, cpu):
         layout = Layout(store=Path(store))
         (only,) = trials(load(Path("params.yaml")), layout)
         folder = TrialStore(layout.store).folder(only.identity)
-        return epochs(only, contract.SYSTEMS.get(system), layout, folder, cpu), folder
+        return epochs(only, layout, folder, cpu), folder
 
     return begin
 
@@ -123,7 +123,7 @@ def test_a_loss_that_is_not_finite_fails_with_its_reason(start):
 
 def test_whatever_goes_wrong_is_in_the_folder(start, monkeypatch):
     rows, folder = start()
-    monkeypatch.setattr(training_module.evaluation, "validated", lambda *args: 1 / 0)
+    monkeypatch.setattr(label_evaluation.LabelJudge, "validated", lambda *args: 1 / 0)
     with pytest.raises(TrialFailed, match="ZeroDivisionError: division by zero"):
         next(rows)
     assert "Traceback" in folder.failure()["details"]
@@ -140,14 +140,14 @@ def test_a_done_trial_is_not_run_again(start):
 
 def test_the_best_epochs_weights_are_the_ones_tested(start, monkeypatch):
     """The accuracies are made up: the second epoch is the best, so its weights have to be back at the end."""
-    real, seen = training_module.evaluation.evaluate, []
+    real, seen = label_evaluation.evaluate, []
 
     def made_up(learner, store, indices, device, averages=()):
         found = real(learner, store, indices, device, averages)
         seen.append(learner.model.weight.detach().clone())
         return found | {"top1": [10.0, 80.0, 30.0, 80.0, 55.0][len(seen) - 1]}
 
-    monkeypatch.setattr(training_module.evaluation, "evaluate", made_up)
+    monkeypatch.setattr(label_evaluation, "evaluate", made_up)
     rows, folder = start("toy")
     list(rows)
     result = folder.result()
@@ -157,21 +157,21 @@ def test_the_best_epochs_weights_are_the_ones_tested(start, monkeypatch):
 
 
 def test_patience_ends_training(start, monkeypatch):
-    real = training_module.evaluation.evaluate
-    monkeypatch.setattr(training_module.evaluation, "evaluate", lambda *args: real(*args) | {"top1": 50.0})
+    real = label_evaluation.evaluate
+    monkeypatch.setattr(label_evaluation, "evaluate", lambda *args: real(*args) | {"top1": 50.0})
     rows, folder = start("toy", epochs=10, patience=3)
     assert len(list(rows)) == 4
     assert (folder.result()["best_epoch"], folder.result()["epochs"]) == (0, 4)
 
 
 def test_the_test_part_is_read_once_and_not_before_the_end(start, world, monkeypatch):
-    real, seen = training_module.evaluation.evaluate, []
+    real, seen = label_evaluation.evaluate, []
 
     def noted(learner, store, indices, device, averages=()):
         seen.append(set(indices.tolist()))
         return real(learner, store, indices, device, averages)
 
-    monkeypatch.setattr(training_module.evaluation, "evaluate", noted)
+    monkeypatch.setattr(label_evaluation, "evaluate", noted)
     rows, _ = start()
     list(rows)
     with np.load("data/splits/mnist-5k/parts.npz") as parts:

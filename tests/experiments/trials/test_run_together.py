@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments.learning import contract
 from experiments.learning.variational import VariationalLearner
 from experiments.settings.config import load
 from experiments.trial_store.folders import TrialStore
@@ -15,7 +14,7 @@ from experiments.trial_store.layout import Layout
 from experiments.trials import run as trial_module
 from experiments.trials import run_together as stacked
 from experiments.trials.grid import trials
-from experiments.trials.run import epochs, run
+from experiments.trials.run import epochs, run_trial
 from experiments.trials.run_together import grouped, rounds
 from tests.experiments.learning.test_variational import SHIPPED
 
@@ -58,15 +57,14 @@ def stack(world, cpu, monkeypatch):
             own = {"systems": {system: SHIPPED["systems"][system] or {}}}
             world.params(default=profile, **{**sections, "vae": {**sections["vae"], **changes}, **own})
             self.trials = trials(load(Path("params.yaml")), self.layout)
-            self.system = contract.SYSTEMS.get(system)
             return self
 
         def rounds(self, chosen=None, store=None):
-            return rounds(chosen or self.trials, self.system, self.layout, store or self.store, cpu)
+            return rounds(chosen or self.trials, self.layout, store or self.store, cpu)
 
         def alone(self, trial, store=None):
             folder = (store or TrialStore(Path("alone"))).folder(trial.identity)
-            return epochs(trial, self.system, self.layout, folder, cpu), folder
+            return epochs(trial, self.layout, folder, cpu), folder
 
         def assert_as_alone(self, trial):
             rows, folder = self.alone(trial)
@@ -186,11 +184,11 @@ def test_what_cannot_be_stacked_is_run_alone(stack, change):
 def test_the_toys_are_run_one_by_one(world, cpu):
     """A system that says nothing of stacks is not stacked, and `rounds` of one is the trial."""
     (only,) = trials(load(Path("params.yaml")), Layout())
-    system, store = contract.SYSTEMS.get("toy"), TrialStore(Path("one"))
+    store = TrialStore(Path("one"))
     assert grouped([only], 8, store) == [[only]]
-    found = list(rounds([only], system, Layout(), store, cpu))
+    found = list(rounds([only], Layout(), store, cpu))
     expected = []
-    run(only, system, Layout(), TrialStore(Path("two")).folder(only.identity), cpu, expected.append)
+    run_trial(only, Layout(), TrialStore(Path("two")).folder(only.identity), cpu, expected.append)
     rows = [row for each in found for row in each.rows.values()]
     assert [row["loss"] for row in rows] == [row["loss"] for row in expected]
 
@@ -212,6 +210,6 @@ def test_a_sweep_stacks_its_trials(tracked, cpu):
             continue
         assert folder.result()["stacked"] == 3
         alone = TrialStore(Path("alone")).folder(trial.identity)
-        run(trial, contract.SYSTEMS.get("toy"), Layout(), alone, cpu, lambda row: None)
+        run_trial(trial, Layout(), alone, cpu, lambda row: None)
         assert [row["loss"] for row in folder.rows()] == [row["loss"] for row in alone.rows()]
         assert folder.result()["top1"] == alone.result()["top1"]
