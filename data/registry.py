@@ -26,7 +26,8 @@ class Registry(Generic[Plugin]):
     def add(self, name: str, plugin: Plugin) -> None:
         """Makes a plug-in known. ValueError for a name that is taken."""
         if name in self.known:
-            raise ValueError(f"two {self.kind}s are named {name!r}")
+            plural = f"{self.kind[:-1]}ies" if self.kind.endswith("y") else f"{self.kind}s"
+            raise ValueError(f"two {plural} are named {name!r}")
         self.known[name] = plugin
 
     def names(self) -> list[str]:
