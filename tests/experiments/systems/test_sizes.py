@@ -82,7 +82,7 @@ def test_codes_that_a_label_model_is_fitted_to_are_made_a_few_images_at_a_time(s
     whole = learner_of(shipped, "bsvm", 32, 3, "cifar-10", xi=0.0)
     whole.finish()
     seen = []
-    monkeypatch.setattr("experiments.trials.label_evaluation.VALUES", 3 * 32 * 32 * 3)
+    monkeypatch.setattr("data.prepared.store.VALUES", 3 * 32 * 32 * 3)
     encode = learner.model.encode
     monkeypatch.setattr(learner.model, "encode", lambda images: seen.append(len(images)) or encode(images))
     learner.finish()
