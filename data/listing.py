@@ -1,4 +1,4 @@
-"""The catalog as a table, with what of it is on this disk."""
+"""The catalog as a table, with the stages of each dataset that are on this disk."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEAD = ("dataset", "image", "learns", "train/validation/test", "download", "disk
 
 
 def _here(dataset: Dataset, root: Path) -> str:
-    """Which of its three stages are there, judged by names and sizes."""
+    """Returns which of the three stages of a dataset are on disk, judged by names and sizes."""
     stages = []
     folder = raw_folder(dataset.name, root)
     files = sum(bool(on_disk(file, folder)) for file in dataset.files)
@@ -37,17 +37,17 @@ def _here(dataset: Dataset, root: Path) -> str:
 
 
 def _download(dataset: Dataset) -> str:
-    """How much there is to download, and whether the user has to do it."""
+    """Returns how much there is to download, and whether the user has to do it."""
     if dataset.drawn is not None:
         return "drawn here"
     known = sum(file.size or 0 for file in dataset.files)
     more = "+" if any(file.size is None for file in dataset.files) else ""
-    told = f"{readable(known)}{more}" if dataset.files else ""
-    return ", ".join(filter(None, [told, "by hand" if dataset.manual else ""]))
+    size = f"{readable(known)}{more}" if dataset.files else ""
+    return ", ".join(filter(None, [size, "by hand" if dataset.manual else ""]))
 
 
 def _disk(dataset: Dataset) -> str:
-    """What all of it needs here: official files and prepared images."""
+    """Returns the disk space for the official files and the prepared images."""
     if dataset.images is None:
         return f"{readable(dataset.image_bytes)} an image"
     official = sum(file.size or file.unpacked or 0 for file in dataset.files)
@@ -55,16 +55,17 @@ def _disk(dataset: Dataset) -> str:
 
 
 def _parts(dataset: Dataset) -> str:
-    """Sizes of its parts, or shares."""
-    cut = (dataset.validation, dataset.test)
+    """Returns the sizes of the training, validation and test parts, or their shares."""
+    validation, test = dataset.validation, dataset.test
     if dataset.drawn is not None:
-        cut = tuple(share(part, dataset.images) for part in cut)
-    if all(isinstance(part, int) for part in cut) and dataset.images is not None:
-        return "/".join(f"{part:,}" for part in (dataset.images - sum(cut), *cut))
-    return "/".join(f"{part:.0%}" for part in (1 - sum(cut), *cut))
+        validation, test = share(validation, dataset.image_count), share(test, dataset.image_count)
+    if isinstance(validation, int) and isinstance(test, int) and dataset.images is not None:
+        return "/".join(f"{size:,}" for size in (dataset.images - validation - test, validation, test))
+    return "/".join(f"{size:.0%}" for size in (1 - (validation + test), validation, test))
 
 
 def _row(dataset: Dataset, root: Path) -> tuple[str, ...]:
+    """Returns the cells of a dataset, as HEAD names them."""
     return (
         dataset.name,
         "×".join(map(str, dataset.shape)),
@@ -78,7 +79,7 @@ def _row(dataset: Dataset, root: Path) -> tuple[str, ...]:
 
 
 def table(root: Path) -> str:
-    """All datasets, a line each, in the catalog's order; columns are aligned for reading and for `cut`."""
+    """Returns a table of all datasets, a line each, in the catalog's order, with aligned columns."""
     rows = [HEAD, *(_row(dataset, root) for dataset in CATALOG.values())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -87,7 +88,7 @@ def table(root: Path) -> str:
 
 
 def about(dataset: Dataset, root: Path) -> str:
-    """One dataset: its files, where they come from or how to get them, its licence and what to cite."""
+    """Returns all about one dataset: its files, where they come from or how to get them, its licence, what to cite."""
     lines = [f"{dataset.name}: {'×'.join(map(str, dataset.shape))}, {dataset.learns}, {_parts(dataset)} images"]
     for file in dataset.files:
         lines.append(f"  {file.name}  {readable(file.size) if file.size else 'size unknown'}  {file.checksum}")

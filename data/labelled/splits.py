@@ -1,10 +1,13 @@
 """Training, validation and test parts, and nested labelled subsets of the training part.
 
-`ROOT/splits/DATASET` holds `parts.npz` (train, validation, test: sorted indices), one `order-NNN.npy` per
-repetition (the training indices in the order in which they get labels, or captions) and `meta.json`. All of it
-depends on the labels and the dataset's name alone, so it is the same on every machine. For captions there are the
-training part's vocabulary and every caption's numbers by it (`text.py`), and vectors of its words where a file of
-such was named (`word_vectors.py`).
+A labelled subset is the share of the training images, the labelled proportion, whose labels (or captions) a system may
+use. A repetition is one independent draw of such subsets; in it, a smaller subset is contained in every larger one.
+
+`ROOT/splits/DATASET` holds `parts.npz` (train, validation, test: sorted indices), one `order-NNN.npy` per repetition
+(the training indices in the order in which they get labels) and `meta.json`. These files depend on the labels and the
+dataset's name alone, so they are the same on every machine. For captions there are also the vocabulary of the training
+part and every caption as numbers (`text.py`), and the word vectors of the vocabulary, if a file of them was named
+(`word_vectors.py`).
 """
 
 from __future__ import annotations
@@ -31,13 +34,16 @@ from data.prepared.store import ImageStore
 from data.seeds import seed_of
 
 PARTS_FILE, META = "parts.npz", "meta.json"
-LAYOUT = 1  # raised whenever these files would hold something else: what was split before is then made again
+LAYOUT = 1  # raised whenever these files would hold something else; older splits are then made again
 INDEX_TYPE = np.dtype("<i8")
 Text = TypeVar("Text", Vocabulary, Texts, WordVectors)
 
 
 def _official(dataset: Dataset, store: ImageStore) -> dict[str, np.ndarray]:
-    """The parts that the official files set apart, and the training part, before anything is cut from it."""
+    """Returns the parts that the official files set apart, and the training part before anything is cut from it.
+
+    Raises UserError where a part has another number of images than the catalog says.
+    """
     lacking = set(dataset.official) - set(store.parts)
     if lacking:
         raise UserError(f"{dataset.name}'s official files have no image of its {min(lacking)} part")
@@ -50,7 +56,7 @@ def _official(dataset: Dataset, store: ImageStore) -> dict[str, np.ndarray]:
 
 
 def _wanted(dataset: Dataset, store: ImageStore) -> dict[str, int]:
-    """How many images the validation and test parts get."""
+    """Returns how many images the validation and test parts get."""
     sizes = {}
     for part, size in (("validation", dataset.validation), ("test", dataset.test)):
         cut_off = size if isinstance(size, int) else share(size, len(store.labels))
@@ -59,7 +65,10 @@ def _wanted(dataset: Dataset, store: ImageStore) -> dict[str, int]:
 
 
 def _parts(dataset: Dataset, store: ImageStore) -> dict[str, np.ndarray]:
-    """Train, validation and test, sorted int64 indices into the store; seeded by the dataset's name alone."""
+    """Returns the training, validation and test parts: sorted int64 indices into the store.
+
+    The cuts are seeded by the dataset's name alone. Raises UserError where they are impossible.
+    """
     parts = _official(dataset, store)
     sizes = _wanted(dataset, store)
     try:
@@ -78,6 +87,7 @@ def _parts(dataset: Dataset, store: ImageStore) -> dict[str, np.ndarray]:
 def _is_split(
     dataset: Dataset, store: ImageStore, repetitions: int, minimum: int, identity: Identity | None, root: Path
 ) -> bool:
+    """Says whether the splits on disk are of these images and have all that is asked for."""
     try:
         splits = Splits.open(splits_folder(dataset.name, root))
         sizes = {"validation": len(splits.validation), "test": len(splits.test)}
@@ -92,8 +102,8 @@ def _is_split(
         return False
 
 
-def _there(store: ImageStore, folder: Path) -> int:
-    """How many repetitions of the same images there are."""
+def _existing_repetitions(store: ImageStore, folder: Path) -> int:
+    """Returns how many repetitions for the same images are on disk."""
     try:
         splits = Splits.open(folder)
     except UserError:
@@ -104,11 +114,15 @@ def _there(store: ImageStore, folder: Path) -> int:
 def split(
     dataset: Dataset, repetitions: int, root: Path, minimum: int | None = None, word_vectors: Path | None = None
 ) -> bool:
-    """Makes `root/splits/NAME` with at least that many repetitions; False where it was there already.
+    """Makes `root/splits/NAME` with at least that many repetitions. Returns False where it was there already.
 
-    More repetitions leave the parts and the earlier ones as they are, byte for byte. Words that come less than
-    `minimum` times in the training captions are unknown ones; None is the dataset's own number. Raises UserError
-    where the prepared images are missing or damaged, or a class has too few of them.
+    More repetitions leave the parts and the earlier repetitions as they are, byte for byte. Words that occur less than
+    `minimum` times in the training captions are not in the vocabulary; None is the dataset's own number.
+    `word_vectors` is a file of word2vec vectors for captions.
+
+    Raises:
+        UserError: the prepared images are missing or damaged, or a class has too few of them; a number is out of range;
+            the file of word vectors is missing, damaged or not needed.
     """
     minimum = dataset.minimum_count if minimum is None else minimum
     if repetitions < 1:
@@ -128,10 +142,10 @@ def split(
     with alone(target):
         if _is_split(dataset, store, repetitions, minimum, identity, root):
             return False
-        repetitions = max(repetitions, _there(store, target))
+        repetitions = max(repetitions, _existing_repetitions(store, target))
         parts = _parts(dataset, store)
         with whole_folder(target) as folder:
-            np.savez(folder / PARTS_FILE, **parts)
+            np.savez(folder / PARTS_FILE, train=parts["train"], validation=parts["validation"], test=parts["test"])
             for repetition in range(repetitions):
                 seed = seed_of("labelled", dataset=dataset.name, repetition=repetition)
                 order = parts["train"][label_order(store.labels[parts["train"]], seed)]
@@ -139,7 +153,7 @@ def split(
             if store.captioned:
                 vocabulary = _write_text(store, parts["train"], minimum, folder)
                 if word_vectors:
-                    _vectors(vocabulary, word_vectors, target).save(folder)
+                    _word_vectors(vocabulary, word_vectors, target).save(folder)
             meta = {
                 "layout": LAYOUT,
                 "dataset": dataset.name,
@@ -154,7 +168,7 @@ def split(
 
 
 def _write_text(store: ImageStore, train: np.ndarray, minimum: int, folder: Path) -> Vocabulary:
-    """The vocabulary, of the training part alone, and all captions by it."""
+    """Writes the vocabulary of the training part and all captions as numbers; returns the vocabulary."""
     captions = store.captions
     vocabulary = Vocabulary.of((caption for image in train for caption in captions[image]), minimum)
     vocabulary.save(folder)
@@ -162,13 +176,17 @@ def _write_text(store: ImageStore, train: np.ndarray, minimum: int, folder: Path
     return vocabulary
 
 
-def _vectors(vocabulary: Vocabulary, file: Path, before: Path) -> WordVectors:
-    """Those of a file, which may take minutes to read; of the splits `before` where they are of that file and words."""
+def _word_vectors(vocabulary: Vocabulary, file: Path, before: Path) -> WordVectors:
+    """Returns the word vectors of a vocabulary from a file.
+
+    Reading it may take minutes: the vectors of the splits in folder `before` are used if they are of the same file and
+    words.
+    """
     try:
         splits = Splits.open(before)
         if splits.word_vectors == identity_of(file) and splits.vocabulary.words == vocabulary.words:
             return splits.vectors or WordVectors.of(vocabulary, file)
-    except UserError:  # nothing there, or nothing whole
+    except UserError:  # no splits there, or damaged ones
         pass
     return WordVectors.of(vocabulary, file)
 
@@ -179,10 +197,16 @@ def _order_name(repetition: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """The parts of one dataset, sorted int64 indices into `ImageStore.images`, and its labelled subsets.
+    """The parts of one dataset and its labelled subsets.
 
-    `repetitions` says how many orders are on disk, `data` is the fingerprint of the images that they index, `layout`
-    the version of the files, `word_vectors` the identity of the file that the vectors are of, None without vectors.
+    Attributes:
+        folder: where the files are.
+        train, validation, test: sorted int64 indices into `ImageStore.images`.
+        classes: the number of classes; 0 for captions.
+        repetitions: the number of draws on disk.
+        data: the fingerprint of the images that are indexed.
+        layout: the version of the layout of the files.
+        word_vectors: the identity of the file of word vectors; None without them.
     """
 
     folder: Path
@@ -199,7 +223,7 @@ class Splits:
     def open(cls, folder: Path) -> Splits:
         """Opens what `python -m data split` wrote.
 
-        UserError, naming the command that makes it, where it is missing, damaged or half there.
+        Raises UserError, naming the command that makes it, where it is missing, damaged or incomplete.
         """
         command = f"run `python -m data split {folder.name} --repetitions R`"
         try:
@@ -227,17 +251,17 @@ class Splits:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """The words of the training captions. UserError where it is damaged."""
+        """The words of the training captions. Raises UserError where the file is damaged."""
         return self._read(Vocabulary.open, VOCABULARY)
 
     @cached_property
     def texts(self) -> Texts:
-        """Every image's captions as numbers. UserError where they are damaged."""
+        """Every image's captions as numbers. Raises UserError where the file is damaged."""
         return self._read(Texts.open, TEXTS)
 
     @cached_property
     def vectors(self) -> WordVectors | None:
-        """Those of the vocabulary's words; None where no file of such was named. UserError where they are damaged."""
+        """The vectors of the vocabulary's words; None without a file of them. Raises UserError where it is damaged."""
         if not self.word_vectors:
             return None
         found = self._read(WordVectors.open, VECTORS)
@@ -246,6 +270,7 @@ class Splits:
         return found
 
     def _read(self, opener: Callable[[Path], Text], name: str) -> Text:
+        """Reads a file about captions. Raises UserError where it is damaged."""
         try:
             return opener(self.folder)
         except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -254,10 +279,10 @@ class Splits:
             ) from error
 
     def labelled(self, repetition: int, proportion: float) -> np.ndarray:
-        """The training images whose labels may be used, sorted int64 indices into the store.
+        """Returns the labelled subset of a repetition: sorted int64 indices into the store.
 
-        A larger proportion of the same repetition contains every smaller one; see `label_order` for how the
-        classes share it. UserError for a repetition that is not on disk or a proportion outside (0, 1].
+        A subset of a larger proportion contains every smaller one of the same repetition. See `label_order` for how
+        classes share it. Raises UserError for a repetition that is not on disk or a proportion outside (0, 1].
         """
         if not 0 <= repetition < self.repetitions:
             raise UserError(
@@ -275,7 +300,10 @@ class Splits:
         return np.sort(order[:count])
 
     def fingerprint(self, repetition: int, proportion: float) -> str:
-        """SHA-256 over the three parts, that labelled subset, the vocabulary and word vectors, if any; hexadecimal."""
+        """Returns the SHA-256, in hexadecimal, of the three parts and a labelled subset.
+
+        For captions, of the vocabulary and the word vectors too.
+        """
         digest = hashlib.sha256()
         for indices in (self.train, self.validation, self.test, self.labelled(repetition, proportion)):
             digest.update(len(indices).to_bytes(8, "little"))

@@ -11,11 +11,11 @@ from data.seeds import seed_of, shuffled
 
 
 def apportion(counts: np.ndarray, size: int) -> np.ndarray:
-    """How many of each class go into a stratified part of `size` images; int64 like `counts`.
+    """Returns how many images of each class go into a stratified part of `size` images, int64 like `counts`.
 
-    Hamilton's largest remainders in whole numbers: within one image of size·N_c/N; of equal remainders
-    the lower class goes first. One image of every class is always left behind: where that stands in the way
-    (a class of one image), its place goes to the next class in line. ValueError where not enough is left.
+    Hamilton's method of largest remainders, in whole numbers: each class c with N_c of N images gets size·N_c/N, within
+    one image. Of equal remainders the lower class comes first. One image of every class is always left behind; a class
+    that has no image to spare passes its place on to the next class in line. Raises ValueError where too few are left.
     """
     total = int(counts.sum())
     room = counts - 1
@@ -30,7 +30,7 @@ def apportion(counts: np.ndarray, size: int) -> np.ndarray:
 
 
 def cut(labels: np.ndarray, candidates: np.ndarray, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """A stratified part of `size` of the candidates (indices into labels), and the rest; both sorted."""
+    """Draws a stratified part of `size` candidates (indices into `labels`). Returns it and the rest, both sorted."""
     _, classes, counts = np.unique(labels[candidates], return_inverse=True, return_counts=True)
     shuffle = shuffled(len(candidates), seed)
     taken = apportion(counts, size)
@@ -40,7 +40,7 @@ def cut(labels: np.ndarray, candidates: np.ndarray, size: int, seed: int) -> tup
 
 
 def _ranks(classes: np.ndarray) -> np.ndarray:
-    """For each entry, how many entries of the same class come before it; int64 like `classes`."""
+    """Returns for each entry how many entries of the same class come before it, int64 like `classes`."""
     by_class = np.argsort(classes, kind="stable")
     counts = np.bincount(classes)
     ranks = np.empty(len(classes), dtype=np.int64)
@@ -49,13 +49,13 @@ def _ranks(classes: np.ndarray) -> np.ndarray:
 
 
 def label_order(labels: np.ndarray, seed: int) -> np.ndarray:
-    """A stratified order of the entries of `labels`: positions, int64 [N]; its prefixes are labelled subsets.
+    """Returns a stratified order of the N entries of `labels`, int64 [N]. Its prefixes are the labelled subsets.
 
-    In a seeded shuffle, the i-th entry of a class with N_c of them gets the key (i + ½)/N_c, the first one
-    (i = 0) the key 0; entries are sorted by key, ties by a second seeded shuffle. Hence, for a prefix
-    of n ≥ C entries, there is one number t such that every class has N_c·t of them, rounded to the nearest
-    whole number (a half either way), or 1 where that would be 0: Webster's apportionment with at least
-    one seat each. Where all classes have the same size, each is thereby within one entry of its share n/C.
+    In a seeded shuffle, the i-th entry (from 0) of a class with N_c entries gets the key (i + ½)/N_c, but the first
+    one the key 0. Entries are sorted by key, ties by a second seeded shuffle. Hence in a prefix of n ≥ C entries, where
+    C is the number of classes, there is one number t such that every class has N_c·t entries, rounded to the nearest
+    whole number (a half either way), or 1 where that would be 0. This is Webster's apportionment with at least one seat
+    each. Where all classes have the same size, each is within one entry of its share n/C.
     """
     _, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     shuffle = shuffled(len(labels), seed_of("label order", seed=seed))
@@ -67,15 +67,15 @@ def label_order(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def share(proportion: float, images: int) -> int:
-    """A proportion of the images as a number of them: rounded half up, in the decimal digits that the user wrote."""
+    """Returns a proportion of a number of images, rounded half up, by the decimal digits that the user wrote."""
     exact = Decimal(repr(float(proportion))) * images
     return int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))
 
 
 def labelled_count(proportion: float, images: int, classes: int) -> int:
-    """How many of the training images have labels at a proportion; at least one per class.
+    """Returns how many training images have labels at a labelled proportion: at least one per class.
 
-    UserError for a proportion outside (0, 1].
+    Raises UserError for a proportion outside (0, 1].
     """
     if not 0 < proportion <= 1:
         raise UserError(f"labelled proportion {proportion!r}: it must be above 0 and at most 1")

@@ -1,4 +1,4 @@
-"""Captions as numbers: words, the vocabulary of a training part, and every caption's numbers."""
+"""Captions as numbers: the vocabulary of a training part, and every caption as the numbers of its words."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ from data.errors import UserError
 from data.tokens import words
 
 VOCABULARY, TEXTS = "vocabulary.json", "texts.npz"
-END, UNKNOWN = 0, 1  # the numbers of a caption's end and of every word that is not in the vocabulary
+END, UNKNOWN = 0, 1  # the numbers of the end of a caption, and of every word that is not in the vocabulary
 SPECIAL = ("<end>", "<unknown>")
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words that a model can say, by their numbers; `counts` says how often each came in the training part."""
+    """The words that a model can write, by their numbers, after the special words for end and unknown.
+
+    `counts` is how often each word occurs in the training captions; `minimum` is the least count that was asked for.
+    """
 
     words: tuple[str, ...]
     counts: tuple[int, ...]
@@ -29,9 +32,9 @@ class Vocabulary:
 
     @classmethod
     def of(cls, captions: Iterable[str], minimum: int) -> Vocabulary:
-        """Every word that comes at least `minimum` times, the most frequent first, ties by the alphabet.
+        """Returns the words that occur at least `minimum` times, the most frequent first, ties in alphabetical order.
 
-        UserError where no word does.
+        Raises UserError where there is no such word.
         """
         counted = Counter(word for caption in captions for word in words(caption))
         kept = sorted(((-count, word) for word, count in counted.items() if count >= minimum))
@@ -44,24 +47,24 @@ class Vocabulary:
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """Each word's number."""
+        """The number of each word."""
         return {word: number for number, word in enumerate(self.words)}
 
     def encode(self, caption: str) -> list[int]:
-        """A caption as numbers, its end among them."""
+        """Returns a caption as the numbers of its words, with the end as the last number."""
         return [*(self.numbers.get(word, UNKNOWN) for word in words(caption)), END]
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """The words of those numbers up to the end, with blanks between."""
-        said = []
+        """Returns the words of those numbers up to the end, separated by blanks."""
+        decoded = []
         for number in numbers:
             if number == END:
                 break
-            said.append(self.words[number])
-        return " ".join(said)
+            decoded.append(self.words[number])
+        return " ".join(decoded)
 
     def save(self, folder: Path) -> None:
-        """Writes vocabulary.json."""
+        """Writes vocabulary.json into a folder."""
         content = {"minimum": self.minimum, "words": list(self.words), "counts": list(self.counts)}
         (folder / VOCABULARY).write_text(json.dumps(content, ensure_ascii=False, indent=0) + "\n", encoding="utf-8")
 
@@ -76,8 +79,10 @@ class Vocabulary:
 class Texts:
     """All captions of a dataset as numbers, one after the other.
 
-    `numbers` int32; caption c is `numbers[captions[c]:captions[c + 1]]`; image i has the captions from
-    `images[i]` up to, and without, `images[i + 1]`; both int64.
+    Attributes:
+        numbers: int32 [words of all captions, with an end each].
+        captions: int64 [captions + 1]; caption c is `numbers[captions[c]:captions[c + 1]]`.
+        images: int64 [images + 1]; image i has the captions `images[i]` … `images[i + 1]` − 1.
     """
 
     numbers: np.ndarray
@@ -86,7 +91,7 @@ class Texts:
 
     @classmethod
     def of(cls, captions: Sequence[Sequence[str]], vocabulary: Vocabulary) -> Texts:
-        """Those of each image, in order."""
+        """Returns the captions of all images, given in order, as numbers."""
         encoded = [vocabulary.encode(caption) for of_image in captions for caption in of_image]
         return cls(
             np.fromiter((number for caption in encoded for number in caption), dtype=np.int32),
@@ -95,12 +100,12 @@ class Texts:
         )
 
     def of_image(self, image: int) -> list[np.ndarray]:
-        """The captions of one image, each int32 [its words and its end]."""
+        """Returns the captions of one image, each int32 [its words and its end]."""
         first, last = self.images[image], self.images[image + 1]
         return [self.numbers[self.captions[c] : self.captions[c + 1]] for c in range(first, last)]
 
     def save(self, folder: Path) -> None:
-        """Writes texts.npz."""
+        """Writes texts.npz into a folder."""
         np.savez(folder / TEXTS, numbers=self.numbers, captions=self.captions, images=self.images)
 
     @classmethod

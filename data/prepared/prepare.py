@@ -30,17 +30,19 @@ from data.prepared import shards
 from data.prepared.store import CAPTIONS, LABELS, META, NAMES, SKIPPED, ImageStore
 from data.progress import progress
 
-Task = tuple[formats.Shard, int]  # and its number
+Task = tuple[formats.Shard, int]  # a shard and its number
 LAYOUT = 2  # raised whenever these files would hold something else: what was prepared before is then made again
 UNPACKED = "unpacked"
-MOST_BROKEN = 0.01  # share of pictures that may be skipped, and a handful of them in any case
-HANDFUL = 10
-PARALLEL_FROM = 256 * 2**20  # bytes of pictures to decode or draw; fewer are made sooner than Ray starts
+MOST_BROKEN = 0.01  # share of pictures that may be broken and left out; …
+HANDFUL = 10  # … so many may be in any case
+PARALLEL_FROM = 256 * 2**20  # bytes of pictures to decode or draw; fewer are made before Ray has started
 
 
 def is_prepared(dataset: Dataset, root: Path, origin: str | None) -> bool:
-    """Whether its arrays are there, whole (by their sizes), as the catalog describes them, and made from files of that
-    origin (None: whichever)."""
+    """Says whether a dataset's arrays are there, by their sizes, and as the catalog describes them.
+
+    They must be made from files of that origin; None is any origin.
+    """
     try:
         store = ImageStore.open(processed_folder(dataset.name, root))
     except UserError:
@@ -53,8 +55,10 @@ def is_prepared(dataset: Dataset, root: Path, origin: str | None) -> bool:
 
 
 def _origin(dataset: Dataset, root: Path) -> str | None:
-    """Of the official files that are here, or of the drawing; None where there are none. UserError where a folder that
-    stands for them has changed."""
+    """Returns the origin of the official files on disk, or of the drawing; None where there are no files.
+
+    Raises UserError where a folder that stands in for them has changed.
+    """
     if dataset.drawn is not None:
         return dataset.origin
     if tree := registered_tree(dataset, root):
@@ -64,13 +68,16 @@ def _origin(dataset: Dataset, root: Path) -> str | None:
 
 
 def prepare(dataset: Dataset, root: Path) -> bool:
-    """Makes `root/processed/NAME` from `root/raw/NAME`; False where it was there already.
+    """Makes `root/processed/NAME` from `root/raw/NAME`. Returns False where it was there already.
 
-    Stopped half-way, it goes on with the shards that are not there yet. What is prepared does not need its official
-    files any more. Raises UserError where one of those is missing, truncated or malformed, too many pictures are
-    broken, or the disk is full.
+    A run that was stopped half-way is resumed with the shards that are missing. A prepared dataset no longer needs its
+    official files.
+
+    Raises:
+        UserError: an official file is missing, truncated or malformed, too many pictures are broken, or the disk is
+            full.
     """
-    root = root.absolute()  # workers on other machines are in other folders
+    root = root.absolute()  # workers on other machines have other working folders
     target = processed_folder(dataset.name, root)
     if is_prepared(dataset, root, _origin(dataset, root)):
         return False
@@ -83,44 +90,50 @@ def prepare(dataset: Dataset, root: Path) -> bool:
             unpacked = folder / UNPACKED
             unpacked.mkdir(exist_ok=True)
             contents = formats.FORMATS.get(official.format)(dataset, official.files, unpacked)
-            made = _made(dataset, contents, folder)
-            close_files()  # those under `unpacked` are about to be removed
-            _put_together(dataset, contents, made, official, folder)
+            made = _make_shards(dataset, contents, folder)
+            close_files()  # the files under `unpacked` are about to be removed
+            _write_arrays(dataset, contents, made, official, folder)
         shards.forget_records(target)
     return True
 
 
-def _done(contents: formats.Contents, folder: Path) -> dict[int, shards.Records]:
-    """What the shards that are there hold, by their numbers."""
-    found = {number: shards.records(folder, number, shard.count) for number, shard in enumerate(contents.shards)}
+def _finished(contents: formats.Contents, folder: Path) -> dict[int, shards.Records]:
+    """Returns the records of the shards that are on disk, by their numbers."""
+    found = {number: shards.read_records(folder, number, shard.count) for number, shard in enumerate(contents.shards)}
     return {number: made for number, made in found.items() if made}
 
 
-def _made(dataset: Dataset, contents: formats.Contents, folder: Path) -> list[shards.Records]:
-    """What each shard holds, in order, once they are all there."""
+def _make_shards(dataset: Dataset, contents: formats.Contents, folder: Path) -> list[shards.Records]:
+    """Makes the missing shards and returns the records of all, in order.
+
+    Raises UserError where too many pictures are broken or a label is out of range.
+    """
     total = sum(shard.count for shard in contents.shards)
     allowed = max(HANDFUL, int(MOST_BROKEN * total))
-    done = _done(contents, folder)
+    done = _finished(contents, folder)
     left = [(shard, number) for number, shard in enumerate(contents.shards) if number not in done]
     images = sum(shard.count for shard, _ in left)
     check_space(folder.parent, images * dataset.image_bytes, f"{images:,} images of {dataset.name}")
     skipped: list[list[str]] = []
     with progress(total, f"preparing {dataset.name}", " images", done=total - images) as bar:
-        for made in chain(done.values(), _making(left, dataset, folder, bar)):
+        for made in chain(done.values(), _run(left, dataset, folder, bar)):
             _check_labels(made, contents, dataset)
             skipped += made.skipped
             if len(skipped) > allowed:
-                told = "".join(f"\n  {name}: {reason}" for name, reason in skipped[:5])
+                listed = "".join(f"\n  {name}: {reason}" for name, reason in skipped[:5])
                 raise UserError(
-                    f"{len(skipped)} pictures of {dataset.name} are broken, at most {allowed} may be:{told}\n"
+                    f"{len(skipped)} pictures of {dataset.name} are broken, at most {allowed} may be:{listed}\n"
                     "Look at the first of them, and put the files right."
                 )
-    done = _done(contents, folder)
+    done = _finished(contents, folder)
     return [done[number] for number in range(len(contents.shards))]
 
 
-def _making(left: Sequence[Task], dataset: Dataset, folder: Path, bar: tqdm) -> Iterator[shards.Records]:
-    """Makes the shards that are left: here, or with Ray where there is much to decode or draw, or a cluster."""
+def _run(left: Sequence[Task], dataset: Dataset, folder: Path, bar: tqdm) -> Iterator[shards.Records]:
+    """Makes the shards that are left and yields their records.
+
+    Ray makes them where there is much to decode or draw, or a cluster; otherwise this process does.
+    """
     work = sum(shard.count for shard, _ in left if isinstance(shard, formats.Laborious)) * dataset.image_bytes
     if work < PARALLEL_FROM and not os.environ.get("RAY_ADDRESS"):
         for shard, number in left:
@@ -134,6 +147,7 @@ def _making(left: Sequence[Task], dataset: Dataset, folder: Path, bar: tqdm) -> 
 
 
 def _check_labels(made: shards.Records, contents: formats.Contents, dataset: Dataset) -> None:
+    """Raises UserError where a label is not the number of a class."""
     allowed = range(len(contents.classes)) if contents.classes else {shards.NO_LABEL}
     for index, label in enumerate(made.labels):
         if label not in allowed:
@@ -143,10 +157,10 @@ def _check_labels(made: shards.Records, contents: formats.Contents, dataset: Dat
             )
 
 
-def _put_together(
+def _write_arrays(
     dataset: Dataset, contents: formats.Contents, made: list[shards.Records], official: Official, folder: Path
 ) -> None:
-    """Writes what is said of all shards, meta.json last."""
+    """Writes the labels, names and captions of all shards, and meta.json last."""
     labels = np.concatenate([np.asarray(one.labels, dtype=shards.LABEL_TYPE) for one in made])
     if not len(labels):
         raise UserError(f"{dataset.name} has no picture that is not broken: {made[0].skipped[0]}")

@@ -1,4 +1,7 @@
-"""Shards on disk: `images-NNNNN.npy` uint8 [n, H, W, C], and `records-NNNNN.json`, written last, of what is in it."""
+"""Shards on disk: `images-NNNNN.npy`, uint8 [n, H, W, C], and `records-NNNNN.json`, what is known of these images.
+
+The records are written last, so a shard with records is whole.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,10 @@ NO_LABEL = -1
 
 @dataclass(frozen=True)
 class Records:
-    """What a shard holds, image by image: labels (−1 where there is none), names, captions; and what it left out.
+    """What is known of a shard's images, one by one: labels (−1 for captioned images), names and captions.
 
-    `digest` is the SHA-256 of the images' bytes, then the labels', then, where there are any, the captions'.
+    `skipped` lists the broken pictures that were left out. `digest` is the SHA-256 of the images' bytes, then the
+    labels', then, where there are any, the captions'.
     """
 
     labels: list[int]
@@ -39,8 +43,8 @@ def _records_path(folder: Path, number: int) -> Path:
     return folder / f"records-{number:05d}.json"
 
 
-def records(folder: Path, number: int, count: int) -> Records | None:
-    """Of that shard of `count` images; None where it was not made, not whole, or cut otherwise."""
+def read_records(folder: Path, number: int, count: int) -> Records | None:
+    """Reads the records of a shard of `count` images; None where it was not made, not whole, or cut otherwise."""
     try:
         found = Records(**json.loads(_records_path(folder, number).read_text(encoding="utf-8")))
         return found if len(found.labels) + len(found.skipped) == count else None
@@ -49,7 +53,7 @@ def records(folder: Path, number: int, count: int) -> Records | None:
 
 
 def forget_records(folder: Path) -> None:
-    """Removes what `records` reads: their content has been put together elsewhere."""
+    """Removes the records of all shards, once the files of the whole dataset have their content."""
     for path in folder.glob("records-*.json"):
         path.unlink()
 
@@ -61,14 +65,14 @@ def make(
     folder: Path,
     report: Callable[[int], object] = lambda images: None,
 ) -> Records:
-    """Makes one shard, or gives what an earlier attempt made; `report` is told of the images as they pass.
+    """Makes one shard, or returns the records of one that an earlier attempt made.
 
-    One image is in memory at a time. Pictures that are broken are left out. UserError where a file is truncated or
-    malformed, or the disk is full.
+    `report` is called with a number of images as they are made. One image is in memory at a time. Broken pictures are
+    left out. Raises UserError where a file is truncated or malformed, or the disk is full.
     """
-    # A worker of a killed command may still be at it: then its work is waited for, not mixed with this one's.
+    # A worker of a killed command may still be making this shard: wait for it.
     with alone(folder / images_name(number)):
-        made = records(folder, number, shard.count)
+        made = read_records(folder, number, shard.count)
         if made is not None:
             report(shard.count)
             return made
@@ -80,42 +84,41 @@ def make(
 
 
 def _write(shard: Shard, shape: tuple[int, int, int], out: BinaryIO, report: Callable[[int], object]) -> Records:
-    """Writes the images of a shard and tells of them.
+    """Writes the images of a shard and returns its records.
 
-    Plain writes rather than a memory map: on a full disk a write is an error that can be told, a store
-    to a mapped page kills the process.
+    The images are written, not stored through a memory map: on a full disk a write raises an error, while a store to a
+    mapped page kills the process.
     """
     digest = hashlib.sha256()
-    found = Records([], [], [], [], "")
+    gathered = Records([], [], [], [], "")
     _write_header(out, (shard.count, *shape))
-    passed = 0
+    count = 0
     for example in shard.examples():
-        passed += 1
+        count += 1
         report(1)
         try:
             image = np.ascontiguousarray(_array(example, shape))
         except BrokenPicture as error:
-            found.skipped.append([example.name, str(error)])
+            gathered.skipped.append([example.name, str(error)])
             continue
         out.write(image.data)
         digest.update(image.data)
-        found.labels.append(NO_LABEL if example.label is None else example.label)
-        found.names.append(example.name)
-        found.captions.append(list(example.captions))
-    if passed != shard.count:
-        raise UserError(
-            f"the official files gave {passed} images of the {shard.part} part, they announce {shard.count}"
-        )
-    if found.skipped:  # NumPy pads headers so that the same number of digits, or fewer, fits
+        gathered.labels.append(NO_LABEL if example.label is None else example.label)
+        gathered.names.append(example.name)
+        gathered.captions.append(list(example.captions))
+    if count != shard.count:
+        raise UserError(f"the official files gave {count} images of the {shard.part} part, they announce {shard.count}")
+    if gathered.skipped:  # a smaller number fits, because NumPy pads headers
         out.seek(0)
-        _write_header(out, (len(found.labels), *shape))
-    digest.update(np.asarray(found.labels, dtype=LABEL_TYPE).data)
-    if any(found.captions):
-        digest.update(json.dumps(found.captions).encode())
-    return Records(found.labels, found.names, found.captions, found.skipped, digest.hexdigest())
+        _write_header(out, (len(gathered.labels), *shape))
+    digest.update(np.asarray(gathered.labels, dtype=LABEL_TYPE).data)
+    if any(gathered.captions):
+        digest.update(json.dumps(gathered.captions).encode())
+    return Records(gathered.labels, gathered.names, gathered.captions, gathered.skipped, digest.hexdigest())
 
 
 def _array(example: Example, shape: tuple[int, int, int]) -> np.ndarray:
+    """Returns the image of an example, uint8 of that shape. Raises BrokenPicture or UserError where it is not one."""
     if isinstance(example.image, bytes):
         return decoded(example.image, shape)
     if example.image.shape != shape or example.image.dtype != np.uint8:
@@ -129,7 +132,7 @@ def _write_header(out: BinaryIO, shape: tuple[int, ...]) -> None:
 
 
 def fingerprint(digests: list[str]) -> str:
-    """Of all shards, in order: the digest of their digests; that of a single shard is its own."""
+    """Returns the digest of a dataset from the digests of its shards, in order; that of a single shard is its own."""
     if len(digests) == 1:
         return digests[0]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Reading prepared images: memory-mapped or resident on a device, a batch at a time."""
+"""Reads prepared images a batch at a time, memory-mapped or resident on a device."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ import numpy.typing as npt
 
 from data.errors import UserError
 
-if TYPE_CHECKING:  # importing torch takes seconds, which the commands of `data` do not have to spend
+if TYPE_CHECKING:  # importing torch takes seconds, and most commands of `data` do not need it
     import torch
 
 LABELS, NAMES, CAPTIONS, SKIPPED, META = "labels.npy", "names.json", "captions.json", "skipped.json", "meta.json"
-BATCH = 500  # images, at most
-VALUES = 4_000_000  # in a batch of images, at most: 20 images of 256 × 256 × 3
+BATCH = 500  # images of a batch, at most
+VALUES = 4_000_000  # values of a batch, at most: 20 images of 256 × 256 × 3
 PIECE = 2**28  # bytes sent to a device at a time
-RESIDENT_SHARE = 0.1  # of a GPU's free memory that images may take in each process
+RESIDENT_SHARE = 0.1  # share of a GPU's free memory that the images of one process may take
 
 
 def images_name(number: int) -> str:
-    """The file of a shard's images."""
+    """Returns the name of the file of a shard's images."""
     return f"images-{number:05d}.npy"
 
 
 def _within(indices: npt.ArrayLike, count: int) -> np.ndarray:
-    """Indices as int64; IndexError where one is not of so many images."""
+    """Returns indices as int64. Raises IndexError where one is not within 0 … `count` − 1."""
     wanted = np.asarray(indices, dtype=np.int64)
     if wanted.size and (wanted.min() < 0 or wanted.max() >= count):
         raise IndexError(f"images are 0 … {count - 1}, asked for {wanted.min()} … {wanted.max()}")
@@ -39,7 +39,7 @@ def _within(indices: npt.ArrayLike, count: int) -> np.ndarray:
 
 
 class Sharded:
-    """Arrays one after the other, read as one: uint8 [N, H, W, C]."""
+    """Several arrays uint8 [n, H, W, C] that are read like one array [N, H, W, C]."""
 
     def __init__(self, shards: Sequence[np.ndarray]) -> None:
         self._shards = shards
@@ -48,7 +48,7 @@ class Sharded:
         self.nbytes = sum(shard.nbytes for shard in shards)
 
     def __getitem__(self, indices: npt.ArrayLike) -> np.ndarray:
-        """A copy of those rows, in that order. IndexError for one that is not there."""
+        """Returns a copy of those rows, in that order. Raises IndexError for a row that is not there."""
         wanted = _within(indices, self.shape[0])
         rows = np.empty((len(wanted), *self.shape[1:]), dtype=np.uint8)
         which = np.searchsorted(self._ends, wanted, side="right")
@@ -62,11 +62,17 @@ class Sharded:
 class ImageStore:
     """The prepared images of one dataset, N of them, each H × W × C.
 
-    `images` uint8 [N, H, W, C], memory-mapped and read-only, or a tensor on a device; `labels` int64 [N], −1 for
-    captioned images; `classes` names them; `parts` gives the number of images of the training part and of the
-    official other ones, which follow it; `fingerprint` is the SHA-256 of images, labels and captions, `origin`
-    a digest of the official files that they came from, of which `skipped` pictures were broken; `layout`
-    the version of the files that it is read from.
+    Attributes:
+        images: uint8 [N, H, W, C], memory-mapped and read-only, or a tensor on a device.
+        labels: int64 [N]; −1 for captioned images.
+        classes: the names of the classes; empty for captioned images.
+        parts: the number of images of the training part, and of each part that the official files set apart, in the
+            order in which they follow each other.
+        fingerprint: SHA-256 of images, labels and captions.
+        origin: a digest of the official files that the images came from.
+        skipped: how many of their pictures were broken and left out.
+        layout: the version of the layout of the files on disk.
+        folder: where these files are.
     """
 
     dataset: str
@@ -82,9 +88,9 @@ class ImageStore:
 
     @classmethod
     def open(cls, folder: Path) -> ImageStore:
-        """Opens what `python -m data prepare` wrote; checks sizes against meta.json, not the content.
+        """Opens what `python -m data prepare` wrote. Sizes are compared with meta.json; the content is not checked.
 
-        UserError, naming the command that makes it, where it is missing, damaged or half there.
+        Raises UserError, naming the command that makes it, where it is missing, damaged or incomplete.
         """
         command = f"run `python -m data prepare {folder.name}`"
         try:
@@ -116,7 +122,7 @@ class ImageStore:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of an image as `batch` gives it."""
+        """(C, H, W) of an image as `batch` returns it."""
         _, height, width, channels = self.images.shape
         return channels, height, width
 
@@ -132,7 +138,10 @@ class ImageStore:
 
     @cached_property
     def captions(self) -> list[tuple[str, ...]]:
-        """Each image's captions, as they were written. UserError where the images have none, or the file is damaged."""
+        """Each image's captions, as they were written.
+
+        Raises UserError where the images have labels instead, or the file is damaged.
+        """
         if self.folder is None or not self.captioned:
             raise UserError(f"{self.dataset} has labels, no captions")
         try:
@@ -145,9 +154,9 @@ class ImageStore:
             raise UserError(f"{self.folder} is damaged ({error}): delete it and {command} again") from error
 
     def resident(self, device: str | torch.device) -> ImageStore:
-        """The same store with all its images on that device, so that no batch has to travel.
+        """Returns the same store with all images on a device, so that batches are not copied there one by one.
 
-        torch.OutOfMemoryError where they do not fit.
+        Raises torch.OutOfMemoryError where they do not fit.
         """
         import torch
 
@@ -158,8 +167,11 @@ class ImageStore:
         return replace(self, images=images)
 
     def near(self, device: torch.device) -> ImageStore:
-        """The store to train from on that device: resident on a GPU where the images are few enough to leave room
-        for models and for the copies of other workers; memory-mapped otherwise."""
+        """Returns the store from which to train on a device.
+
+        It is resident on a GPU where the images leave room for models and for the copies of other workers, and
+        memory-mapped otherwise.
+        """
         import torch
 
         if device.type != "cuda" or self.nbytes > RESIDENT_SHARE * torch.cuda.mem_get_info(device)[0]:
@@ -167,9 +179,9 @@ class ImageStore:
         return self.resident(device)
 
     def batch(self, indices: npt.ArrayLike, device: str | torch.device = "cpu") -> torch.Tensor:
-        """The images of those indices, float32 [b, C, H, W] in [0, 1], on the device.
+        """Returns the images of b indices, float32 [b, C, H, W] in [0, 1], on a device.
 
-        Only these rows are copied, and they travel as bytes. IndexError for an index that is not there.
+        Only these rows are copied, as bytes. Raises IndexError for an index that is not there.
         """
         import torch
 
@@ -180,17 +192,21 @@ class ImageStore:
             return torch.from_numpy(_as_values(self.images[wanted]))
         else:
             rows = torch.from_numpy(np.asarray(self.images[wanted])).to(device)
-        # Channels are put first while a value is still one byte, not four.
+        # Channels are moved to the front while a value still takes one byte, not four.
         return rows.permute(0, 3, 1, 2).contiguous().to(torch.float32).div_(255)
 
 
 def _as_values(rows: np.ndarray) -> np.ndarray:
-    """Bytes [b, H, W, C] as float32 [b, C, H, W] in [0, 1], in one pass: up to three times as fast as PyTorch's two."""
+    """Turns bytes [b, H, W, C] into float32 [b, C, H, W] in [0, 1].
+
+    One pass of NumPy is up to three times as fast as the two of PyTorch.
+    """
     planes = rows.transpose(0, 3, 1, 2)
     return np.divide(planes, np.float32(255), out=np.empty(planes.shape, np.float32))
 
 
 def _mapped(folder: Path, number: int, rows: int, shape: list[int]) -> np.ndarray:
+    """Memory-maps the images of a shard. Raises ValueError where their size is not that of meta.json."""
     images = np.load(folder / images_name(number), mmap_mode="r" if rows else None, allow_pickle=False)
     if (images.shape, images.dtype) != ((rows, *shape), np.uint8):
         raise ValueError(f"the size of {images_name(number)} is not that of meta.json")
@@ -198,6 +214,9 @@ def _mapped(folder: Path, number: int, rows: int, shape: list[int]) -> np.ndarra
 
 
 def batches(store: ImageStore, indices: np.ndarray, most: int = BATCH) -> Iterator[np.ndarray]:
-    """`indices` in runs of at most so many that fit the memory; always the same runs for the same images."""
+    """Returns `indices` in batches of at most `most` images, fewer where images are large.
+
+    The same images are always cut into the same batches.
+    """
     size = max(1, min(most, VALUES // math.prod(store.shape)))
     return (indices[start : start + size] for start in range(0, len(indices), size))

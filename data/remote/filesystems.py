@@ -1,4 +1,4 @@
-"""Places that fsspec reaches: folders, S3, Google's storage and others, by their URI."""
+"""Places that fsspec can reach, by their URI: folders, S3, Google's storage and others."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ NO_CONNECTION = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutE
 
 
 class Place(NamedTuple):
-    """Where a URI leads."""
+    """A URI, and the filesystem and path that it stands for."""
 
     uri: str
     filesystem: fsspec.AbstractFileSystem
     path: str
 
     def file(self, name: str) -> str:
+        """Returns the path of a file there."""
         return f"{self.path}/{name}"
 
 
 @contextmanager
 def place_errors_explained(uri: str) -> Iterator[None]:
-    """Turns what a filesystem may raise, and each has its own exceptions, into a UserError that says what to do."""
+    """Turns any exception of a filesystem into a UserError with a remedy. Each filesystem has its own exceptions."""
     try:
         yield
     except UserError:
@@ -49,7 +50,10 @@ def place_errors_explained(uri: str) -> Iterator[None]:
 
 
 def place_at(uri: str) -> Place:
-    """Where a URI, or the path of a folder, leads. UserError where it is none, or a package is missing for it."""
+    """Returns the place of a URI or of the path of a folder.
+
+    Raises UserError where it is neither, or a package for its protocol is missing.
+    """
     protocol, mark, _ = uri.partition("://")
     if not mark:
         if ":" in uri.partition("/")[0]:
@@ -65,5 +69,5 @@ def place_at(uri: str) -> Place:
         raise UserError(f"{uri}: unknown protocol {protocol}://: known are s3, gs, file, … ({error})") from error
     except Exception as error:
         raise UserError(f"{uri}: {error}: name another place") from error
-    filesystem.invalidate_cache()  # it may remember what others have changed since
+    filesystem.invalidate_cache()  # it may remember what others have changed
     return Place(uri, filesystem, path.rstrip("/"))

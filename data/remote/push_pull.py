@@ -1,9 +1,9 @@
-"""Prepared images and splits on other machines: whole folders to and from any filesystem that fsspec knows.
+"""Copies whole folders of prepared images and splits to and from any filesystem that fsspec knows.
 
-A folder of ours lies at `URI` as its files and `sums.json`, the size and SHA-256 of each, which goes there first;
-`meta.json` goes last, so a folder that is half there is never taken for whole. `push` takes a file of the right size
-under a `sums.json` for what that says, since whatever was there under another one is taken away before; `pull` looks at
-every byte, and what it finds damaged there `push` mends when it is told to send everything again.
+A remote folder has the files of the local one and `sums.json`, the size and SHA-256 of each. `sums.json` is sent first
+and `meta.json` last, so an incomplete folder is never taken for a whole one. `push` trusts a remote file of the right
+size, because files of another `sums.json` are removed before. `pull` verifies every byte. A file that it finds damaged
+is repaired by `push --again`, which sends everything again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from data.atomic import alone, resumable, whole_file
 from data.disk_space import check_space
@@ -27,12 +27,13 @@ from data.remote.filesystems import Place, place_at, place_errors_explained
 
 SUMS = "sums.json"
 PIECE = 2**23  # bytes read at a time
-THREADS = 4  # files on their way at a time
-Sums = dict[str, tuple[int, str]]  # by a file's name: bytes, SHA-256
+THREADS = 4  # files copied at a time
+Result = TypeVar("Result")
+Sums = dict[str, tuple[int, str]]  # by the name of a file: its bytes, its SHA-256
 
 
-def _read(place: Place, name: str) -> bytes | None:
-    """A small file's content; None where there is none."""
+def _read_file(place: Place, name: str) -> bytes | None:
+    """Reads a small remote file; None where there is none."""
     with place_errors_explained(place.uri):
         try:
             return place.filesystem.cat_file(place.file(name))
@@ -40,8 +41,8 @@ def _read(place: Place, name: str) -> bytes | None:
             return None
 
 
-def _there(place: Place) -> dict[str, int]:
-    """Sizes of the files at the place, by name."""
+def _sizes_at(place: Place) -> dict[str, int]:
+    """Returns the sizes of the files at a place, by name."""
     with place_errors_explained(place.uri):
         try:
             found = place.filesystem.ls(place.path, detail=True)
@@ -50,7 +51,8 @@ def _there(place: Place) -> dict[str, int]:
         return {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in found if entry["type"] == "file"}
 
 
-def _sum(path: Path) -> tuple[int, str]:
+def _checksum(path: Path) -> tuple[int, str]:
+    """Returns the size and the SHA-256 of a local file."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while piece := stream.read(PIECE):
@@ -58,8 +60,8 @@ def _sum(path: Path) -> tuple[int, str]:
     return path.stat().st_size, digest.hexdigest()
 
 
-def _parsed(text: bytes | None) -> Sums:
-    """What a `sums.json` says; nothing where there is none, or it is not one that `push` writes."""
+def _parse_sums(text: bytes | None) -> Sums:
+    """Parses a `sums.json`; empty where there is none, or it is not one that `push` writes."""
     try:
         sums = {name: (int(size), str(sum_)) for name, (size, sum_) in json.loads(text or b"{}").items()}
     except (ValueError, TypeError, AttributeError):
@@ -67,13 +69,16 @@ def _parsed(text: bytes | None) -> Sums:
     return sums if all(Path(name).name == name and name[0] != "." for name in sums) else {}
 
 
-def _each(names: Iterable[str], do: Callable[[str], Any], done: Callable[[str, Any], None]) -> None:
-    """Does it for every name, some at a time, and tells of each; after the first that fails no other is begun."""
+def _for_each(names: Iterable[str], work: Callable[[str], Result], report: Callable[[str, Result], object]) -> None:
+    """Calls `work` for every name, several at a time, and `report` with each result as it comes.
+
+    After the first error no other call begins, and the error is raised.
+    """
     with ThreadPoolExecutor(THREADS) as pool:
-        futures = {pool.submit(do, name): name for name in names}
+        futures = {pool.submit(work, name): name for name in names}
         try:
             for future in as_completed(futures):
-                done(futures[future], future.result())
+                report(futures[future], future.result())
         except BaseException:
             for future in futures:
                 future.cancel()
@@ -81,10 +86,10 @@ def _each(names: Iterable[str], do: Callable[[str], Any], done: Callable[[str, A
 
 
 def push(folder: Path, uri: str, again: bool = False) -> int:
-    """Makes what lies at `uri`, or in a folder of that path, the same as `folder`; how many files were sent for it.
+    """Makes the folder at `uri`, a URI or a path, the same as `folder`. Returns how many files were sent.
 
-    Files that are there already, of an earlier push that was stopped half-way too, are sent only where `again` says
-    so. Raises UserError where the folder has no meta.json, or that place cannot be reached or written.
+    Files that are there already, also from a push that was stopped half-way, are sent only if `again` is set. Raises
+    UserError where the folder has no meta.json, or the place cannot be reached or written.
     """
     if not (folder / META).is_file():
         raise UserError(f"{folder} has no {META}, so it is not whole: make it again")
@@ -98,13 +103,13 @@ def push(folder: Path, uri: str, again: bool = False) -> int:
             found[name] = sum_
             bar.update(sum_[0])
 
-        _each(files, lambda name: _sum(files[name]), note)
+        _for_each(files, lambda name: _checksum(files[name]), note)
     sums = {name: found[name] for name in files}
-    there = _cleared(place, sums, again)
+    there = _remove_stale(place, sums, again)
     left = [name for name in files if there.get(name) != sums[name][0]]
     with progress(sum(sums[name][0] for name in left), f"sending {folder}", "B") as bar:
         for some in ([name for name in left if name != META], [name for name in left if name == META]):
-            _each(some, lambda name: _send_file(place, files[name]), lambda name, _: bar.update(sums[name][0]))
+            _for_each(some, lambda name: _send_file(place, files[name]), lambda name, _: bar.update(sums[name][0]))
     return len(left)
 
 
@@ -113,9 +118,12 @@ def _send_file(place: Place, path: Path) -> None:
         place.filesystem.put_file(str(path), place.file(path.name))
 
 
-def _cleared(place: Place, sums: Sums, again: bool) -> dict[str, int]:
-    """Sizes of the files at the place that may stay, once its `sums.json` is this one; what nobody pushed stays too."""
-    there, before = _there(place), _parsed(_read(place, SUMS))
+def _remove_stale(place: Place, sums: Sums, again: bool) -> dict[str, int]:
+    """Removes the files at a place that do not fit the new `sums.json`, and writes it there.
+
+    Returns the sizes of the files that stay. Files that nobody pushed stay too.
+    """
+    there, before = _sizes_at(place), _parse_sums(_read_file(place, SUMS))
     if again or before != sums:
         stale = [name for name in there if before.get(name) != sums.get(name) or (again and name in sums)]
         stale += [META] if META in there and META not in stale else []
@@ -127,10 +135,10 @@ def _cleared(place: Place, sums: Sums, again: bool) -> dict[str, int]:
     return there
 
 
-def _whole(place: Place) -> Sums:
-    """What lies at the place. UserError where that is nothing, or not whole."""
-    text = _read(place, META)
-    sums = _parsed(_read(place, SUMS))
+def _read_sums(place: Place) -> Sums:
+    """Reads the sums of the folder at a place. Raises UserError where there is none, or an incomplete one."""
+    text = _read_file(place, META)
+    sums = _parse_sums(_read_file(place, SUMS))
     if text is None or META not in sums:
         raise UserError(
             f"{place.uri} does not exist, or does not hold all that belongs there: look at its name, or run "
@@ -149,17 +157,17 @@ def _damaged(place: Place, name: str) -> UserError:
 
 
 def _push_command(place: Place) -> str:
-    """What brings a dataset to one of its `_addresses`."""
+    """Returns the command that sends a dataset to one of its `_addresses`."""
     base, _, name = place.uri.rsplit("/", 2)
     return f"python -m data push {name} {shlex.quote(base or '/')}"
 
 
-def _fetch(place: Place, sums: Sums, target: Path) -> bool:
-    """Makes the folder `target` what the place holds; False where it was that already."""
+def _fetch_folder(place: Place, sums: Sums, target: Path) -> bool:
+    """Makes the local folder `target` the same as the place. Returns False where it was already."""
 
     def is_there() -> bool:
         sizes = all((target / n).is_file() and (target / n).stat().st_size == size for n, (size, _) in sums.items())
-        return sizes and _sum(target / META) == sums[META]
+        return sizes and _checksum(target / META) == sums[META]
 
     if is_there():
         return False
@@ -171,14 +179,14 @@ def _fetch(place: Place, sums: Sums, target: Path) -> bool:
             need = sum(sums[name][0] for name in left)
             check_space(target, need, f"{len(left)} files from {place.uri}")
             with progress(need, f"fetching {place.uri}", "B") as bar:
-                _each(
+                _for_each(
                     left, lambda name: _fetch_file(place, name, sums[name], folder), lambda n, _: bar.update(sums[n][0])
                 )
     return True
 
 
 def _fetch_file(place: Place, name: str, expected: tuple[int, str], folder: Path) -> None:
-    """One file, which gets its name when its checksum is right."""
+    """Fetches one file, which gets its name only if its checksum is right. Raises UserError otherwise."""
     digest, size = hashlib.sha256(), 0
     with (
         place_errors_explained(place.uri),
@@ -186,7 +194,9 @@ def _fetch_file(place: Place, name: str, expected: tuple[int, str], folder: Path
         whole_file(folder / name) as out,
     ):
         while True:
-            with place_errors_explained(place.uri):  # an OSError would look to whole_file like one of its own disk's
+            with place_errors_explained(
+                place.uri
+            ):  # otherwise `whole_file` would take an OSError for one of its own disk
                 piece = source.read(PIECE)
             if not piece:
                 break
@@ -197,15 +207,16 @@ def _fetch_file(place: Place, name: str, expected: tuple[int, str], folder: Path
 
 
 def _addresses(name: str, uri: str) -> tuple[str, str]:
-    """Where a dataset's prepared images and its splits lie under a URI."""
+    """Returns where a dataset's prepared images and its splits are under a URI."""
     base = (uri or ".").rstrip("/")
     return f"{base}/processed/{name}", f"{base}/splits/{name}"
 
 
 def push_dataset(name: str, root: Path, uri: str, again: bool = False) -> int:
-    """Sends a dataset's prepared images and splits to `uri/processed/NAME` and `uri/splits/NAME`; how many files.
+    """Sends a dataset's prepared images and splits to `uri/processed/NAME` and `uri/splits/NAME`.
 
-    Raises UserError where one of them is missing or damaged, the splits are of other images, or as `push` does.
+    Returns how many files were sent. Raises UserError where images or splits are missing or damaged or do not belong
+    together, and as `push` does.
     """
     images, splits = processed_folder(name, root), splits_folder(name, root)
     if Splits.open(splits).data != ImageStore.open(images).fingerprint:
@@ -216,13 +227,13 @@ def push_dataset(name: str, root: Path, uri: str, again: bool = False) -> int:
 
 
 def pull_dataset(name: str, uri: str, root: Path) -> bool:
-    """Brings them from there to where `push_dataset` takes them from; False where they were there already.
+    """Fetches the prepared images and splits that `push_dataset` sent. Returns False where they were there already.
 
-    A pull that was stopped goes on file by file, and one process at a time pulls. Raises UserError where there is
-    nothing whole, a checksum is wrong, the place cannot be reached or the disk has no room.
+    A pull that was stopped is resumed file by file. One process pulls at a time. Raises UserError where the remote
+    folders are missing or incomplete, a checksum is wrong, the place cannot be reached or the disk has no room.
     """
     places = [place_at(address) for address in _addresses(name, uri)]
-    found = [_whole(place) for place in places]
+    found = [_read_sums(place) for place in places]
     folders = processed_folder(name, root), splits_folder(name, root)
-    made = [_fetch(place, sums, folder) for place, sums, folder in zip(places, found, folders, strict=True)]
+    made = [_fetch_folder(place, sums, folder) for place, sums, folder in zip(places, found, folders, strict=True)]
     return any(made)

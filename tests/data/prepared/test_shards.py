@@ -67,8 +67,8 @@ def test_what_a_shard_holds(tmp_path):
     labels = b"".join(label.to_bytes(8, "little") for label in made.labels)
     assert made.digest == hashlib.sha256(images.tobytes() + labels).hexdigest()
     assert sum(seen) == 5
-    assert shards.records(tmp_path, 7, 5) == made
-    assert shards.records(tmp_path, 7, 6) is None  # of shards that were cut otherwise
+    assert shards.read_records(tmp_path, 7, 5) == made
+    assert shards.read_records(tmp_path, 7, 6) is None  # of shards that were cut otherwise
 
 
 def test_captions_are_part_of_the_digest(tmp_path):
@@ -193,7 +193,7 @@ def test_an_interrupted_prepare_goes_on_with_what_is_left(official, tmp_path, mo
 
 def test_other_official_files_leave_nothing_of_an_earlier_attempt(official, tmp_path, monkeypatch):
     official(pictures(tmp_path, 25))
-    monkeypatch.setattr("data.prepared.prepare._put_together", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("data.prepared.prepare._write_arrays", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         prepare(ROW, tmp_path / "d")
     monkeypatch.undo()
