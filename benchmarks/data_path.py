@@ -1,12 +1,13 @@
-"""Preparing and reading images, against the least that either could take.
+"""Measures how fast images are prepared and read, relative to the least work that either could take.
 
     python benchmarks/data_path.py                      # both
     python benchmarks/data_path.py --pictures 5000      # a larger shard
 
-Preparing: a shard of JPEGs of 256×256 and one of ImageNet's usual 500×375, in a process of its own on one core; the
-ratio is to decoding the same files with Pillow alone, and the peak memory is that process's. Reading: batches of
-random images of a prepared set, as bytes (what travels to a GPU) and as float32 in [0, 1], against copying the
-bytes of the same random rows of one array, and against a sequential copy of as many bytes.
+Preparing: a shard of JPEGs of 256×256, and one of ImageNet's usual 500×375, in a process of its own on one core. The
+ratio is to the time of decoding the same files with Pillow alone; the peak memory is that of the process.
+
+Reading: batches of random images of a prepared set, as bytes (which is what travels to a GPU) and as float32 in [0, 1].
+The ratios are to copying the bytes of the same random rows of one array, and to a sequential copy of as many bytes.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ BATCH = 64
 
 
 def write_pictures(folder: Path, count: int, size: tuple[int, int]) -> list[str]:
-    """So many JPEGs of smooth shapes under a little noise, which compress about as photographs do (quality 90)."""
+    """Writes `count` JPEGs of smooth shapes under a little noise and returns their names.
+
+    At quality 90 they compress about as well as photographs.
+    """
     chance = np.random.default_rng(0)
     names = []
     for number in range(count):
@@ -54,7 +58,7 @@ def write_pictures(folder: Path, count: int, size: tuple[int, int]) -> list[str]
 
 
 def work(folder: Path, count: int) -> None:
-    """What the process that is measured does: decodes, prepares, and prints seconds and peak memory as JSON."""
+    """Decodes and prepares pictures in the process that is measured; prints seconds and peak memory as JSON."""
     names = [f"{number % 200}.jpg" for number in range(count)]
     start = time.perf_counter()
     for name in names:
@@ -69,22 +73,23 @@ def work(folder: Path, count: int) -> None:
 
 
 def measure_preparing(count: int) -> None:
-    """One shard of each size of picture."""
+    """Measures the preparation of one shard for each size of picture."""
     for size in SIZES:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write_pictures(folder, 200, size)
             command = [sys.executable, __file__, "--worker", name, "--pictures", str(count)]
-            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            measured = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        rate, share = count / measured["prepare"], measured["decode"] / measured["prepare"]
         print(
-            f"preparing {size[0]}×{size[1]} JPEGs as 256×256×3, one core: {count / found['prepare']:,.0f} images/s, "
-            f"{found['decode'] / found['prepare']:.2f} of decoding alone; peak memory {found['peak']:,.0f} MiB for a "
-            f"shard of {count * np.prod(SHAPE) / 2**20:,.0f} MiB"
+            f"preparing {size[0]}×{size[1]} JPEGs as 256×256×3, one core: {rate:,.0f} images/s, "
+            f"{share:.2f} of decoding alone; peak memory {measured['peak']:,.0f} MiB "
+            f"for a shard of {count * np.prod(SHAPE) / 2**20:,.0f} MiB"
         )
 
 
 def seconds(run: Callable[[np.ndarray], object], batches: list[np.ndarray]) -> float:
-    """Wall time of all batches, on one thread."""
+    """Returns the wall time of all batches, on one thread."""
     start = time.perf_counter()
     for batch in batches:
         run(batch)
@@ -92,7 +97,7 @@ def seconds(run: Callable[[np.ndarray], object], batches: list[np.ndarray]) -> f
 
 
 def measure_reading(side: int, channels: int, count: int) -> None:
-    """Random batches of a set in four shards, each way in turn, seven times."""
+    """Measures random batches of a set in four shards, each way of reading in turn, seven times."""
     chance = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:
         pieces = []
@@ -130,7 +135,9 @@ def measure_reading(side: int, channels: int, count: int) -> None:
 def main() -> None:
     """Measures preparing, then reading."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=int, default=2_730, help="in a shard; 2,730 is ImageNet's")
+    parser.add_argument(
+        "--pictures", type=int, default=2_730, help="number of pictures in a shard; ImageNet's shards have 2,730"
+    )
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:

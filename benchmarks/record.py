@@ -1,10 +1,10 @@
-"""How `status` and the report grow with the number of trials: a store of 1,000 and one of 10,000 done trials.
+"""Measures how `status` and the report slow down as trials accumulate: stores of 1,000 and of 10,000 done trials.
 
     python benchmarks/record.py [--trials 1000 10000]
 
-The trials are the tests' toy system, not run but written: folders as a sweep leaves them. Timed as a user would, start
-of Python and all. Prints seconds, and each time over that of the smallest store, to be held against how many times as
-many trials there are.
+The trials are those of the tests' toy system. They are not run; their folders are written as a sweep leaves them. The
+commands are timed as a user meets them, with the start of Python. Prints seconds, and the ratio of each time to that of
+the smallest store, beside the ratio of the numbers of trials.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ systems: {{}}
 
 
 def fill() -> None:
-    """Writes what a sweep of this folder's params.yaml would leave: the store, results.csv and the gallery."""
+    """Writes what a sweep of this folder's params.yaml would leave: the trial store, results.csv and the gallery."""
     sys.path.insert(0, str(TOYS))
     import toy_systems  # noqa: F401  (registers the toy)
 
@@ -54,9 +54,9 @@ def fill() -> None:
         for epoch in range(4):
             folder.add_row({"epoch": epoch, "loss": 1.0, "time": time.time()})
         top1 = float(90 + 5 * trial.proportion + chance.normal())
-        known = {"top1": top1, "top5": 99.0, "epochs": 4, "best_epoch": 3, "seconds": 1.0, "train_seconds": 1.0}
+        scores = {"top1": top1, "top5": 99.0, "epochs": 4, "best_epoch": 3, "seconds": 1.0, "train_seconds": 1.0}
         rates = {"images_per_second": 1e3, "test_ms_per_image": 0.1, "device": "cpu", "git_sha": "0", "averaging": []}
-        folder.finish({"identity": trial.identity, **known, **rates, "ece": 1.0})
+        folder.finish({"identity": trial.identity, **scores, **rates, "ece": 1.0})
     write_csv(layout.results, COLUMNS, [row(trial, store, {}) for trial in wanted])
     write_csv(layout.averaging, AVERAGING, [])
     facts = sweep_facts(config, "benchmark", here(config.params.compute), 1.0, wanted, store)
@@ -65,7 +65,7 @@ def fill() -> None:
 
 
 def measure(count: int) -> dict[str, float]:
-    """Seconds of each command on a store of so many trials."""
+    """Returns the seconds of each command on a store of `count` trials."""
     path = os.pathsep.join([str(ROOT), str(TOYS)])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
     repetitions = count // len(PROPORTIONS)
@@ -86,8 +86,9 @@ def measure(count: int) -> dict[str, float]:
 
 
 def main() -> None:
+    """Measures the stores, the smallest first."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, nargs="+", default=[1_000, 10_000])
+    parser.add_argument("--trials", type=int, nargs="+", default=[1_000, 10_000], help="sizes of the stores")
     parser.add_argument("--fill", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.fill:
@@ -96,9 +97,11 @@ def main() -> None:
     least = min(asked.trials)
     base: dict[str, float] = {}
     for count in sorted(asked.trials):
-        for what, found in measure(count).items():
-            first = base.setdefault(what, found)
-            print(f"{what:8} {count:8,} trials {found:8.2f} s   {found / first:6.2f} times for {count / least:g} times")
+        for command, taken in measure(count).items():
+            first = base.setdefault(command, taken)
+            print(
+                f"{command:8} {count:8,} trials {taken:8.2f} s   {taken / first:6.2f} times for {count / least:g} times"
+            )
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
-"""Trials stacked into one program against the same trials one at a time, on the same device or number of threads.
+"""Compares trials that are stacked into one program with the same trials run one at a time, on equal hardware.
 
     python benchmarks/stacked.py                  # under three minutes on two cores
     python benchmarks/stacked.py --threads 4
 
-Prints, for stacks of 1, 2, 4 and 8 trials of the MNIST model (batches as in params.yaml, no validation): trials an hour
-stacked, in one process with all the threads, and one at a time, on a CPU in as many processes of one thread, and their
-ratio. Then three ways to do a stack's encoder products, forward and backward, in turn: the batched block-wise matrix
-product that `torch.vmap` makes of `vae.blocks`, a grouped convolution, and unfolding with a batched product.
+The trials are of the MNIST model, with batches as in params.yaml and without validation. For stacks of 1, 2, 4 and 8
+trials this prints trials per hour stacked (one process with all the threads), trials per hour one at a time (on a CPU,
+as many processes of one thread each), and their ratio.
+
+Then it times three ways to compute a stack's encoder products, forward and backward, in turn: the batched block-wise
+matrix product that `torch.vmap` makes of `vae.blocks`, a grouped convolution, and unfolding with a batched product.
 """
 
 from __future__ import annotations
@@ -35,13 +37,13 @@ from vae.stacked import StackedTrainer
 from vae.training import Trainer
 
 BATCH, LABELLED, CLASSES = 32, 128, 10
-STEPS = 6 * 110  # of a trial on mnist-5k
+STEPS = 6 * 110  # training steps of a trial on mnist-5k
 STACKS = (1, 2, 4, 8)
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def trainer() -> Trainer:
-    """Of a new model with the settings that ship."""
+    """Returns the trainer of a new model with the shipped settings."""
     architecture = TABLE2["mnist"]
     maps, side, _ = architecture.code_shape
     model = VariationalAutoencoder(
@@ -57,7 +59,7 @@ def trainer() -> Trainer:
 
 
 def parts(*stack: int) -> dict[str, Any]:
-    """What one trial learns from in a step, or a stack of so many."""
+    """Returns the batch of one trial's step, or, for `parts(n)`, of a stack of n trials."""
     labelled = {
         "images": torch.rand(*stack, LABELLED, 1, 28, 28, device=DEVICE),
         "labels": torch.randint(CLASSES, (*stack, LABELLED), device=DEVICE),
@@ -68,7 +70,7 @@ def parts(*stack: int) -> dict[str, Any]:
 
 
 def seconds(run: Callable[[], object], repeats: int) -> float:
-    """Mean wall time of one call, once the device is through with all of them."""
+    """Returns the mean wall time of a call; waits until the device has finished all of them."""
     start = time.perf_counter()
     for _ in range(repeats):
         run()
@@ -77,7 +79,7 @@ def seconds(run: Callable[[], object], repeats: int) -> float:
     return (time.perf_counter() - start) / repeats
 
 
-_alone: list[Callable[[], object]] = []  # a process's own trial
+_alone: list[Callable[[], object]] = []  # the training step of this process's own trial
 
 
 def _set_up() -> None:
@@ -93,14 +95,14 @@ def _steps(repeats: int) -> float:
 
 
 def stacked_step(trials: int) -> Callable[[], object]:
-    """A step of a stack of so many trials."""
+    """Returns the training step of a stack of `trials` trials."""
     stack, batches = StackedTrainer([trainer() for _ in range(trials)]), parts(trials)
     streams = [torch.Generator(DEVICE) for _ in range(trials)]
     return lambda: stack.step_together(batches, streams)
 
 
 def measure_trials(threads: int, rounds: int, repeats: int) -> None:
-    """Times all stacks and the trials one at a time in turn."""
+    """Times the stacks, and the trials one at a time, in turn, and prints their rates and ratios."""
     processes = threads if DEVICE.type == "cpu" else 1
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _set_up) as pool:
         stacks = {trials: stacked_step(trials) for trials in STACKS}
@@ -124,7 +126,7 @@ def measure_trials(threads: int, rounds: int, repeats: int) -> None:
 
 
 def layer_products(trials: int, layer: int) -> dict[str, Callable[[], object]]:
-    """Ways to convolve with a layer's filters and lead gradients back to filters and maps."""
+    """Returns ways to convolve with a layer's filters and to propagate gradients back to filters and maps."""
     architecture = TABLE2["mnist"]
     row, sizes = architecture.layers[layer], architecture.sizes[layer]
     channels = architecture.layers[layer - 1].dictionary_size if layer else architecture.channels
@@ -156,7 +158,7 @@ def layer_products(trials: int, layer: int) -> dict[str, Callable[[], object]]:
 
 
 def measure_products(rounds: int) -> None:
-    """Times the three in turn, both layers of the encoder together."""
+    """Times the three ways in turn, on both layers of the encoder together."""
     for trials in STACKS:
         ways = [layer_products(trials, layer) for layer in range(len(TABLE2["mnist"].layers))]
         times: dict[str, list[float]] = {name: [] for name in ways[0]}
@@ -171,10 +173,10 @@ def measure_products(rounds: int) -> None:
 
 
 def main() -> None:
-    """Measures on the GPU where there is one, else with some threads."""
+    """Measures on the GPU where there is one, and otherwise on CPU threads."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="in total")
-    parser.add_argument("--rounds", type=int, default=5, help="how often all are timed in turn")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="number of CPU threads in total")
+    parser.add_argument("--rounds", type=int, default=5, help="how often everything is timed in turn")
     arguments = parser.parse_args()
     keep_freed_memory()
     torch.set_num_threads(arguments.threads)

@@ -1,9 +1,9 @@
-"""What dispatching costs: wall time of a sweep of short trials over the sum of the trials' own times per worker.
+"""Measures what dispatching costs: the wall time of a sweep of short trials over the trials' own time per worker.
 
     python benchmarks/sweep_overhead.py [--trials 200] [--workers 2]
 
-The trials are the tests' toy system, kept at work for a second each; the wall time has everything in it: the
-start of Python, Ray and MLflow, every report and the tables at the end. Prints one line for each number.
+The trials are those of the tests' toy system, each kept busy for a second. The wall time includes everything: the start
+of Python, Ray and MLflow, every report of an epoch, and the tables at the end. Prints one line for each number.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ systems: {{}}
 
 
 def main() -> None:
+    """Runs the sweep and prints its times."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=200)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--trials", type=int, default=200, help="number of trials")
+    parser.add_argument("--workers", type=int, default=2, help="trials at a time")
     asked = parser.parse_args()
     path = os.pathsep.join([str(ROOT), str(TOYS)])
     environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}

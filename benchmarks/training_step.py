@@ -1,12 +1,12 @@
-"""The training step of the MNIST model against a large matrix product on the same threads.
+"""Compares the training step of the MNIST model with a large matrix product on the same threads.
 
     python benchmarks/training_step.py            # all cores, then one
     python benchmarks/training_step.py --batch 128
 
-Prints images/s, the model's own floating-point operations per second, those of a 2048³ product timed in turn with it,
-and their ratio: the figure to compare between machines. Then the step with factors of bfloat16 against the same in
-float32, timed in turn, on a GPU where there is one. Operations are those of the equations (a valid
-convolution's k² products per value, and so on), not those that an implementation happens to spend.
+Prints images per second, the model's floating-point operations per second, those of a 2048³ product that is timed in
+turn with it, and their ratio, which is the figure to compare between machines. Then it times the step with factors in
+bfloat16 against the step in float32, in turn, on a GPU where there is one. Operations are those of the equations (k²
+products per value of a valid convolution, and so on), not those that an implementation happens to spend.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ CPU = torch.device("cpu")
 
 
 def training_flops(architecture: Architecture) -> float:
-    """Floating-point operations of one image's forward and backward pass, two per multiplication.
+    """Returns the floating-point operations of one image's forward and backward pass, two per multiplication.
 
-    A product costs the same again for each gradient it passes on: weights and input, but for the first
-    layer's, whose input is the image.
+    The backward pass costs a product once more for each gradient that it needs: that of the weights and that of the
+    input, which the first layer does not need, since its input is the image.
     """
     forward = backward = 0
     channels = architecture.channels
@@ -57,7 +57,7 @@ def training_flops(architecture: Architecture) -> float:
 
 
 def model_step(batch: int, device: torch.device = CPU, factors: torch.dtype | None = None) -> Callable[[], object]:
-    """One optimisation step of the MNIST model on the bound of `batch` images."""
+    """Returns an optimisation step of the MNIST model on the bound of `batch` images."""
     architecture = TABLE2["mnist"]
     torch.manual_seed(0)
     model = VariationalAutoencoder(
@@ -75,7 +75,7 @@ def model_step(batch: int, device: torch.device = CPU, factors: torch.dtype | No
 
 
 def seconds(run: Callable[[], object], repeats: int, device: torch.device = CPU) -> float:
-    """Mean wall time of one call."""
+    """Returns the mean wall time of a call."""
     start = now(device)
     for _ in range(repeats):
         run()
@@ -83,7 +83,7 @@ def seconds(run: Callable[[], object], repeats: int, device: torch.device = CPU)
 
 
 def measure(threads: int, batch: int, rounds: int) -> None:
-    """Times step and product in turn and prints the median of each and of their ratio."""
+    """Times step and product in turn and prints the medians of both and of their ratio."""
     torch.set_num_threads(threads)
     step = model_step(batch)
     left, right = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE)
@@ -103,13 +103,13 @@ def measure(threads: int, batch: int, rounds: int) -> None:
 
 
 def compare(batch: int, rounds: int) -> None:
-    """Times the step in both arithmetics in turn and prints the median of each and of their ratio."""
+    """Times the step in float32 and bfloat16 in turn and prints the medians of both and of their ratio."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     whole, rounded = (model_step(batch, device, factors) for factors in (None, torch.bfloat16))
     times = []
     for turn in range(rounds + 1):
         pair = seconds(whole, 10, device), seconds(rounded, 10, device)
-        times += [pair] if turn else []  # the first one allocates
+        times += [pair] if turn else []  # the first pair allocates memory
     slow, fast = (batch / statistics.median(column) for column in zip(*times, strict=True))
     ratios = [one / other for one, other in times]
     print(
@@ -119,9 +119,9 @@ def compare(batch: int, rounds: int) -> None:
 
 
 def main() -> None:
-    """Measures with all cores and with one."""
+    """Measures with all cores, then with one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=64, help="images a step")
+    parser.add_argument("--batch", type=int, default=64, help="images per step")
     parser.add_argument("--rounds", type=int, default=7, help="how often step and product are timed in turn")
     arguments = parser.parse_args()
     keep_freed_memory()

@@ -47,5 +47,5 @@ def knee(settings: Sequence[Setting]) -> Setting | None:
         score, cost = points[setting.number]
         return (score - min(scores)) / spans[0] - (cost - min(costs)) / spans[1]
 
-    found = max(settings, key=above)
-    return found if above(found) > 1e-9 else None
+    top = max(settings, key=above)
+    return top if above(top) > 1e-9 else None

@@ -122,9 +122,8 @@ class Study:
         trial.set_user_attr(CELLS, list(cells))
         trial.set_user_attr(SECONDS, seconds)
         if self.protocol.weighs_cost:
-            trial.set_user_attr(
-                OPERATIONS, list(operations)
-            )  # Optuna takes no intermediate values where there are two objectives
+            # An attribute, since Optuna takes no intermediate values where there are two objectives.
+            trial.set_user_attr(OPERATIONS, list(operations))
         elif len(cells) not in self._study.get_trials(deepcopy=False)[number].intermediate_values:
             trial.report(statistics.fmean(cells), len(cells))
         return self.setting(number)

@@ -100,17 +100,17 @@ def cells(config: Config, layout: Layout, effort: Effort) -> list[Cell]:
             f"`python -m data split {config.dataset} --repetitions {effort.repetitions}`"
         )
     trials = [make_trial(config, layout, (SYSTEM, PROPORTION, "auto", seed)) for seed in range(effort.repetitions)]
-    found = []
+    made: list[Cell] = []
     for reading, stage in itertools.product(READINGS, STAGES):
         asks: dict[str, Any] = {"reading": reading, "stage": stage, "gradients": effort.gradients}
         expected = SECONDS_BESIDE + SECONDS_PER_GRADIENT * effort.gradients
-        found.append(Cell(NAME, VERSION, GRADIENT, trials[0], asks, expected))
+        made.append(Cell(NAME, VERSION, GRADIENT, trials[0], asks, expected))
     for reading in READINGS:
         for estimator, trial in itertools.product(serving(reading), trials):
             asks = {"estimator": estimator, "reading": reading, "seed": trial.seed, "seconds": effort.seconds}
             expected = SECONDS_BESIDE / 5 + effort.seconds
-            found.append(Cell(NAME, VERSION, TRAINING, trial, asks, expected))
-    return found
+            made.append(Cell(NAME, VERSION, TRAINING, trial, asks, expected))
+    return made
 
 
 def measure(cell: Cell, layout: Layout, device: torch.device) -> list[Row]:

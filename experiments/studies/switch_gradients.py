@@ -90,12 +90,12 @@ def sample_gradients(learner: VariationalLearner, count: int, stream: str) -> Gr
     model = learner.model.eval()  # NVIL's running statistics stay as they are, as if the batch came first
     parameters = list(model.encoder.switch_networks.parameters())
     images, labelled = fixed_batch(learner)
-    found = []
+    gradients = []
     with seeded(seed_of(stream, **learner.task.axes), learner.task.device):
         for _ in range(count):
             loss, _ = model.loss(Batch(images, labelled if model.reading == "shared" else None))
-            found.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)]).double().cpu())
-    stacked = torch.stack(found)
+            gradients.append(torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)]).double().cpu())
+    stacked = torch.stack(gradients)
     return Gradients(stacked.mean(0), stacked.var(0).sum().item(), count)
 
 

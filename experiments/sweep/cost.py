@@ -104,9 +104,7 @@ class Costs:
 
     def _time(self, task: Task, learner: Learner) -> tuple[float, float]:
         """Returns the seconds of a training step and of a validation."""
-        seconds: list[
-            float
-        ] = []  # of each step; the first one allocates memory, so it counts only where there is no other
+        seconds: list[float] = []  # of each step; the first allocates memory and counts only where it is alone
         # `epoch` is a generator in every system.
         with closing(learner.epoch(0)) as steps:  # type: ignore[type-var]
             while sum(seconds[1:]) < self.budget:
@@ -115,10 +113,8 @@ class Costs:
                     break
                 seconds.append(now(self.device) - started)
         validation = self._time_validation(task, learner)
-        _kept = (
-            copy.deepcopy(learner.model.state_dict()),
-            learner.state(),
-        )  # a trial keeps copies of both beside its learner
+        # A trial keeps copies of both beside its learner, which belong to the memory that is measured.
+        _kept = copy.deepcopy(learner.model.state_dict()), learner.state()
         return statistics.mean(seconds[1:] or seconds), validation
 
     def _time_validation(self, task: Task, learner: Learner) -> float:

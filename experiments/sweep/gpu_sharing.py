@@ -36,9 +36,9 @@ def share_gpus(compute: Compute, chosen: Resources, costs: Costs, pending: Seque
     held: dict[str, Held] = {}
     for trial in sorted(pending, key=lambda trial: (trial.xi == 0, -trial.proportion)):  # the largest of each system
         if trial.system not in held:
-            found = _held(trial, costs)
-            if found is not None:
-                held[trial.system] = found
+            measured = _held(trial, costs)
+            if measured is not None:
+                held[trial.system] = measured
     stacked = {trial.system for trial in pending if stackable(trial)}
     grown = costs.grown
     close_data(costs.device)

@@ -62,9 +62,9 @@ class CaptionJudge(Judge):
         tally, bound, _ = _describe(learner, task, some, quick=True)
         if learner.selects_by == "elbo":
             return bound
-        found = scores(tally.texts, _captions(task).references(some), meteor=False)
+        values = scores(tally.texts, _captions(task).references(some), meteor=False)
         perplexity = tally.perplexity(range(len(some)))
-        measures = {"cider": found["cider"], "bleu4": found["bleu4"], "perplexity": perplexity}
+        measures = {"cider": values["cider"], "bleu4": values["bleu4"], "perplexity": perplexity}
         return {**{name: value for name, value in measures.items() if value is not None}, **bound}
 
     def tested(self, learner: Learner, task: Task, test: np.ndarray) -> dict[str, Any]:
@@ -115,8 +115,8 @@ def _scored(tally: _Tally, task: Task, chosen: Sequence[int]) -> dict[str, float
     """Returns all scores and the perplexity of the chosen images."""
     images = [tally.images[index] for index in chosen]
     texts = [tally.texts[index] for index in chosen]
-    found = scores(texts, _captions(task).references(images), meteor=java() is not None)
-    return {**found, "perplexity": tally.perplexity(chosen)}
+    values = scores(texts, _captions(task).references(images), meteor=java() is not None)
+    return {**values, "perplexity": tally.perplexity(chosen)}
 
 
 def _describe(learner: Learner, task: Task, indices: np.ndarray, quick: bool) -> tuple[_Tally, dict[str, float], float]:
@@ -128,12 +128,14 @@ def _describe(learner: Learner, task: Task, indices: np.ndarray, quick: bool) ->
         images = task.store.batch(chosen, task.device)
         if learner.selects_by != "elbo" or not quick:
             started = now(task.device)
-            said = learner.describe(images, quick)
+            described = learner.describe(images, quick)
             seconds += now(task.device) - started
             tally.images += chosen.tolist()
-            tally.texts += said.texts or [_captions(task).vocabulary.decode(row) for row in said.words.tolist()]
-            tally.lengths += said.lengths.tolist()
-            nats = said.log_likelihood
+            tally.texts += described.texts or [
+                _captions(task).vocabulary.decode(row) for row in described.words.tolist()
+            ]
+            tally.lengths += described.lengths.tolist()
+            nats = described.log_likelihood
             tally.log_likelihoods += [None] * len(chosen) if nats is None else nats.tolist()
             _add_references(tally, learner, task, chosen, images, quick)
         for name, values in learner.bound(images).items():
@@ -146,11 +148,11 @@ def _add_references(
 ) -> None:
     """Adds how likely the images' references are, where the learner has a likelihood."""
     captions, owner = _captions(task).every(chosen)
-    found = learner.log_likelihoods(
+    likelihoods = learner.log_likelihoods(
         images, torch.from_numpy(captions).to(task.device), torch.from_numpy(owner).to(task.device), quick
     )
-    if found is not None:
-        nats = np.bincount(owner, found.double().cpu().numpy(), len(chosen))
+    if likelihoods is not None:
+        nats = np.bincount(owner, likelihoods.double().cpu().numpy(), len(chosen))
         words = np.bincount(owner, (captions >= 0).sum(1), len(chosen))
         tally.reference_nats += nats.tolist()
         tally.reference_words += words.astype(int).tolist()

@@ -33,7 +33,7 @@ PROPERTIES = ("-Duser.language=en", "-Duser.country=US", "-Dfile.encoding=UTF-8"
 Captions = dict[int, list[str]]  # as the package takes them: texts by image, their words separated by blanks
 
 
-def scores(said: Sequence[str], references: Sequence[Sequence[str]], meteor: bool) -> dict[str, float | None]:
+def scores(captions: Sequence[str], references: Sequence[Sequence[str]], meteor: bool) -> dict[str, float | None]:
     """Returns the corpus scores of one caption per image against that image's references, by the names in SCORES.
 
     All scores are fractions, except CIDEr, which is on the package's scale of 0 to 10. CIDEr takes its document
@@ -50,15 +50,15 @@ def scores(said: Sequence[str], references: Sequence[Sequence[str]], meteor: boo
     """
     kept = [
         (" ".join(words(caption)), texts)
-        for caption, of_image in zip(said, references, strict=True)
+        for caption, of_image in zip(captions, references, strict=True)
         if (texts := [text for reference in of_image if (text := " ".join(words(reference)))])
     ]
     if not kept:
         raise UserError("no image has a reference caption with a word in it: captions cannot be scored without any")
-    captions: Captions = {image: [caption] for image, (caption, _) in enumerate(kept)}
+    texts_by_image: Captions = {image: [caption] for image, (caption, _) in enumerate(kept)}
     reference_texts: Captions = {image: texts for image, (_, texts) in enumerate(kept)}
-    bleu, rouge_l, cider = _in_python(captions, reference_texts)
-    values = [*bleu, _meteor(captions, reference_texts) if meteor and java() else None, rouge_l, cider]
+    bleu, rouge_l, cider = _in_python(texts_by_image, reference_texts)
+    values = [*bleu, _meteor(texts_by_image, reference_texts) if meteor and java() else None, rouge_l, cider]
     return dict(zip(SCORES, values, strict=True))
 
 

@@ -74,19 +74,19 @@ class LabelJudge(Judge):
 
     def validated(self, learner: Learner, task: Task, indices: np.ndarray | None = None) -> dict[str, float]:
         """Returns `accuracy` (percent) and the terms of the bound."""
-        found = evaluate(learner, task.store, task.validation if indices is None else indices, task.device)
-        found["accuracy"] = found.pop("top1")
+        scores = evaluate(learner, task.store, task.validation if indices is None else indices, task.device)
+        scores["accuracy"] = scores.pop("top1")
         for name in ("top5", "ece", "ms_per_image", "averaging"):
-            del found[name]
-        return found
+            del scores[name]
+        return scores
 
     def tested(self, learner: Learner, task: Task, test: np.ndarray) -> dict[str, Any]:
         """Returns accuracies, calibration, the bound's terms and the time of a prediction on the test part."""
-        found = evaluate(learner, task.store, test, task.device, learner.averages)
+        scores = evaluate(learner, task.store, test, task.device, learner.averages)
         return {
-            **{name: found[name] for name in ("top1", "top5", "ece", "averaging")},
-            **{name: found.get(name) for name in ("elbo", "kl_switches")},
-            "test_ms_per_image": found["ms_per_image"],
+            **{name: scores[name] for name in ("top1", "top5", "ece", "averaging")},
+            **{name: scores.get(name) for name in ("elbo", "kl_switches")},
+            "test_ms_per_image": scores["ms_per_image"],
         }
 
 

@@ -16,8 +16,8 @@ from experiments.trials.grid import trials
 from tests.experiments.mlflow_server import MlflowServer
 from tests.experiments.nodes import TOKEN
 from tests.experiments.postgres import PASSWORD
-from tests.experiments.search.test_search import ask_for, found
-from tests.experiments.sweep.test_sweep import table
+from tests.experiments.searching import ask_for, read_evidence
+from tests.experiments.sweeping import table
 
 RATES = {"choices": [1e-6, 1e-5, 0.05]}
 EPOCHS = {"choices": [1, 2, 4]}
@@ -42,7 +42,7 @@ def test_a_search_on_a_cluster_finds_the_front_and_keeps_its_study_on_a_server(t
     out, err = tracked.run("search", "toy", "--address", nodes.address)
     assert "2 at once, each on 1 CPU" in err
     assert "Traceback" not in err
-    rows, told = found(tracked)
+    rows, told = read_evidence(tracked)
     assert [row["origin"] for row in rows] == ["shipped", f"warm start from {earlier.protocol.name}", *4 * ["drawn"]]
     assert (rows[1]["params_learning_rate"], rows[1]["params_epochs"], rows[1]["state"]) == ("0.05", "4", "complete")
 

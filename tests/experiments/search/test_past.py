@@ -12,7 +12,7 @@ from experiments.search.protocol import Protocol
 from experiments.search.storage import sqlite
 from experiments.settings.config import load
 from experiments.trial_store.layout import Layout
-from tests.experiments.search.test_search import ask_for, found
+from tests.experiments.searching import ask_for, read_evidence
 
 RATE = {"low": 1e-6, "high": 0.1, "log": True}
 
@@ -94,7 +94,7 @@ def test_a_warm_start_is_that_of_the_evidence_where_the_studies_are_gone(search,
     assert warm == settings[1 : 1 + len(warm)]
     assert [setting.params for setting in warm] == expected[:4]
     evidence.write_evidence(new.protocol, settings)
-    rows, told = found(world)
+    rows, told = read_evidence(world)
     assert [row["origin"] for row in rows] == [setting.origin for setting in settings]
     assert told["study"] == new.protocol.name
 

@@ -15,7 +15,7 @@ from experiments.secrets import masked
 from experiments.settings.config import load
 from experiments.trial_store.layout import Layout
 from tests.experiments.postgres import PASSWORD, QUOTED
-from tests.experiments.search.test_search import ask_for
+from tests.experiments.searching import ask_for
 
 SPACE = {"toy": {"learning_rate": {"low": 1e-6, "high": 0.1, "log": True}, "epochs": {"low": 1, "high": 9}}}
 

@@ -13,7 +13,7 @@ from data.errors import UserError
 from experiments.settings.config import load
 from experiments.tracking import background as tracker_module
 from experiments.tracking import record as tracking
-from experiments.tracking.background import Tracker, check, tracking_uri
+from experiments.tracking.background import Tracker, check_tracking, tracking_uri
 from experiments.tracking.record import Record, sync
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
@@ -250,7 +250,7 @@ def test_where_mlflow_is(world, monkeypatch):
     assert tracking_uri(config) == "http://server:5000"
     world.params(tracking={"uri": "sqlite:///mine.db"})
     assert tracking_uri(load(Path("params.yaml"))) == "sqlite:///mine.db"
-    check("sqlite:///mine.db")
+    check_tracking("sqlite:///mine.db")
 
 
 def test_a_server_that_does_not_answer_to_its_name(monkeypatch):
@@ -273,7 +273,7 @@ def test_a_server_that_does_not_answer_to_its_name(monkeypatch):
         name = f"localhost:{server.server_port}"
         try:
             with pytest.raises(UserError, match=f"to the name {name}: start it with --allowed-hosts {name}"):
-                check(f"http://{name}")
+                check_tracking(f"http://{name}")
         finally:
             server.shutdown()
             thread.join()
@@ -304,3 +304,12 @@ def test_every_run_is_found_beyond_the_first_page(monkeypatch):
     for name in sorted(wanted):
         record.client.create_run(record.experiment, tags={"identity": name})
     assert set(open_record().runs) == wanted
+
+
+def test_limits_and_the_tag_of_a_parent_are_those_of_mlflow():
+    """They are documented, and written down here: a release that changes them is noticed."""
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+    from mlflow.utils.validation import MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH
+
+    assert tracking.PARENT == MLFLOW_PARENT_RUN_ID
+    assert (tracking.MAX_METRICS, tracking.MAX_PARAMS) == (MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH)

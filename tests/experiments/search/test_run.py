@@ -1,6 +1,5 @@
 """Searches on a real Ray: known best settings are found, nothing is tried twice, the test part is never read."""
 
-import csv
 import json
 import signal
 import time
@@ -16,30 +15,9 @@ from experiments.search.protocol import Protocol, Setting
 from experiments.search.storage import sqlite
 from experiments.settings.config import load
 from experiments.trial_store.layout import Layout
+from tests.experiments.searching import ask_for, read_evidence
 
 RATES = {"choices": [1e-6, 1e-5, 0.05]}
-
-
-def ask_for(world, spaces=None, trials=5, proportions=(0.1, 0.5), **changes):
-    """A params.yaml that searches the toy, whose shipped learning rate learns next to nothing."""
-    further = {name: changes.pop(name) for name in ("objectives", "warm_start", "storage") if name in changes}
-    world.params(
-        toys={"epochs": 2, "learning_rate": 1e-6, **changes.pop("toys", {})},
-        search={
-            "trials": trials,
-            "proportions": list(proportions),
-            "repetitions": [1, 2],
-            "spaces": spaces or {"toy": {"learning_rate": RATES}},
-            **further,
-        },
-        **changes,
-    )
-
-
-def found(world, system="toy"):
-    folder = world.folder / "experiments/evidence/search"
-    with (folder / f"{system}.csv").open(newline="") as stream:
-        return list(csv.DictReader(stream)), json.loads((folder / f"{system}.json").read_text())
 
 
 def results(world):
@@ -81,7 +59,7 @@ def test_the_best_setting_is_found_and_the_test_part_never_read(tracked):
     assert "toy: 0 settings known, 6 to try on 4 cells each" in err
     assert "Traceback" not in err
 
-    rows, told = found(tracked)
+    rows, told = read_evidence(tracked)
     columns = ["number", "state", "score", "cells", "seconds", "origin", "params_learning_rate", "params_momentum"]
     assert list(rows[0]) == columns
     assert [row["origin"] for row in rows] == ["shipped"] + 5 * ["drawn"]
@@ -146,7 +124,7 @@ def test_the_best_setting_is_found_and_the_test_part_never_read(tracked):
     assert "6 settings known, none to try" in err
     assert "nothing to change" in out
     assert results(tracked) == before
-    _, again = found(tracked)
+    _, again = read_evidence(tracked)
     assert again["chosen"] == again["best"]["params"] == told["best"]["params"]
     assert again["shipped_score"] == again["best"]["score"]
     assert len(searched_runs(tracked)[2]) == 6
@@ -176,7 +154,7 @@ def test_a_search_that_was_stopped_goes_on_and_runs_nothing_twice(tracked, blow)
     left = [setting for setting in study.settings() if setting.state == "running"]
     assert left
     _, err = tracked.run("search", "--all")
-    rows, _ = found(tracked)
+    rows, _ = read_evidence(tracked)
     assert [row["number"] for row in rows] == ["0", "1", "2", "3"]  # those left half-way kept their numbers
     assert "running" not in {row["state"] for row in rows}
     for setting in left:
@@ -194,7 +172,7 @@ def test_a_search_that_was_stopped_goes_on_and_runs_nothing_twice(tracked, blow)
     ask_for(tracked, {"toy": {"learning_rate": RATES}}, trials=5, toys={"busy": 0.4})
     _, err = tracked.run("search", "toy")
     assert "4 settings known, 1 to try" in err
-    assert [row["number"] for row in found(tracked)[0]] == ["0", "1", "2", "3", "4"]
+    assert [row["number"] for row in read_evidence(tracked)[0]] == ["0", "1", "2", "3", "4"]
 
 
 @pytest.mark.slow
@@ -203,7 +181,7 @@ def test_a_setting_that_fails_costs_the_others_nothing(tracked):
     spaces = {"toy": {"learning_rate": {"choices": [1e-6, 1e38]}}}
     ask_for(tracked, spaces, trials=4, proportions=[0.1])
     out, _ = tracked.run("search", "toy")
-    rows, told = found(tracked)
+    rows, told = read_evidence(tracked)
     failed = [row for row in rows if row["params_learning_rate"] == "1e+38"]
     assert failed
     assert len(failed) < len(rows) == 4

@@ -20,7 +20,7 @@ from experiments.settings.config import load
 from experiments.trial_store.layout import Layout
 from experiments.trials.grid import make_trials
 from reports.inputs.search import read_searches
-from tests.experiments.search.test_search import ask_for, found
+from tests.experiments.searching import ask_for, read_evidence
 
 SPACE = {"toy": {"learning_rate": {"low": 1e-6, "high": 0.1, "log": True}, "epochs": {"low": 1, "high": 9}}}
 
@@ -162,7 +162,7 @@ def test_the_front_is_written_and_told(world, protocol):
     ]
     settings.append(Setting(5, params[0], "pruned", (10.0,), 1.0, operations=(1e8,)))
     evidence.write_evidence(protocol, settings)
-    rows, told = found(world)
+    rows, told = read_evidence(world)
     assert [row["pareto"] for row in rows] == ["yes", "yes", "yes", "yes", "no", "no"]
     assert [float(row["operations"]) for row in rows] == [2e9, 1e9, 4e9, 8e9, 9e9, 1e8]
     assert told["front"] == [1, 0, 2, 3]
