@@ -1,4 +1,4 @@
-# Everything a newcomer types. `make help` explains it.
+# The commands of the project; `make help` lists them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +15,7 @@ export DO_NOT_TRACK := 1
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(VENV)/.installed ## make .venv with the pinned dependencies and the project
+setup: $(VENV)/.installed ## make .venv: the pinned dependencies and the project
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
@@ -32,7 +32,7 @@ repro: setup ## run the whole pipeline: data, sweep, report (about nine minutes 
 	@echo "The tables, figures and the page that shows them all: reports/index.html"
 
 captions: SETTINGS = --set dataset=$(or $(DATASET),shapes) --set profile=captions
-captions: setup ## the same for captions, on scenes that are drawn here (DATASET=emoji: on emoji; about 40 minutes on two cores)
+captions: setup ## the same for captions of scenes that are drawn here (DATASET=emoji: of emoji; about 40 minutes on two cores)
 	@$(BIN)/python -m experiments check $(SETTINGS)
 	@for stage in download prepare split; do $(BIN)/python -m experiments data $$stage $(SETTINGS) || exit; done
 	@$(BIN)/python -m experiments run $(SETTINGS)
@@ -56,29 +56,29 @@ docs: setup ## build the documentation and the API reference into site/; a dead 
 	@$(BIN)/zensical build --clean --strict
 	@echo "The documentation: site/index.html"
 
-ui: setup ## open MLflow on the results, on this machine alone (PORT=5000)
+ui: setup ## open MLflow's page on the results, for this machine alone (PORT=5000)
 	@echo "MLflow: http://127.0.0.1:$(PORT)   (Ctrl-C ends it)"
 	@$(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --backend-store-uri sqlite:///mlflow.db \
 	  --artifacts-destination ./mlartifacts --workers 1
 
-plan: setup ## print what `make repro` would train, and what it would cost
+plan: setup ## print what `make repro` would train, and at what cost
 	@$(BIN)/python -m experiments plan
 
-status: setup ## print where the sweep stands
+status: setup ## print which trials are done, running, failed and missing
 	@$(BIN)/python -m experiments status
 
-search: setup ## look for settings on the validation part, within params.yaml's spaces (SYSTEMS="bsvm softmax")
+search: setup ## search for settings on the validation part, in the spaces of params.yaml (SYSTEMS="bsvm softmax")
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro --quiet split
 	@$(BIN)/python -m experiments search $(or $(SYSTEMS),--all)
 
-benchmark: setup ## measure the training step, the sweep, the way of the data and the record, as ratios
+benchmark: setup ## measure how fast training, sweeps, data and records are, as ratios
 	@$(BIN)/python benchmarks/training_step.py
 	@$(BIN)/python benchmarks/stacked.py
 	@$(BIN)/python benchmarks/sweep_overhead.py
 	@$(BIN)/python benchmarks/data_path.py
 	@$(BIN)/python benchmarks/record.py
 
-publish: setup ## write the report of the last run to reports/published/, which is in git (TO=shapes: to a folder there)
+publish: setup ## write the report of the last run to reports/published/, which is in git (TO=shapes: to that folder in it)
 	@$(BIN)/python -m reports --out reports/published/$(TO)
 	@cp experiments/results.csv experiments/averaging.csv experiments/subsets.csv experiments/gallery/sweep.json \
 	  reports/published/$(TO)
