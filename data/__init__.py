@@ -1,5 +1,6 @@
-"""Datasets: what exists (`catalog`), how its official files get here (`download`), become arrays
-(`prepare`, `formats`), are cut into parts and labelled subsets (`splits`) and are read (`store`).
+"""Datasets, from official files to labelled splits. Run `python -m data --help` for the commands.
 
-Run `python -m data --help` for the commands.
+`catalog` lists the datasets. `official` downloads and verifies their files; `formats` reads these; `prepared` turns
+them into arrays and reads them back; `labelled` cuts parts and draws labelled subsets; `remote` copies the results to
+other machines. `scenes` draws the images of the dataset `shapes`. `stages` has the three steps in their order.
 """

@@ -1,4 +1,4 @@
-"""Commands that bring a dataset from its official files to labelled splits."""
+"""The commands of `python -m data`, from official files to labelled splits."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ EXAMPLE = """Example:\n
 """
 
 app = typer.Typer(
-    help="Datasets, from official files to labelled splits: download, then prepare, then split.\n\n"
-    "Each command can be run again at any time: what is there and whole is not made again, and what was stopped "
-    "goes on where it was.",
+    help="Makes datasets, from official files to labelled splits: download, then prepare, then split.\n\n"
+    "Each command can be run again at any time: results that are complete are kept, and work that was stopped is "
+    "resumed.",
     epilog=EXAMPLE,
     add_completion=not sys.argv[0].endswith("__main__.py"),  # shells complete a command's name, not `python -m`
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 Name = Annotated[str, typer.Argument(metavar="DATASET", help="A dataset's name, as `list` shows it.")]
-Root = Annotated[Path, typer.Option(help="The folder under which raw/, processed/ and splits/ lie.")]
+Root = Annotated[Path, typer.Option(help="The folder that holds raw/, processed/ and splits/.")]
 
 
 @app.callback()
@@ -47,19 +47,19 @@ def download(
     source: Annotated[
         Path | None,
         typer.Option(
-            help="A folder that holds the official files, for machines without internet and for datasets whose "
-            "licence asks for it: compressed as published, compressed anew, or not at all. For `folder`, your own "
-            "pictures."
+            help="A folder with the official files, for machines without internet and for datasets whose licence "
+            "forbids a download by a program. The files may be compressed as published, compressed again, or not at "
+            "all. For the dataset `folder`, the folder of your own pictures."
         ),
     ] = None,
     root: Root = Path("data"),
 ) -> None:
-    """Puts a dataset's official files into ROOT/raw/DATASET, their checksums verified.
+    """Puts a dataset's official files into ROOT/raw/DATASET and verifies their checksums.
 
-    Several files at once; a transfer that broke off goes on where it was.
-    A folder of pictures is read in place: one sub-folder a class, or a table
-    images.csv (or images.jsonl) with columns path and label, or path and
-    captions, several of which bars (|) separate.
+    Several files are downloaded at once; an interrupted download is resumed.
+    A folder of your own pictures is read in place. It has a sub-folder for
+    each class, or a table images.csv (or images.jsonl) with the columns path
+    and label, or path and captions. A bar (|) separates several captions.
     """
     from data import stages
 
@@ -70,17 +70,19 @@ def download(
 def prepare(
     name: Name,
     root: Root = Path("data"),
-    side: Annotated[int | None, typer.Option(help="Of the images, in pixels; only for `folder`.", min=8)] = None,
-    channels: Annotated[int | None, typer.Option(help="3 or, for grey ones, 1; only for `folder`.")] = None,
+    side: Annotated[
+        int | None, typer.Option(help="Height and width of the images in pixels; only for `folder`.", min=8)
+    ] = None,
+    channels: Annotated[int | None, typer.Option(help="3 for colour, 1 for grey; only for `folder`.")] = None,
     images: Annotated[
-        int | None, typer.Option(help="How many of them; only for those that are drawn here, such as `shapes`.")
+        int | None, typer.Option(help="How many images; only for datasets that are drawn here, such as `shapes`.")
     ] = None,
 ) -> None:
     """Turns the official files into arrays that trials memory-map: ROOT/processed/DATASET.
 
-    The images of `shapes` are drawn here instead, as many as --images says.
-    Large sets are made on all cores with Ray, or on the cluster that
-    RAY_ADDRESS names; ROOT must then be on storage that all of it sees.
+    The images of `shapes` have no official files: they are drawn here.
+    Large datasets are prepared on all cores with Ray, or on the cluster that
+    RAY_ADDRESS names; ROOT must then be on storage that all its nodes see.
     """
     from data import stages
 
@@ -91,31 +93,32 @@ def prepare(
 def split(
     name: Name,
     repetitions: Annotated[
-        int, typer.Option(help="How many independent draws of the labelled images to make; at least 1.")
+        int, typer.Option(help="How many independent draws of labelled images to make; at least 1.")
     ],
     root: Root = Path("data"),
     minimum_count: Annotated[
         int | None,
         typer.Option(
-            help="How often a word must come in the training captions to be known; otherwise the dataset's own number.",
+            help="How often a word must occur in the training captions to enter the vocabulary; by default, the "
+            "dataset's own number.",
             show_default=False,
         ),
     ] = None,
     word_vectors: Annotated[
         Path | None,
         typer.Option(
-            help="A file of word2vec vectors, binary or text, .gz or not, for the words that captions know.",
+            help="A file of word2vec vectors for the words of captions; binary or text, .gz or not.",
             metavar="FILE",
         ),
     ] = None,
 ) -> None:
     """Cuts training, validation and test parts and draws the labelled images: ROOT/splits/DATASET.
 
-    A draw orders the training images once; the labelled 1 % are the first of
-    the labelled 5 %, and so on. More repetitions change nothing in those
-    that are there. For captions, the vocabulary is made here too, and the
-    vectors of its words are taken from --word-vectors: a file of gigabytes is
-    read for minutes, here and never by trials.
+    A repetition is one draw: it orders the training images, so that the
+    labelled 1 % are the first of the labelled 5 %, and so on. Adding
+    repetitions does not change earlier ones. For captions, the vocabulary is
+    made as well, and the vectors of its words are read from --word-vectors.
+    Reading a file of gigabytes takes minutes; trials do not read it again.
     """
     from data import stages
 
@@ -125,13 +128,14 @@ def split(
 @app.command()
 def push(
     name: Name,
-    uri: Annotated[str, typer.Argument(help="Where to, such as s3://bucket/data or /mnt/shared/data.")],
+    uri: Annotated[str, typer.Argument(help="The target, such as s3://bucket/data or /mnt/shared/data.")],
     root: Root = Path("data"),
     again: Annotated[
-        bool, typer.Option("--again", help="Send what is there too, because `pull` found it damaged there.")
+        bool,
+        typer.Option("--again", help="Send all files, also those that are there, because `pull` found one damaged."),
     ] = False,
 ) -> None:
-    """Copies prepared images and splits to where other machines can read them; what is there is not sent again."""
+    """Copies prepared images and splits to where other machines can read them, without the files that are there."""
     from data.remote.push_pull import push_dataset
 
     typer.echo(f"{name}: {push_dataset(name, root, uri, again)} files sent to {uri}")
@@ -140,10 +144,10 @@ def push(
 @app.command()
 def pull(
     name: Name,
-    uri: Annotated[str, typer.Argument(help="Where from: what `push` was given.")],
+    uri: Annotated[str, typer.Argument(help="The place that `push` was given.")],
     root: Root = Path("data"),
 ) -> None:
-    """Brings prepared images and splits here from where `push` put them."""
+    """Fetches prepared images and splits from where `push` put them."""
     from data.remote.push_pull import pull_dataset
     from data.stages import print_outcome
 
@@ -152,10 +156,10 @@ def pull(
 
 @app.command("list")
 def show(
-    name: Annotated[str | None, typer.Argument(metavar="[DATASET]", help="All about one of them.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[DATASET]", help="Show all about this one.")] = None,
     root: Root = Path("data"),
 ) -> None:
-    """Shows every known dataset, its size and licence, and what of it is under ROOT."""
+    """Shows every known dataset, its size and licence, and which of its stages are under ROOT."""
     from data import catalog
     from data.listing import about, table
 
@@ -169,7 +173,7 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
-    except OSError as error:  # for example a folder that may not be looked into
+    except OSError as error:  # for example a folder that may not be read
         print(f"error: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)
 

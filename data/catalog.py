@@ -1,7 +1,7 @@
-"""Every dataset this project knows, as one table. A new dataset is one more row.
+"""Every dataset that this project knows, as one table. A new dataset is one more row.
 
-Sizes and checksums are those that torchvision and TensorFlow Datasets list for the same files; MNIST and
-Fashion-MNIST, which are published with MD5 sums, have the SHA-256 sums of those files.
+Sizes and checksums are those that torchvision and TensorFlow Datasets list for the same files. MNIST and Fashion-MNIST
+are published with MD5 sums; the table has the SHA-256 sums of the same files.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SPLITS = File(
     mirrors=("https://cs.stanford.edu/people/karpathy/deepimagesent/",),
 )
 
-LEAST_DRAWN = 30  # images of a drawn dataset
+LEAST_DRAWN = 30  # images of a drawn dataset, at least
 
 _ROWS = (
     Dataset(
@@ -448,7 +448,7 @@ _ROWS = (
 
 
 def _table(rows: tuple[Dataset, ...]) -> dict[str, Dataset]:
-    """Rows by name; ValueError where two have the same."""
+    """Returns the rows by name. Raises ValueError where two have the same name."""
     table: dict[str, Dataset] = {}
     for row in rows:
         if row.name in table:
@@ -461,16 +461,17 @@ CATALOG = _table(_ROWS)
 
 
 def get(name: str) -> Dataset:
-    """The dataset of that name; UserError, listing the known names, where there is none."""
+    """Returns the dataset of that name. Raises UserError, listing the known names, where there is none."""
     if name not in CATALOG:
         raise UserError(f"unknown dataset {name!r}: known are {', '.join(sorted(CATALOG))}")
     return CATALOG[name]
 
 
 def sized(dataset: Dataset, side: int | None, channels: int | None, images: int | None = None) -> Dataset:
-    """The user's own pictures at another size than the catalog's, or another number of drawn ones; None leaves it.
+    """Returns a dataset of the user's own pictures at another size, or of drawn images at another number.
 
-    UserError for official datasets, and for a number that is too small to be cut into parts.
+    None keeps what the catalog says. Raises UserError for official datasets, and for a number of images that is too
+    small to be cut into parts.
     """
     height, width, depth = dataset.shape
     shape = (side or height, side or width, channels or depth)
@@ -484,14 +485,14 @@ def sized(dataset: Dataset, side: int | None, channels: int | None, images: int 
 
 
 def _number(dataset: Dataset, images: int) -> int:
-    """That many images of the dataset; UserError where it cannot have them."""
-    told = f"--images {images}"
+    """Returns a number of drawn images. Raises UserError where the dataset cannot have it."""
+    option = f"--images {images}"
     if dataset.drawn is None:
         drawn = ", ".join(row.name for row in CATALOG.values() if row.drawn is not None)
         raise UserError(
-            f"{told}: {dataset.name} has the images that it has; only those that are drawn here are as many as you "
+            f"{option}: {dataset.name} has the images that it has; only those that are drawn here are as many as you "
             f"like ({drawn}). Leave it out."
         )
     if images < LEAST_DRAWN:
-        raise UserError(f"{told}: at least {LEAST_DRAWN} are needed, so that every part has some")
+        raise UserError(f"{option}: at least {LEAST_DRAWN} are needed, so that every part has some")
     return images

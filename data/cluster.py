@@ -1,4 +1,4 @@
-"""Ray: a cluster that runs already, joined, or found soon not to be there; or one of this process's own."""
+"""Starts a Ray of this process alone, or joins a cluster that runs already."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from data.errors import UserError
 from data.shipping import code_folder
 
 KNOCK_SECONDS = 10
-OBJECT_STORE_BYTES = 80 * 2**20  # next to nothing goes through it; Ray asks for 75 MiB at least
-# Read by a Ray of this process's own when it starts.
+OBJECT_STORE_BYTES = 80 * 2**20  # almost nothing goes through it; Ray demands at least 75 MiB
+# Environment variables that a Ray of this process alone reads when it starts.
 ENVIRONMENT = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # as on those systems, Ray then listens on the loopback address only
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray then listens on the loopback address only, as on those systems
     "RAY_USAGE_STATS_ENABLED": "0",
 }
 
 
 def start(cpus: int | None = None) -> None:
-    """Starts a Ray on this machine alone, with so many CPUs or all of them: no dashboard, nothing reported home.
+    """Starts a Ray on this machine alone, with that many CPUs or all, without dashboard and usage reports.
 
-    UserError where the folder for temporary files has too long a name for its sockets.
+    Raises UserError where the name of the folder for temporary files is too long for Ray's sockets.
     """
     os.environ.update(ENVIRONMENT)
     import ray
@@ -49,12 +49,16 @@ def start(cpus: int | None = None) -> None:
 
 
 def join(address: str, packages: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})) -> str:
-    """Makes this process part of the cluster at `address`: `HOST:PORT`, `ray://HOST:PORT` or `auto`. Returns where its
-    dashboard is, "" where it has none.
+    """Makes this process part of the cluster at `address`: `HOST:PORT`, `ray://HOST:PORT` or `auto`.
 
-    Its workers get the code of those of the project's packages, and the environment variables; what the code imports
-    must be installed there. ConnectionError, with the reason in one line, where nobody answers there or this process
-    is refused.
+    Its workers get the code of the named packages of this project, and the environment variables. What the code
+    imports must be installed there.
+
+    Returns:
+        The address of the cluster's dashboard; "" where it has none.
+
+    Raises:
+        ConnectionError: nobody answers there, or this process is refused; with the reason in one line.
     """
     import ray
 
@@ -62,27 +66,29 @@ def join(address: str, packages: Sequence[str], environment: Mapping[str, str] =
         _knock(address)
         with code_folder(*packages) as folder:
             runtime_env: dict[str, Any] = {"env_vars": dict(environment)}
-            if not _is_job_with_code():  # whose workers have it already, and Ray takes no second one
+            if not _is_job_with_code():  # its workers have the code already, and Ray takes no second folder
                 runtime_env["working_dir"] = str(folder)
-            found = ray.init(address=address, runtime_env=runtime_env, log_to_driver=False, logging_level=logging.ERROR)
+            context = ray.init(
+                address=address, runtime_env=runtime_env, log_to_driver=False, logging_level=logging.ERROR
+            )
     except (OSError, ValueError, RuntimeError) as error:
         raise ConnectionError(first_line(error)) from error
-    return f"http://{found.dashboard_url}" if found.dashboard_url else ""
+    return f"http://{context.dashboard_url}" if context.dashboard_url else ""
 
 
 def _is_job_with_code() -> bool:
-    """Whether this process is a job that was sent to a cluster together with a folder of code."""
+    """Says whether this process is a job that was sent to a cluster together with a folder of code."""
     config = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}"))
     return "working_dir" in (config.get("runtime_env") or {})
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in one line."""
+    """Returns the first line of an error's message, or its type where it has none."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _knock(address: str) -> None:
-    """OSError where an address names a host and nobody listens there: Ray itself would try for minutes."""
+    """Raises OSError where an address names a host and nobody listens there. Ray itself would try for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()

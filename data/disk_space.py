@@ -1,4 +1,4 @@
-"""Whether a disk has room, asked before anything is written to it."""
+"""Checks whether a disk has room, before anything is written to it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from data.errors import UserError
 
 
 def readable(size: float) -> str:
-    """A number of bytes in the largest unit of which there is at least one."""
+    """Returns a number of bytes as text, in the largest unit of which there is at least one."""
     if size < 1000:
         return f"{size:.0f} bytes"
     for unit in ("kB", "MB", "GB"):
@@ -20,12 +20,15 @@ def readable(size: float) -> str:
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that is there: what it would be made in."""
+    """Returns a folder, or the nearest folder above it that exists."""
     return next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
 
 
 def check_space(folder: Path, need: int, what: str) -> None:
-    """UserError with need and remedy where the disk of `folder`, there yet or not, has less than `need` bytes free."""
+    """Raises UserError where the disk of `folder` has less than `need` bytes free for `what`.
+
+    The folder need not exist yet.
+    """
     free = shutil.disk_usage(existing(folder)).free
     if need > free:
         raise UserError(

@@ -1,6 +1,8 @@
-"""The one exception that a user sees."""
+"""The exception for mistakes of the user."""
 
 
 class UserError(Exception):
-    """A mistake or a lack on the user's side: the message names the thing, the value and the remedy; commands exit
-    with 2."""
+    """Something that the user must mend. The message names the thing, the value and the remedy.
+
+    Commands print the message alone, without a traceback, and exit with code 2.
+    """

@@ -1,4 +1,4 @@
-"""Where things lie under the data root (`--root`, by default `data`)."""
+"""Where a dataset's files are under ROOT, stage by stage."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from pathlib import Path
 
 
 def raw_folder(name: str, root: Path) -> Path:
-    """A dataset's official files."""
+    """Returns the folder of a dataset's official files."""
     return root / "raw" / name
 
 
 def processed_folder(name: str, root: Path) -> Path:
-    """Its images and labels as arrays."""
+    """Returns the folder of its images and labels as arrays."""
     return root / "processed" / name
 
 
 def splits_folder(name: str, root: Path) -> Path:
-    """Its parts and labelled orders."""
+    """Returns the folder of its parts and labelled subsets."""
     return root / "splits" / name

@@ -1,4 +1,4 @@
-"""A progress bar for whatever may take longer than a moment."""
+"""A progress bar for work that may take longer than a moment."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ from tqdm import tqdm
 
 
 def progress(total: int | None, what: str, unit: str, slot: int | None = None, done: int = 0) -> tqdm:
-    """A bar of `total` units with the rate and the time left, on stderr; silent when done within two seconds.
+    """Returns a progress bar on stderr with the rate and the time left; it stays silent within the first two seconds.
 
-    None is a total that nobody knows. `slot` is its line, from 0, where there are several bars at once: they go when
-    they are done. `done` are the units that were there before. Where stderr is not a terminal (a log file), it writes
-    a line every ten seconds at most, wherever its slot.
+    Args:
+        total: units of work; None if unknown.
+        what: the text before the bar.
+        unit: the name of a unit.
+        slot: the bar's line, from 0, where several bars are shown at once; such bars vanish when they are done.
+        done: units that were done before.
+
+    Where stderr is not a terminal but, say, a log file, a line is written every ten seconds at most.
     """
     terminal = sys.stderr.isatty()
     return tqdm(

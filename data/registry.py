@@ -1,4 +1,4 @@
-"""Plug-ins: one file each in a folder of their own, known by a name."""
+"""Plug-ins: one module each in a folder of their own, registered by a name."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Registry(Generic[Plugin]):
     """Plug-ins by name.
 
     Args:
-        folder: the package whose modules register them; all are imported before the first look.
-        kind: what one of them is called in messages, such as "system".
+        folder: the package whose modules register the plug-ins; all of them are imported before the first look-up.
+        kind: what messages call a plug-in, such as "system".
     """
 
     def __init__(self, folder: str, kind: str) -> None:
@@ -24,19 +24,19 @@ class Registry(Generic[Plugin]):
         self.known: dict[str, Plugin] = {}
 
     def add(self, name: str, plugin: Plugin) -> None:
-        """Makes a plug-in known. ValueError for a name that is taken."""
+        """Registers a plug-in. Raises ValueError for a name that is taken."""
         if name in self.known:
             plural = f"{self.kind[:-1]}ies" if self.kind.endswith("y") else f"{self.kind}s"
             raise ValueError(f"two {plural} are named {name!r}")
         self.known[name] = plugin
 
     def names(self) -> list[str]:
-        """All names, sorted."""
+        """Returns all names, sorted."""
         self._load()
         return sorted(self.known)
 
     def get(self, name: str) -> Plugin:
-        """The plug-in of that name; UserError, listing the known names, where there is none."""
+        """Returns the plug-in of that name. Raises UserError, listing the known names, where there is none."""
         self._load()
         if name not in self.known:
             raise UserError(f"unknown {self.kind} {name!r}: known are {', '.join(sorted(self.known))}")

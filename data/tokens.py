@@ -1,4 +1,4 @@
-"""A caption cut into words, the same way wherever words are counted, learned or scored."""
+"""How captions are cut into words, the same wherever words are counted, learned or scored."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
 
 
 def words(caption: str) -> list[str]:
-    """A caption's words, lower case, without punctuation; apostrophes and hyphens within a word stay."""
+    """Returns the words of a caption in lower case. Of punctuation, only apostrophes and hyphens within words stay."""
     return [word.replace("’", "'") for word in _WORD.findall(caption.lower())]

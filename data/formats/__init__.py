@@ -1,1 +1,1 @@
-"""One file per on-disk format; `contract` says what such a file must hold."""
+"""One module per on-disk format; `contract` says what such a module must have."""

@@ -1,1 +1,1 @@
-"""Training, validation and test parts, labelled subsets, and captions as numbers."""
+"""Training, validation and test parts, labelled subsets, and captions and word vectors as numbers."""

@@ -1,1 +1,1 @@
-"""Official files: downloaded, copied from a folder, or found where they lie; checked against their checksums."""
+"""Official files: downloaded, copied from a folder, or read in place; verified by their checksums."""

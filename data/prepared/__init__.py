@@ -1,1 +1,1 @@
-"""Memory-mapped uint8 images with their labels or captions: made once, read by every trial."""
+"""Official files turned into arrays in shards, and the store that reads them back."""

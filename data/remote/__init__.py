@@ -1,1 +1,1 @@
-"""Prepared data on other machines and object stores."""
+"""Copies of prepared images and splits on other machines and object stores."""

@@ -1,1 +1,1 @@
-"""What the project draws itself: scenes of plain objects, and what can truly be said of them."""
+"""Pictures that the project draws itself: scenes of plain objects, with the captions that are true of them."""

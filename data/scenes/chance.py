@@ -1,4 +1,4 @@
-"""Chance for what the project draws itself: whole numbers from a stream that is the same on every machine."""
+"""Random whole numbers for drawn scenes, from a stream that is the same on every machine."""
 
 from __future__ import annotations
 
@@ -7,38 +7,39 @@ from typing import TypeVar
 
 import numpy as np
 
-AT_A_TIME = 64
+AT_A_TIME = 64  # numbers drawn from the generator at once
 Thing = TypeVar("Thing")
 
 
 def _raw(seed: int) -> Iterator[int]:
+    """Yields the raw 64-bit numbers of PCG64."""
     bits = np.random.PCG64(seed)
     while True:
         yield from bits.random_raw(AT_A_TIME).tolist()
 
 
 class Chance:
-    """Draws from the raw stream of PCG64, which NumPy promises for ever (NEP 19).
+    """Random draws from the raw stream of PCG64, which NumPy promises never to change (NEP 19).
 
-    Remainders of 64-bit numbers are uneven by less than one in 10^17 for the small ranges that are drawn from here.
+    A number in a small range is the remainder of a 64-bit number: its probability is off by less than one in 10^17.
     """
 
     def __init__(self, seed: int) -> None:
         self._numbers = _raw(seed)
 
     def below(self, count: int) -> int:
-        """One of 0 … count − 1; ZeroDivisionError where there is none."""
+        """Draws one of 0 … `count` − 1. Raises ZeroDivisionError where `count` is 0."""
         return next(self._numbers) % count
 
     def between(self, least: int, most: int) -> int:
-        """One of least … most."""
+        """Draws one of `least` … `most`."""
         return least + self.below(most - least + 1)
 
     def one(self, things: Sequence[Thing]) -> Thing:
-        """One of them."""
+        """Draws one of some things."""
         return things[self.below(len(things))]
 
     def some(self, things: Sequence[Thing], count: int) -> list[Thing]:
-        """So many of them, none twice, in a random order."""
+        """Draws `count` of some things, none twice, in a random order."""
         left = list(things)
         return [left.pop(self.below(len(left))) for _ in range(count)]

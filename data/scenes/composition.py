@@ -1,6 +1,7 @@
-"""Scenes of a few plain objects, image by image: one at a named place, two beside each other, or several alike.
+"""Scenes of a few plain objects: one at a named place, two beside each other, or several that are alike.
 
-Scene i depends on i alone, so the first n scenes are the same, however many are made.
+Scene i depends on i alone, so the first n scenes are the same however many are made. Positions and lengths are in
+units of an eighth of a pixel.
 """
 
 from __future__ import annotations
@@ -14,39 +15,39 @@ from data.scenes.drawing import SHAPES, TURNS, UNIT, WIDTH, Ground, Mark, draw, 
 from data.scenes.wording import Kind, of_one, of_several, of_two
 from data.seeds import seed_of
 
-VERSION = 1  # of drawings and captions: raised whenever either changes, so that an older set is made again
+VERSION = 1  # of drawings and captions; raised whenever either changes, so that older images are made again
 COLOURS = {
     "red": (215, 40, 40),
     "green": (40, 160, 60),
     "blue": (45, 85, 220),
     "yellow": (235, 210, 45),
 }
-LIGHTER = 12  # a colour's parts are that much lighter or darker, at most
-GROUNDS = ((25, 60),)  # the least and most grey of each sort of ground: all are dark
-TINT, SLOPE = 6, 10  # how far from grey a ground is, and how much it may change from one side to the other
-RADII = {False: (30, 33), True: (48, 52)}  # of small and large objects, units
-EDGE = UNIT // 2  # units between an object and the picture's edge, at least
-APART = 3 * UNIT // 4  # between an object and the middle line between it and the next, at least, where there is room
-ASIDE = 10  # units that two objects beside each other are off their common line, at most
-THIRDS = ((0, 78), (108, 148), (178, WIDTH))  # where the centre of an object is that is at a named place
-KINDS = ("one", "one", "two", "two", "several")  # of scenes, by how often they come
+LIGHTER = 12  # how much lighter or darker red, green and blue may be, at most
+GROUNDS = ((25, 60),)  # the least and the most grey of each kind of ground: all are dark
+TINT, SLOPE = 6, 10  # how far from grey a ground may be, and how much it may change from one side to the other
+RADII = {False: (30, 33), True: (48, 52)}  # the least and the most for small (False) and large (True) objects, units
+EDGE = UNIT // 2  # the least distance of an object from the edge of the picture, units
+APART = 3 * UNIT // 4  # the least distance of an object from the border of its cell, where there is room, units
+ASIDE = 10  # how far two objects beside each other may be off their common line, units
+THIRDS = ((0, 78), (108, 148), (178, WIDTH))  # ranges for the centre of an object at a named place, units
+KINDS = ("one", "one", "two", "two", "several")  # kinds of scenes, as often as they are drawn
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A picture that is not drawn yet, and what is said of it."""
+    """A picture that has not been drawn yet, and its captions."""
 
     ground: Ground
     marks: tuple[Mark, ...]
     captions: tuple[str, ...]
 
     def drawn(self) -> np.ndarray:
-        """The picture, uint8 [32, 32, 3]."""
+        """Returns the picture, uint8 [32, 32, 3]."""
         return draw(self.ground, self.marks)
 
 
 def scene(number: int) -> Scene:
-    """That of a number, from 0."""
+    """Returns scene `number`, counted from 0."""
     chance = Chance(seed_of("scene", number=number))
     ground = _ground(chance)
     marks, captions = {"one": _one, "two": _two, "several": _several}[chance.one(KINDS)](chance)
@@ -54,6 +55,7 @@ def scene(number: int) -> Scene:
 
 
 def _ground(chance: Chance) -> Ground:
+    """Draws a dark ground by chance."""
     grey = chance.between(*chance.one(GROUNDS))
     red, green, blue = (grey + chance.between(-TINT, TINT) for _ in range(3))
     return Ground((red, green, blue), chance.between(-SLOPE, SLOPE), chance.between(-SLOPE, SLOPE))
@@ -74,7 +76,7 @@ def _mark(kind: Kind, x: int, y: int, radius: int, chance: Chance) -> Mark:
 
 
 def _one(chance: Chance) -> tuple[list[Mark], tuple[str, ...]]:
-    """An object at one of nine named places."""
+    """Composes an object at one of nine named places."""
     kind = _kind(chance)
     radius = _radius(kind, chance)
     row, column = chance.below(3), chance.below(3)
@@ -84,7 +86,7 @@ def _one(chance: Chance) -> tuple[list[Mark], tuple[str, ...]]:
 
 
 def _two(chance: Chance) -> tuple[list[Mark], tuple[str, ...]]:
-    """Two objects of different colours, shapes or both, side by side or one above the other."""
+    """Composes two objects that differ in colour, shape or both, side by side or one above the other."""
     first = _kind(chance)
     second = _kind(chance)
     while (second.shape, second.colour) == (first.shape, first.colour):
@@ -103,7 +105,7 @@ def _two(chance: Chance) -> tuple[list[Mark], tuple[str, ...]]:
 
 
 def _several(chance: Chance) -> tuple[list[Mark], tuple[str, ...]]:
-    """Two to four objects alike, each in a cell of its own: of 2 × 2 where they are large, of 3 × 3 otherwise."""
+    """Composes two to four objects that are alike, each in a cell of its own: of 2 × 2 if large, of 3 × 3 if small."""
     kind = _kind(chance)
     count = chance.between(2, 4)
     cells = 2 if kind.large else 3
@@ -116,6 +118,6 @@ def _several(chance: Chance) -> tuple[list[Mark], tuple[str, ...]]:
 
 
 def _within(start: int, width: int, radius: int, chance: Chance) -> int:
-    """Where the centre of an object may be that must stay apart from both ends of a cell."""
+    """Draws a coordinate for the centre of an object that stays apart from both ends of a cell."""
     room = extent(radius) + min(APART, width // 2 - extent(radius))
     return chance.between(start + room, start + width - room)

@@ -1,7 +1,7 @@
-"""Plain shapes on a plain ground, in whole numbers alone: the same bytes on every machine.
+"""Draws plain shapes on a plain ground with whole numbers alone, so that the bytes are the same on every machine.
 
-Lengths are in units of an eighth of a pixel, from the picture's upper left corner. A pixel's share of a shape is that
-of 4 × 4 samples within it.
+Lengths are in units of an eighth of a pixel, from the upper left corner of the picture. How much of a pixel a shape
+covers is measured by 4 × 4 samples within the pixel.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ SIDE = 32  # pixels
 UNIT = 8  # units a pixel
 WIDTH = SIDE * UNIT  # units
 SAMPLES = 4  # along each side of a pixel
-ONE = 4096
+ONE = 4096  # stands for the number 1 in rotations
 TURNS = ((4074, -428), (4096, 0), (4074, 428))  # cosine, sine of −6°, 0°, 6°; times ONE
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A shape to be drawn: its centre and radius in units, which of TURNS it is turned by, red, green and blue."""
+    """A shape to be drawn: its centre and radius in units, the number of its turn in TURNS, and red, green, blue."""
 
     shape: str
     x: int
@@ -33,7 +33,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What shapes are drawn on: red, green and blue at the upper left, and what is added on the way right and down."""
+    """What shapes are drawn on: red, green and blue at the upper left, and what is added towards the right and down."""
 
     paint: tuple[int, int, int]
     right: int
@@ -41,11 +41,11 @@ class Ground:
 
 
 def extent(radius: int) -> int:
-    """How far a shape of that radius reaches from its centre at most, along x or y; units."""
+    """Returns how far a shape of that radius reaches from its centre at most, along x or y, in units."""
     return (9 * radius + 7) // 8
 
 
-# Whether a point (u, v), v downwards, is in a shape of that radius around (0, 0); all of them times ONE.
+# These say whether a point (u, v), v downwards, is in a shape of that radius around (0, 0); all are multiplied by ONE.
 
 
 def _circle(u: np.ndarray, v: np.ndarray, radius: int) -> np.ndarray:
@@ -53,12 +53,12 @@ def _circle(u: np.ndarray, v: np.ndarray, radius: int) -> np.ndarray:
 
 
 def _square(u: np.ndarray, v: np.ndarray, radius: int) -> np.ndarray:
-    """Its sides are 8/5 of the radius."""
+    """The sides are 8/5 of the radius long."""
     return 5 * np.maximum(abs(u), abs(v)) <= 4 * radius
 
 
 def _triangle(u: np.ndarray, v: np.ndarray, radius: int) -> np.ndarray:
-    """Equilateral, on its base, its corners 9/8 of the radius away; 97/56 is the root of 3."""
+    """An equilateral triangle on its base, its corners 9/8 of the radius away; 97/56 stands for the root of 3."""
     return (16 * v <= 9 * radius) & (8 * (97 * abs(u) - 56 * v) <= 504 * radius)
 
 
@@ -70,7 +70,7 @@ SHAPES: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
 
 
 def draw(ground: Ground, marks: Iterable[Mark]) -> np.ndarray:
-    """The picture, uint8 [32, 32, 3]; marks, which must be within it, are drawn in their order."""
+    """Returns a picture, uint8 [32, 32, 3]. Marks are drawn in their order and must lie within it."""
     along = np.arange(SIDE, dtype=np.int64)
     rise = (ground.right * along[None, :] + ground.down * along[:, None]) // SIDE
     picture = np.array(ground.paint, dtype=np.int64) + rise[:, :, None]
@@ -80,7 +80,7 @@ def draw(ground: Ground, marks: Iterable[Mark]) -> np.ndarray:
 
 
 def _draw(picture: np.ndarray, mark: Mark) -> None:
-    """Draws one shape into int64 [32, 32, 3]; only its window is looked at."""
+    """Draws one shape into int64 [32, 32, 3]. Only the window around it is changed."""
     reach = extent(mark.radius)
     rows, columns = (slice((at - reach) // UNIT, (at + reach) // UNIT + 1) for at in (mark.y, mark.x))
     covered = _covered(mark, rows, columns)[:, :, None]
@@ -90,7 +90,7 @@ def _draw(picture: np.ndarray, mark: Mark) -> None:
 
 
 def _covered(mark: Mark, rows: slice, columns: slice) -> np.ndarray:
-    """How many samples of each pixel of a window are in the shape; int64."""
+    """Returns how many samples of each pixel of a window are in the shape, int64 [rows, columns]."""
     y, x = (_samples(pixels) - at for pixels, at in ((rows, mark.y), (columns, mark.x)))
     cosine, sine = TURNS[mark.turn]
     u = cosine * x[None, :] + sine * y[:, None]
@@ -100,6 +100,6 @@ def _covered(mark: Mark, rows: slice, columns: slice) -> np.ndarray:
 
 
 def _samples(pixels: slice) -> np.ndarray:
-    """Where the samples of a range of pixels are, along one axis; units."""
+    """Returns the coordinates of the samples of a range of pixels along one axis, in units."""
     step = UNIT // SAMPLES
     return step * np.arange(pixels.start * SAMPLES, pixels.stop * SAMPLES, dtype=np.int64) + step // 2

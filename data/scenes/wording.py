@@ -1,8 +1,8 @@
-"""What can truly be said of a scene: all five wordings of its kind, in an order of the scene's own chance.
+"""The captions of a scene: all five wordings of its kind, in a random order that is the scene's own.
 
-All five, and one word for each thing, so that whatever is true in one of these wordings is a reference, to
-the letter: BLEU-4 of 1 can be reached, and what is missing from it is a mistake in seeing, none in guessing which of
-several good wordings was chosen. Colour and shape are always said, size and place not always.
+A scene has all five wordings as references, and there is one word for each thing. So any true caption in one of these
+wordings equals a reference, and a BLEU-4 of 1 can be reached. A lower score means that a picture was misread, not
+that the system chose another good wording. Every caption names colour and shape; not every one names size or place.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ PLACES = {  # by row and column of thirds of the picture
     (2, 1): "at the bottom",
     (2, 2): "in the bottom right",
 }
-BESIDE = {"right": ("to the left of", "to the right of"), "down": ("above", "below")}  # and the other way round
+BESIDE = {
+    "right": ("to the left of", "to the right of"),
+    "down": ("above", "below"),
+}  # first to second object, and second to first
 
 # `{full}` is an object with its size, `{short}` without; `{place}` where it is.
 OF_ONE = (
@@ -35,8 +38,8 @@ OF_ONE = (
     "{short} {place}",
     "a picture of {full}",
 )
-# `{full}` is the object on the left or above, `{other}` the next, `{short}` and `{other_short}` the same without sizes;
-# `{relation}` is how the first stands to the other, `{inverse}` how the other does to the first.
+# `{full}` is the object on the left or above, `{other}` the second one, `{short}` and `{other_short}` the same without
+# sizes; `{relation}` is where the first is, seen from the second, `{inverse}` the reverse.
 OF_TWO = (
     "{full} {relation} {other}",
     "{other} {inverse} {full}",
@@ -56,7 +59,7 @@ OF_SEVERAL = (
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What an object is called by."""
+    """The shape, colour and size of an object."""
 
     shape: str
     colour: str
@@ -64,12 +67,12 @@ class Kind:
 
 
 def of_one(kind: Kind, place: tuple[int, int], chance: Chance) -> tuple[str, ...]:
-    """Captions of one object, in that row and column of thirds of the picture."""
+    """Returns the captions of one object in that row and column of thirds of the picture."""
     return _captions(OF_ONE, chance, place=PLACES[place], full=_full(kind), short=_short(kind))
 
 
 def of_two(first: Kind, second: Kind, direction: str, chance: Chance) -> tuple[str, ...]:
-    """Captions of two objects, the second further in that direction, right or down."""
+    """Returns the captions of two objects, of which the second is further in that direction, right or down."""
     relation, inverse = BESIDE[direction]
     return _captions(
         OF_TWO,
@@ -84,7 +87,7 @@ def of_two(first: Kind, second: Kind, direction: str, chance: Chance) -> tuple[s
 
 
 def of_several(kind: Kind, count: int, chance: Chance) -> tuple[str, ...]:
-    """Captions of two to four objects that are alike."""
+    """Returns the captions of two to four objects that are alike."""
     short = f"{kind.colour} {kind.shape}s"
     full = f"{NUMBERS[count]} {SIZES[kind.large]} {short}"
     return _captions(OF_SEVERAL, chance, full=full, short=f"{NUMBERS[count]} {short}")
