@@ -94,7 +94,6 @@ def watch_status(trials: Sequence[Trial], store: TrialStore) -> None:
         while any(store.folder(trial.identity).result() is None for trial in trials):
             started = time.monotonic()
             live.update(standing(trials, store), refresh=True)
-            time.sleep(
-                max(WATCH_SECONDS, 4 * (time.monotonic() - started))
-            )  # a large store takes long to read: at most a fifth of the time
+            # A large store takes long to read, which may fill a fifth of the time.
+            time.sleep(max(WATCH_SECONDS, 4 * (time.monotonic() - started)))
         live.update(standing(trials, store), refresh=True)

@@ -47,9 +47,8 @@ PROBE_SECONDS = 0.2  # for timing the steps of a system of which nothing is know
 
 def longest_first(pending: Sequence[Trial], costs: Costs) -> dict[str, float]:
     """Returns expected seconds by identity, the longest first, so that no worker idles long at the end."""
-    by_labels = sorted(
-        pending, key=lambda trial: -trial.proportion
-    )  # the first trial of each system has its steps timed
+    # The largest proportion first: the first trial of each system has its steps timed.
+    by_labels = sorted(pending, key=lambda trial: -trial.proportion)
     seconds = {trial.identity: _expected(trial, costs) for trial in by_labels}
     return dict(sorted(seconds.items(), key=lambda item: -item[1]))
 

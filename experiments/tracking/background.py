@@ -137,9 +137,8 @@ class Tracker(Notes):
         """Logs the row of an epoch of the trial."""
 
         def note(record: Record, parent: str) -> None:
-            run = record.runs.get(trial.identity) or record.begin(
-                trial, parent
-            )  # the note of its beginning may be lost
+            # The note of the trial's beginning may be lost.
+            run = record.runs.get(trial.identity) or record.begin(trial, parent)
             record.follow(run, row, self._store.folder(trial.identity))
 
         self.put(note)

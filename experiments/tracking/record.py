@@ -60,9 +60,7 @@ class Record:
         self.runs: dict[str, str] = {}
         self.recorded: dict[str, str] = {}  # identity -> "done" or "failed"
         self._logged: dict[str, int] = {}  # run -> number of epochs whose rows it has
-        self._bare: set[str] = (
-            set()
-        )  # runs that were created, but whose parameters were not logged before an interruption
+        self._bare: set[str] = set()  # runs that were interrupted before their parameters were logged
         self._started: dict[str, int] = {}  # run -> start in milliseconds, by the clock at that time
         for run in self._all_runs():
             tags = run.data.tags

@@ -1,4 +1,4 @@
-"""A world for trials: synthetic images in a folder of its own, and toy systems that know how to go wrong."""
+"""Fixtures for trials: a folder with synthetic images (a world), and toy systems, some of which fail on purpose."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ REPETITIONS = 3
 
 @pytest.fixture(scope="session")
 def toy_modules():
-    """The toys' two files; their systems are known only to tests that ask for them."""
+    """The two toy modules and the toy systems, which are registered only for tests that ask for a world."""
     sys.path.insert(0, str(TOYS))
     contract.SYSTEMS.names()
     real = dict(contract.SYSTEMS.known)
@@ -45,7 +45,7 @@ def toy_images(toy_modules, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def empty_db(tmp_path_factory):
-    """A database with MLflow's tables, which take seconds to make."""
+    """A database with MLflow's tables, whose creation takes seconds."""
     from mlflow import MlflowClient
 
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
@@ -54,7 +54,7 @@ def empty_db(tmp_path_factory):
 
 
 class World:
-    """A folder with data and a params.yaml, and the commands run in it."""
+    """A folder with data and a params.yaml, in which commands are run."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -65,7 +65,7 @@ class World:
         self.environment.pop("MLFLOW_TRACKING_URI", None)
 
     def params(self, **changes):
-        """Writes params.yaml: one toy at one proportion, with the given top-level sections instead."""
+        """Writes params.yaml: one toy system at one proportion; `changes` replace top-level sections."""
         profile = {"systems": ["toy"], "proportions": [0.1], "xi": ["auto"], "repetitions": 1}
         sections = {
             "dataset": "mnist-5k",
@@ -80,7 +80,7 @@ class World:
             YAML(typ="safe").dump(sections, stream)
 
     def start(self, *arguments):
-        """A command as a process of its own, its output captured."""
+        """Starts a command as a process whose output is captured."""
         return subprocess.Popen(
             [sys.executable, TOYS / "toy_main.py", *arguments],
             cwd=self.folder,
@@ -91,7 +91,7 @@ class World:
         )
 
     def run(self, *arguments, code=0):
-        """Runs a command to its end; its output and error output."""
+        """Runs a command to its end and returns its output and error output."""
         process = self.start(*arguments)
         out, err = process.communicate(timeout=300)
         assert process.returncode == code, f"{out}\n{err}"
@@ -107,7 +107,7 @@ def tracked(world, empty_db):
 
 @pytest.fixture
 def world(toy_images, toy_modules, tmp_path, monkeypatch):
-    """An empty world; this process is in it, and knows the toys."""
+    """An empty world: this process works in it and knows the toy systems."""
     for name, system in toy_modules[2].items():
         monkeypatch.setitem(contract.SYSTEMS.known, name, system)
     (tmp_path / "data").symlink_to(toy_images)
@@ -121,7 +121,7 @@ def world(toy_images, toy_modules, tmp_path, monkeypatch):
 @pytest.fixture
 def nodes(tracked, tmp_path_factory):
     """A cluster of two nodes, whose processes can import the toys."""
-    # Tests that started a Ray of their own in this process have left its settings behind.
+    # Without the settings that tests which started Ray in this process have left behind.
     own = {name: value for name, value in tracked.environment.items() if not name.startswith(("RAY_", "TUNE_"))}
     tracked.environment = own
     made = Nodes(tmp_path_factory.mktemp("elsewhere"), own)
@@ -140,7 +140,7 @@ def postgres():
 
 @pytest.fixture
 def main(monkeypatch, capsys):
-    """Runs a command in this process; its exit code, output and error output."""
+    """Runs a command in this process and returns its exit code, output and error output."""
     from experiments.__main__ import main as run_main
 
     def run(*arguments):

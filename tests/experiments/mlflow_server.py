@@ -18,7 +18,7 @@ class MlflowServer:
 
     def __init__(self, folder, database="sqlite:///mlflow.db", environment=None):
         self.folder, self.database = folder, database
-        # MLflow's own jobs are seven more processes, which nobody here has a use for.
+        # MLflow's own jobs would be seven more processes, which these tests do not need.
         self.environment = (environment or os.environ) | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
         self.port = free_port()
         self.uri, self.process = f"http://127.0.0.1:{self.port}", None

@@ -22,7 +22,7 @@ def free_port():
 
 
 class Nodes:
-    """Nodes of one CPU each, and as many GPUs as are said, as `ray start` makes them; they ask for a token."""
+    """Nodes that `ray start` makes, each with one CPU and `gpus` GPUs; they ask for a token."""
 
     def __init__(self, folder, environment, *, jobs=False, gpus=0):
         path = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
@@ -39,8 +39,8 @@ class Nodes:
         """Starts a node and waits until it has joined."""
         command = [Path(sys.executable).parent / "ray", "start", "--block", "--num-cpus=1", f"--num-gpus={self.gpus}"]
         command += ["--disable-usage-stats"]
-        # A machine of its own: with one folder for two nodes, Ray takes away the code that the other one works in.
-        temporary = tempfile.mkdtemp(prefix="r", dir="/tmp")  # short, for Ray's sockets are in it
+        # A folder for each node: in a shared one, a node that ends removes the code that the other one is running.
+        temporary = tempfile.mkdtemp(prefix="r", dir="/tmp")  # short, since Ray's sockets are in it
         self.temporary.append(temporary)
         command += ["--node-ip-address=127.0.0.1", f"--temp-dir={temporary}", *arguments]
         with self.log.open("a") as log:

@@ -1,4 +1,4 @@
-"""What tests of whole sweeps share: processes and what becomes of them, and whether a sweep's record is whole."""
+"""What tests of whole sweeps share: starting and watching processes, and checking that a sweep's record is complete."""
 
 import csv
 import re
@@ -30,7 +30,7 @@ def timeless(path):
 
 
 def descendants(pid):
-    """Processes whose ancestor `pid` is, or was when they were started."""
+    """Returns the processes that descend from `pid`."""
     found = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout
     parents = {int(child): int(parent) for child, parent in (line.split() for line in found.splitlines()[1:])}
     kin, grown = {pid}, True
@@ -58,7 +58,7 @@ def wait_for(condition, seconds=240):
 
 @contextmanager
 def running(world):
-    """A sweep as a process of its own, which does not outlive the block."""
+    """Runs a sweep as a process that is killed at the end of the block."""
     driver = world.start("run")
     try:
         yield driver
@@ -68,20 +68,20 @@ def running(world):
 
 
 def wait_for_results(world, driver, count):
-    """Waits until so many trials are done; the driver must be at work until then."""
+    """Waits until `count` trials are done; the driver must be running until then."""
     wait_for(lambda: len(list(world.store.glob("*/result.json"))) >= count or driver.poll() is not None)
     assert driver.poll() is None, driver.communicate()
 
 
 def idle(monkeypatch):
-    """Toys that are to be busy for a while are not so in this process, which changes no number."""
+    """Makes toys that would be busy for a while skip that in this process, which changes no result."""
     import toy_systems
 
     monkeypatch.setattr(toy_systems, "work", lambda seconds: None)
 
 
 def undisturbed(monkeypatch):
-    """Path of the table that the trials of this folder's params.yaml make one after another, without Ray or MLflow."""
+    """Returns the path of the table that this folder's trials make one after another, without Ray or MLflow."""
     idle(monkeypatch)
     cpu, store, rows = set_up(1, False), TrialStore(Path("undisturbed")), []
     for trial in trials(load(Path("params.yaml")), Layout()):
@@ -92,7 +92,7 @@ def undisturbed(monkeypatch):
 
 
 def ended_before():
-    """Runs the trials of this folder's params.yaml in this process and tells MLflow, as a sweep that ended does."""
+    """Runs this folder's trials in this process and logs them to MLflow, as a finished sweep does."""
     from experiments.tracking.record import Record, sync
 
     config, layout = load(Path("params.yaml")), Layout()
@@ -106,7 +106,7 @@ def ended_before():
 
 
 def recorded(database):
-    """The trials' run of each identity in an MLflow database, read without MLflow: status and epochs of its curve.
+    """Returns run, status and logged epochs of each identity in an MLflow database, which is read without MLflow.
 
     Asserts that no identity has two, and no run ended before it began.
     """
@@ -130,7 +130,7 @@ def recorded(database):
 
 
 def parent_of(database):
-    """Status of the sweep's own run, and its counts of trials."""
+    """Returns the status of the sweep's own run, and its counts of trials."""
     with sqlite3.connect(database) as reader:
         ((run, status),) = reader.execute(
             "SELECT run_uuid, status FROM runs JOIN tags USING (run_uuid) WHERE key = 'sweep'"
@@ -141,10 +141,10 @@ def parent_of(database):
 
 
 def assert_whole(world, expected, synced=False, curveless=()):
-    """Every finished trial is exactly once in the store, in MLflow and in the table, which is the expected one.
+    """Asserts that every trial is done and exactly once in the store, in MLflow and in the table, which is as expected.
 
-    With `synced`, MLflow was told after the table was written, which then lacks the names of runs. The trials
-    `curveless` may have lost rows in the store.
+    Where `synced`, the trials were logged to MLflow after the table was written, which then has no names of runs. The
+    trials in `curveless` may have lost rows in the store.
     """
     lines = {line["trial_id"]: line for line in table(world.results)}
     assert timeless(world.results) == timeless(expected)

@@ -1,4 +1,4 @@
-"""Accuracy against cost: the front, its knee, what operations are, and which settings halving spares."""
+"""Accuracy against cost: the front, its knee, the counted operations, and which settings halving spares."""
 
 import itertools
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Studies: registry, identity of cells, and the study of estimators from end to end."""
+"""Studies: registry, identities of cells, and the study of estimators from end to end."""
 
 import csv
 import json

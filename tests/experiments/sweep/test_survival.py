@@ -1,4 +1,4 @@
-"""What a sweep outlives, with real processes; docs/survival.md has it all in one table.
+"""What a sweep survives, with real processes; docs/survival.md lists it all in one table.
 
 After each disturbance every finished trial is exactly once in the store, in MLflow and in the table, and the table is,
 but for timings, that of an undisturbed run.

@@ -1,4 +1,4 @@
-"""Toy systems: a linear softmax classifier that trains in milliseconds, and relatives that go wrong.
+"""Toy systems: a linear softmax classifier that trains in milliseconds, and variants that fail on purpose.
 
 Worker processes import this file by name: its folder has to be on PYTHONPATH.
 """
@@ -22,7 +22,7 @@ from experiments.learning.contract import Learner, Stack, System, register
 BATCH = 32
 DAY = 86400.0
 
-if clock := os.environ.get("TOY_CLOCK"):  # a file; as long as it is there, the clock is a day ahead
+if clock := os.environ.get("TOY_CLOCK"):  # a file; while it exists, the clock is a day ahead
     _time = time.time
     time.time = lambda: _time() + DAY * os.path.exists(clock)
 
