@@ -22,10 +22,7 @@ from experiments.trials.identity import canonical, plain_settings
 
 State = Literal["complete", "pruned", "failed", "running"]
 HALVING = 2  # one in so many settings survives each comparison
-SHIPPED, DRAWN = (
-    "shipped",
-    "drawn",
-)  # origins of settings: params.yaml, Optuna; a warm start names the study that the setting is from
+SHIPPED, DRAWN = "shipped", "drawn"  # origins of settings; that of a warm start names the study it is from
 
 
 @dataclass(frozen=True)
