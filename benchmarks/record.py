@@ -36,7 +36,7 @@ def fill() -> None:
     sys.path.insert(0, str(TOYS))
     import toy_systems  # noqa: F401  (registers the toy)
 
-    from experiments.compute.resources import here
+    from experiments.compute.resources import of_this_machine
     from experiments.files import write_csv
     from experiments.settings.config import load
     from experiments.sweep.results import AVERAGING, COLUMNS, row, write_gallery
@@ -59,7 +59,7 @@ def fill() -> None:
         folder.finish({"identity": trial.identity, **scores, **rates, "ece": 1.0})
     write_csv(layout.results, COLUMNS, [row(trial, store, {}) for trial in wanted])
     write_csv(layout.averaging, AVERAGING, [])
-    facts = sweep_facts(config, "benchmark", here(config.params.compute), 1.0, wanted, store)
+    facts = sweep_facts(config, "benchmark", of_this_machine(config.params.compute), 1.0, wanted, store)
     counts = {"done": len(wanted), "failed": 0, "missing": 0, "reused": 0}
     write_gallery(layout.gallery, wanted, store, facts | {"trials": counts})
 

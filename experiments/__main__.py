@@ -178,18 +178,19 @@ def _submit(project: Project, address: str) -> None:
 @project_command
 def plan(project: Project) -> None:
     """Shows which trials `run` would run, and what they would cost."""
-    from experiments.compute.resources import here
+    from experiments.compute.resources import of_this_machine
     from experiments.learning.device import set_up
     from experiments.sweep.cost import Costs
     from experiments.sweep.overview import print_plan
     from experiments.trials.grid import trials
 
     config, layout = project.config, project.layout
-    wanted, resources, kept = trials(config, layout), here(config.params.compute, spread=True), layout.trial_store
-    kept.fetch([trial.identity for trial in wanted])
+    wanted, store = trials(config, layout), layout.trial_store
+    resources = of_this_machine(config.params.compute, spread=True)
+    store.fetch([trial.identity for trial in wanted])
     device = set_up(resources.cpus, resources.gpus > 0)
-    costs = Costs(wanted, kept, layout, device, budget=PLAN_SECONDS, each_proportion=True)
-    print_plan(wanted, kept, costs, resources)
+    costs = Costs(wanted, store, layout, device, budget=PLAN_SECONDS, each_proportion=True)
+    print_plan(wanted, store, costs, resources)
 
 
 @project_command
@@ -368,7 +369,7 @@ def sync(project: Project) -> None:
     check_tracking(uri)
     from experiments.tracking import record as tracking
 
-    with kept.alone():
+    with kept.locked():
         kept.fetch([trial.identity for trial in wanted])
         record = tracking.Record(uri, config.dataset, ARTIFACTS)
         parent = record.sweep(config.params.profile, config.resolved())

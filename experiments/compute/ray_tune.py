@@ -1,4 +1,4 @@
-"""Ray Tune as sweeps and searches use it: its workers kept, the trial store as its memory."""
+"""Ray Tune as sweeps and searches use it: worker processes are reused, and the trial store is Tune's memory."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 from data.cluster import start
 from experiments.compute.resources import Resources
 
-# Read by Ray and Tune in this process and in those they start.
+# Ray and Tune read these in this process and in those that they start.
 ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new one prints a box whatever its verbosity
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "20",  # Ray's agents outlive a killed driver by so long
-    "RAY_prestart_worker_first_driver": "0",  # Tune's workers have an environment of their own, and start anew
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "20",  # for so long Ray's agents outlive a killed driver
+    "RAY_prestart_worker_first_driver": "0",  # Tune's workers have their own environment, and start anew anyway
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # an epoch of a search has no score yet
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # the trial store is what a sweep goes on from
@@ -29,7 +29,7 @@ RETRIES = 1  # of a trial whose process died
 
 @contextmanager
 def local_ray(resources: Resources) -> Iterator[None]:
-    """A Ray of this process's own, set as Tune is used here."""
+    """Starts Ray on this machine for this process alone, and shuts it down at the end of the block."""
     os.environ.update(ENVIRONMENT)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.workers)
     start(cpus=resources.workers * resources.devices * resources.cpus)
@@ -49,10 +49,15 @@ def fit(
     reserved: Any = None,
     **tune_config: Any,
 ) -> None:
-    """Lets Tune run `worker`, a Trainable, until all is done or SIGINT ends it; needs a Ray.
+    """Lets Tune run trials until all are done or SIGINT ends it; Ray must be running.
 
-    `observer` is Tune's callback; `reserved` is what Tune keeps for each trial, where that is not one device's
-    `resources`; `tune_config` says what to run, as `tune.TuneConfig` takes it.
+    Args:
+        worker: a Trainable, which runs a trial.
+        resources: what each trial gets.
+        observer: Tune's callback.
+        param_space: what Tune hands to each trial, as `tune.Tuner` takes it.
+        reserved: what Tune reserves for each trial, where that is not one device's `resources`.
+        tune_config: what to run, as `tune.TuneConfig` takes it.
     """
     from ray import tune
 

@@ -1,4 +1,4 @@
-"""How many trials run at once, and what each of them gets."""
+"""How many trials run at once, and what each of them gets of a machine."""
 
 from __future__ import annotations
 
@@ -11,14 +11,21 @@ from data.errors import UserError
 from experiments.provenance import cores
 from experiments.settings.schema import Compute
 
-STACKED_ON_GPU = 8  # trials that train as one there (not measured yet); on CPUs they are no faster so
+STACKED_ON_GPU = 8  # trials that train as one program on a GPU (not measured yet); on CPUs that is no faster
 WORKERS_PER_GPU = 8  # a trial of small images fills a fraction of a GPU, but each process holds half a GiB of it
 
 
 @dataclass(frozen=True)
 class Resources:
-    """`workers` trials at once, each with `cpus` CPUs, as many threads, and `gpus`: 0, a share of one, or several; up
-    to `stack` trials, where they can be stacked, count as one. A trial that has several `devices` gets that on each."""
+    """What trials get.
+
+    Attributes:
+        workers: trials that run at once.
+        cpus: CPUs, and threads, of each trial.
+        gpus: GPUs of each trial: 0, a share of one, or several.
+        stack: trials that train as one program at most, where they can be stacked; they count as one.
+        devices: devices that train one trial together; the trial gets `cpus` and `gpus` on each of them.
+    """
 
     workers: int
     cpus: int
@@ -34,22 +41,32 @@ class Resources:
 
 
 def gpus() -> list[str]:
-    """Models of the GPUs that PyTorch can use here."""
+    """Returns the models of the GPUs that PyTorch can use on this machine."""
     return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
 
 
-def here(compute: Compute, spread: bool = False) -> Resources:
-    """What each trial gets on this machine; one device, unless they are to be `spread` over as many as the params ask
-    for. UserError where the params ask for more than there is."""
+def of_this_machine(compute: Compute, spread: bool = False) -> Resources:
+    """Returns what each trial gets on this machine.
+
+    Args:
+        compute: what params.yaml asks for.
+        spread: whether a trial is trained on as many devices as params.yaml asks for, or else on one.
+
+    Raises:
+        UserError: more is asked for than the machine has.
+    """
     asked = compute if spread else compute.model_copy(update={"devices_per_trial": None})
     return resolve(asked, cores(), torch.cuda.device_count())
 
 
 def resolve(compute: Compute, cores: int, gpus: int, place: str = "this machine") -> Resources:
-    """What `compute` asks for at a place with that many CPU cores and GPUs; what is null is chosen.
+    """Returns what each trial gets at a place with that many CPU cores and GPUs; what `compute` leaves null is chosen.
 
-    A trial gets 1 CPU; there are as many workers as CPUs hold, or, with GPUs, at most 8 for each GPU, and
-    then a trial gets the share of a GPU that lets all of them in. UserError where more is asked for than there is.
+    By default a trial gets 1 CPU, and as many trials run at once as there are CPUs. With GPUs, at most 8 trials run on
+    each, and a trial gets the share of a GPU that all of them fit into. `place` is what messages call the place.
+
+    Raises:
+        UserError: more is asked for than the place has.
     """
     cpus = compute.cpus_per_trial or 1
     if cpus > cores:
@@ -58,9 +75,9 @@ def resolve(compute: Compute, cores: int, gpus: int, place: str = "this machine"
         return _spread(compute, compute.devices_per_trial, cores // cpus, gpus, place)
     share = compute.gpus_per_trial
     if share and share > gpus:
-        found = f"has {gpus}" if gpus else "has none that PyTorch can use"
+        available = f"has {gpus}" if gpus else "has none that PyTorch can use"
         raise UserError(
-            f"compute.gpus_per_trial = {share:g}: {place} {found}; "
+            f"compute.gpus_per_trial = {share:g}: {place} {available}; "
             "set it to 0 to run on CPUs, or to null to have it chosen"
         )
     workers = compute.workers or max(1, cores // cpus)
@@ -74,7 +91,10 @@ def resolve(compute: Compute, cores: int, gpus: int, place: str = "this machine"
 
 
 def _spread(compute: Compute, devices: int, cpus: int, gpus: int, place: str) -> Resources:
-    """What trials get of which each has several devices: whole GPUs, or, without any, `cpus` of the place's."""
+    """Returns what trials get that have several devices each: whole GPUs, or CPUs where there are no GPUs.
+
+    `cpus` is how many times `cpus_per_trial` fits into the place's cores.
+    """
     share = compute.gpus_per_trial
     if share not in (None, 0.0, 1.0):
         raise UserError(

@@ -1,4 +1,4 @@
-"""In how many digits networks compute."""
+"""The precision in which networks compute their large products: float32 or bfloat16."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROUNDED = {"float32": None, "bfloat16": torch.bfloat16}
 
 
 class Arithmetic(BaseModel):
-    """The setting of it that every system has. Weights, their updates, the bound and every loss are float32 anyway."""
+    """The precision setting, which every system has. Weights, updates, the bound and all losses are always float32."""
 
     arithmetic: Literal["float32", "bfloat16"] = Field(
         "float32", description="of the factors of the networks' large products"
@@ -20,9 +20,9 @@ class Arithmetic(BaseModel):
 
     @property
     def factors(self) -> torch.dtype | None:
-        """What the factors of a large product are rounded to, if to anything."""
+        """The type that the factors of a large product are rounded to; None for no rounding."""
         return ROUNDED[self.arithmetic]
 
     def autocast(self, device: torch.device) -> AbstractContextManager[None]:
-        """Within it PyTorch's own layers compute so."""
+        """Returns a context in which PyTorch's own layers compute in this precision."""
         return torch.autocast(device.type, self.factors, enabled=self.factors is not None)

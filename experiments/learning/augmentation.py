@@ -15,8 +15,13 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class Changes:
-    """What was drawn for each of b images, evenly from [0, 1): `moves` [4, b]; `mirror` [b] and `crop` [3, b] where
-    images are mirrored and cropped."""
+    """The random numbers that b images are changed by, drawn evenly from [0, 1).
+
+    Attributes:
+        moves: [4, b], for rotation, zoom, and shifts across and down.
+        mirror: [b]; None where images are not mirrored.
+        crop: [3, b], for size and place; None where images are not cropped.
+    """
 
     moves: Tensor
     mirror: Tensor | None = None
@@ -24,16 +29,21 @@ class Changes:
 
     @classmethod
     def joined(cls, parts: Sequence[Changes]) -> Changes:
-        """Those of several batches, one behind another."""
+        """Returns the numbers of several batches of the same settings, one after another."""
 
-        def join(values: Sequence[Any]) -> Tensor | None:
-            return None if values[0] is None else torch.cat(values, -1)
+        def join(values: Sequence[Tensor | None]) -> Tensor | None:
+            tensors = [value for value in values if value is not None]
+            return torch.cat(tensors, -1) if tensors else None
 
-        return cls(*(join([getattr(part, name) for part in parts]) for name in ("moves", "mirror", "crop")))
+        return cls(
+            torch.cat([part.moves for part in parts], -1),
+            join([part.mirror for part in parts]),
+            join([part.crop for part in parts]),
+        )
 
 
 class Augmentation(BaseModel):
-    """The settings of it that every system has: how far a training image may be changed, either way."""
+    """The settings of augmentation, which every system has: how far a training image may be changed, either way."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,12 +54,14 @@ class Augmentation(BaseModel):
     crop: float = Field(0.0, ge=0, lt=1, description="share of its side that it may lose to a random crop")
 
     def augmented(self, images: Tensor) -> Tensor:
-        """Images [b, N_c, H, W] changed by what is drawn from PyTorch's current stream."""
+        """Returns images [b, N_c, H, W], changed by numbers from PyTorch's current stream."""
         return self.changed(images, self.drawn(len(images), images.device))
 
     def drawn(self, count: int, device: torch.device, stream: torch.Generator | None = None) -> Changes | None:
-        """What so many images are changed by, drawn from the stream, or else from PyTorch's current one; None where
-        nothing is to be changed."""
+        """Draws the numbers that `count` images are changed by, from `stream`, or else from PyTorch's current stream.
+
+        Returns None where the settings change nothing.
+        """
         if not (self.shift or self.rotation or self.zoom or self.flip or self.crop):
             return None
         options: dict[str, Any] = {"device": device} if stream is None else {"device": device, "generator": stream}
@@ -60,20 +72,23 @@ class Augmentation(BaseModel):
         )
 
     def changed(self, images: Tensor, changes: Changes | None) -> Tensor:
-        """Images [b, N_c, H, W], each cropped, mirrored, then moved, turned and zoomed about its centre, by what was
-        drawn for it; read off bilinearly, once. Moving, turning and zooming let zeros come in at the borders, a crop
-        does not: it is read back at full size."""
+        """Returns images [b, N_c, H, W], each changed by the numbers that were drawn for it.
+
+        An image is cropped, mirrored, then shifted, rotated and zoomed about its centre, all in one bilinear
+        interpolation. Shift, rotation and zoom bring in zeros at the borders; a crop does not: it is scaled back to
+        full size.
+        """
         if changes is None:
             return images
         _, _, height, width = images.shape
         amounts = 2 * changes.moves - 1
         angle, zoom = math.radians(self.rotation) * amounts[0], 1 + self.zoom * amounts[1]
-        # affine_grid counts from −1 to 1 on either side, so a square grid's pixel is 2 / side.
+        # affine_grid's coordinates go from −1 to 1 along each side, so one pixel is 2 / side.
         across, down = (2 * self.shift / side * amounts[i] for side, i in ((width, 2), (height, 3)))
         cos, sin = angle.cos() * zoom, angle.sin() * zoom
         ratio = height / width
         rows = [torch.stack([cos, -sin * ratio, across], 1), torch.stack([sin / ratio, cos, down], 1)]
-        # The grid says where each value is read, so what is done to the image first comes last here.
+        # The grid says where each value is read from, so the first change of the image comes last here.
         if changes.mirror is not None:
             rows[0] = rows[0] * torch.where(changes.mirror < 0.5, -1.0, 1.0)[:, None]
         if changes.crop is not None:
@@ -84,9 +99,10 @@ class Augmentation(BaseModel):
 
 
 def _cropped(row: Tensor, side: int, place: Tensor, share: Tensor) -> Tensor:
-    """A row [b, 3] of affine maps that then reads a `share` of a side of so many pixels only, at `place` in [0, 1].
+    """Returns a row [b, 3] of affine maps, narrowed to a crop of one side of the image.
 
-    From the centre of the first pixel to that of the last: beyond them bilinear reading would mix in zeros.
+    The crop is a `share` of the side's `side` pixels, at `place` in [0, 1]. It stays between the centres of the first
+    and the last pixel: beyond them bilinear interpolation would mix in zeros.
     """
     offset = (2 * place - 1) * (1 - share) * (1 - 1 / side)
     return row * share[:, None] + F.pad(offset[:, None], (2, 0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -23,9 +23,19 @@ LABELS, CAPTIONS = "labels", "captions"
 class Task:
     """All that a system may learn from in one trial; the test part is not in it.
 
-    `train` indexes every training image (their labels are off limits), `labelled` the subset whose
-    labels may be used, `validation` the images on which choices are made. `xi` is ξ of eq (18) as the
-    trial asks for it: "auto", a number, or None for a system without it.
+    Attributes:
+        store: all images of the dataset.
+        train: indices of all training images; their labels must not be read.
+        labelled: indices of the training images whose labels, or captions, may be read.
+        validation: indices of the images on which choices are made.
+        proportion: the labelled proportion ρ, above 0 and at most 1.
+        xi: ξ, the weight of the label term in eq (18): "auto", a number, or None for a system without it.
+        seed: the repetition, counted from 0.
+        axes: dataset, system, proportion and repetition: the names that `data.seeds.seed_of` derives every random
+            stream of the trial from.
+        device: where the learner trains.
+        ranks: the processes that train the trial together.
+        captions: those of all images, for a dataset that has captions instead of labels.
     """
 
     store: ImageStore
@@ -34,113 +44,162 @@ class Task:
     validation: np.ndarray
     proportion: float
     xi: float | str | None
-    seed: int  # repetition: the axis that, with the names below, every random stream is derived from
-    axes: Mapping[str, Any]  # dataset, system, proportion, repetition: names for `data.seeds.seed_of`
+    seed: int
+    axes: Mapping[str, Any]
     device: torch.device
-    ranks: Ranks = ALONE  # the processes that train it together, for a system that `spreads`
-    captions: Captions | None = None  # of all images, where they have captions instead of labels
+    ranks: Ranks = ALONE
+    captions: Captions | None = None
 
     @property
     def classes(self) -> int:
-        """C, the number of classes."""
+        """The number of classes, C."""
         return len(self.store.classes)
 
 
 class Learner:
-    """A system at work on one task. Everything random in epoch e comes from a stream named after e,
-    so a learner restored after epoch e − 1 goes on with the digits of one that never stopped."""
+    """A system that learns one task.
+
+    Everything random in epoch e comes from a stream that is named after e. So a learner that is restored after epoch
+    e − 1 goes on with the same digits as one that never stopped.
+
+    Attributes:
+        model: the network.
+        epochs: epochs of training, at most.
+        steps_per_epoch: optimisation steps in an epoch.
+        patience: epochs without a better validation score after which training ends; None for no such end.
+        selects_by: the validation measure whose best epoch is kept: "accuracy", "elbo" or "cider".
+        averages: numbers of codes N_s; test predictions that average over so many codes are compared.
+        xi_value: ξ as a number, where the system has it.
+    """
 
     model: torch.nn.Module
-    epochs: int  # passes of training, at most
+    epochs: int
     steps_per_epoch: int
-    patience: int | None = None  # epochs without a better validation score after which training ends
-    selects_by: str = "accuracy"  # validation measure whose best epoch is kept: "accuracy", "elbo" or "cider"
-    averages: Sequence[int] = ()  # numbers of codes N_s whose averages are compared on the test part
-    xi_value: float | None = None  # ξ as a number, where the system has it
+    patience: int | None = None
+    selects_by: str = "accuracy"
+    averages: Sequence[int] = ()
+    xi_value: float | None = None
 
     def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
-        """Trains for one epoch (counted from 0), yielding each step's scalars: `loss` (minimised),
-        `images` (how many were seen), and whatever else is worth a curve."""
+        """Trains for one epoch, counted from 0.
+
+        Yields each step's scalars: `loss` (which is minimised), `images` (the number of images in the step), and
+        whatever else is worth a curve.
+        """
         raise TypeError(f"{type(self).__name__} does not define epoch()")
 
     def predict(self, images: Tensor) -> Tensor:
-        """Class probabilities [b, C] of float images [b, N_c, H, W] in [0, 1]; no gradients, evaluation mode,
-        the same digits at every call."""
+        """Returns class probabilities [b, C] of float images [b, N_c, H, W] in [0, 1].
+
+        The model is in evaluation mode, without gradients; every call gives the same digits.
+        """
         raise TypeError(f"{type(self).__name__} does not define predict()")
 
     def average(self, images: Tensor, draws: int) -> Tensor:
-        """What `predict` would give with so many codes, one of `averages`."""
+        """Returns what `predict` gives with `draws` codes per image; `draws` is one of `averages`."""
         raise TypeError(f"{type(self).__name__} does not define average()")
 
     def bound(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Per-image terms [b] of the lower bound, `elbo` and `kl_switches` among them (nats);
-        empty for systems that have none."""
+        """Returns the terms [b] of each image's lower bound in nats, among them `elbo` and `kl_switches`.
+
+        Empty for a system without a bound.
+        """
         return {}
 
     def finish(self) -> None:
-        """Called once, with the best epoch's weights back in place, before anything is tested."""
+        """Ends the training: called once, with the best epoch's weights in the model, before anything is tested."""
 
     def pictures(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Pictures worth keeping, by name (`reconstructions`, `samples`), float [H, W, N_c] in [0, 1]."""
+        """Returns pictures to keep, float [H, W, N_c] in [0, 1], by name, such as `reconstructions` and `samples`."""
         return {}
 
     def captioner(self) -> Mapping[str, Any] | None:
-        """Plain values from which, with the weights, `python -m vae` captions pictures; None where it cannot."""
+        """Returns what `python -m vae` needs beside the weights to caption pictures, as plain values.
+
+        None for a learner whose model captions no new pictures.
+        """
         return None
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs to go on after this epoch (tensors and plain values only)."""
+        """Returns all that `restore` needs to go on after this epoch: tensors and plain values only."""
         raise TypeError(f"{type(self).__name__} does not define state()")
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes back what `state` gave."""
+        """Continues from what `state` returned."""
         raise TypeError(f"{type(self).__name__} does not define restore()")
 
 
-class Stack:
-    """Learners of one system that train as one program, each with the numbers it would have alone.
+SettingsT = TypeVar("SettingsT", bound=BaseModel)
+LearnerT = TypeVar("LearnerT", bound=Learner)
 
-    What they have learned is the stack's own until `settle` puts it back into them.
+
+class Stack:
+    """Learners of one system that train as one program, each with the numbers that it would have alone.
+
+    The learners themselves change only when `settle` puts into them what the stack has learned.
     """
 
     def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
-        """As `Learner.epoch`, for all: each step's scalars, a tensor [T] where it differs between the T learners."""
+        """Trains all T learners for one epoch, as `Learner.epoch`.
+
+        Yields each step's scalars: a tensor [T] where the learners differ.
+        """
         raise TypeError(f"{type(self).__name__} does not define epoch()")
 
     def settle(self) -> None:
-        """Each learner is as far as if it had trained alone."""
+        """Brings each learner to where it would be if it had trained alone."""
         raise TypeError(f"{type(self).__name__} does not define settle()")
 
 
-class System:
-    """One row of Table 1. Subclass it in a file of this folder; `name` is what params.yaml says."""
+class System(Generic[SettingsT, LearnerT]):
+    """One row of Table 1: what learns, and from which settings.
+
+    A system is a subclass, called `<Name>System`, in a file of `experiments/systems`. Its settings are a pydantic
+    model beside it, called `<Name>Settings`.
+
+    Attributes:
+        name: the system's name in params.yaml.
+        version: a number that is raised whenever results would change; part of a trial's identity, the hash that
+            names a trial.
+        shares: sections of params.yaml whose settings the system shares with others.
+        uses_xi: whether ξ, the weight of the label term, means anything to it.
+        learns: LABELS or CAPTIONS: what it reads of the labelled images.
+        Settings: the model that checks its settings.
+        spreads: whether its learner trains on a part of each batch where a task has several ranks.
+    """
 
     name: ClassVar[str]
-    version: ClassVar[int]  # raised whenever results would change; part of a trial's identity
-    shares: ClassVar[tuple[str, ...]]  # sections of params.yaml whose settings it shares with its relatives
+    version: ClassVar[int]
+    shares: ClassVar[tuple[str, ...]]
     uses_xi: ClassVar[bool]
-    learns: ClassVar[str] = LABELS  # or CAPTIONS: what it needs of some of its images
+    learns: ClassVar[str] = LABELS
     Settings: ClassVar[type[BaseModel]]
-    spreads: ClassVar[bool] = False  # whether its learner takes a part of each batch where a task has several ranks
+    spreads: ClassVar[bool] = False
 
-    def learner(self, task: Task, settings: BaseModel) -> Learner:
-        """A learner at epoch 0, its weights drawn from the task's own stream."""
+    def learner(self, task: Task, settings: SettingsT) -> LearnerT:
+        """Returns a learner at epoch 0, whose weights are drawn from the task's own stream."""
         raise TypeError(f"{type(self).__name__} does not define learner()")
 
-    def stacks(self, dataset: str, xi: float | str | None, settings: BaseModel) -> bool:
-        """Whether trials with these settings that differ in repetition, proportion and ξ alone, where this says so of
-        each ξ, may be handed to `stack`."""
+    def stacks(self, dataset: str, xi: float | str | None, settings: SettingsT) -> bool:
+        """Returns whether a trial of these settings may be stacked with others.
+
+        The others have the same dataset and settings, and differ in repetition, proportion and ξ alone; this method
+        must say so for each ξ among them.
+        """
         return False
 
-    def stack(self, learners: Sequence[Learner]) -> Stack:
-        """Learners that are equally far, from where they are now."""
+    def stack(self, learners: Sequence[LearnerT]) -> Stack:
+        """Returns a stack of learners that have trained equally many epochs; it starts from their present states."""
         raise TypeError(f"{type(self).__name__} does not define stack()")
 
 
-SYSTEMS: Registry[System] = Registry("experiments.systems", "system")
+# Systems of any settings and learners: whoever takes one from here makes both by it.
+AnySystem = System[Any, Any]
+SYSTEMS: Registry[AnySystem] = Registry("experiments.systems", "system")
+SystemClass = TypeVar("SystemClass", bound=type[AnySystem])
 
 
-def register(system: type[System]) -> type[System]:
-    """Class decorator that makes a system known by its name; a name taken twice is a ValueError."""
+def register(system: SystemClass) -> SystemClass:
+    """Makes a system known by its name; a decorator of its class. ValueError for a name that is taken."""
     SYSTEMS.add(system.name, system())
     return system

@@ -1,4 +1,4 @@
-"""The device that trains: made to give the same digits every time, timed, and its memory given back or kept."""
+"""The device that trains: set up to give the same digits every time, timed, and its memory released or kept."""
 
 from __future__ import annotations
 
@@ -13,9 +13,14 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # of glibc's mallopt(3)
 
 
 def set_up(threads: int, gpu: bool) -> torch.device:
-    """The device that this process runs trials on, after it was told to give the same digits every time."""
-    _keep_freed_memory()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it recurrent cells need not repeat on a GPU
+    """Makes PyTorch repeat its digits in this process and use `threads` threads; returns the device that trains.
+
+    Args:
+        threads: CPU threads of PyTorch.
+        gpu: whether the device is a GPU.
+    """
+    keep_freed_memory()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it recurrent cells may differ on a GPU
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
@@ -23,24 +28,24 @@ def set_up(threads: int, gpu: bool) -> torch.device:
 
 
 def now(device: torch.device) -> float:
-    """Seconds on a steady clock, once the device has done all it was asked to."""
+    """Returns the seconds of a steady clock, once the device has done all that was asked of it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
-def let_go(device: torch.device) -> None:
-    """Gives memory that nothing uses any more back to the device, for the next trial or another process."""
+def release_memory(device: torch.device) -> None:
+    """Releases memory that nothing uses any more to the device, for the next trial or another process."""
     if device.type == "cuda":
         gc.collect()  # a failed trial's tensors may hang on its traceback, which refers to itself
         torch.cuda.empty_cache()
 
 
-def _keep_freed_memory() -> None:
-    """Lets glibc keep what is freed instead of giving it back to the system after each step.
+def keep_freed_memory() -> None:
+    """Makes glibc keep freed memory instead of returning it to the system after each step.
 
-    A training step frees and allocates the same few hundred megabytes over and over; given back, every page of them
-    is faulted in anew, which costs about a fifth of a step on a CPU. Where the C library is another, nothing happens.
+    A training step frees and allocates the same few hundred megabytes over and over. If they are returned, each page
+    is faulted in anew, which costs about a fifth of a step on a CPU. With another C library this does nothing.
     """
     try:
         mallopt = ctypes.CDLL("libc.so.6").mallopt

@@ -1,4 +1,4 @@
-"""Random streams that belong to a named part of a trial alone."""
+"""Random streams that belong to one named part of a trial."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Within it PyTorch's global streams start at `seed`; after it they go on as if nothing had happened."""
+    """Starts PyTorch's global streams at `seed` for the block; after it they go on as if nothing had happened."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
@@ -19,14 +19,16 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Stream:
-    """Where numbers are drawn from: `host` on the CPU, `device` on the device that trains; without them from
-    PyTorch's global streams."""
+    """The generators that a step draws from: `host` on the CPU, `device` on the device that trains.
+
+    None stands for PyTorch's global stream.
+    """
 
     host: torch.Generator | None = None
     device: torch.Generator | None = None
 
     @classmethod
     def starting(cls, seed: int, device: torch.device) -> Stream:
-        """Gives what PyTorch's global streams give within `seeded` of the same seed, and leaves those alone."""
+        """Returns a stream of the numbers that `seeded` with the same seed gives, apart from the global streams."""
         host = torch.Generator().manual_seed(seed)
         return cls(host, host if device.type == "cpu" else torch.Generator(device).manual_seed(seed))

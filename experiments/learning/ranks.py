@@ -1,4 +1,4 @@
-"""The processes that train one trial together, each on a device of its own and with its part of every batch."""
+"""Ranks: the processes that train one trial together, each on its own device with its part of every batch."""
 
 from __future__ import annotations
 
@@ -19,16 +19,21 @@ Rows = TypeVar("Rows", np.ndarray, Tensor)
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process's place among the `count` that train a trial; alone, it does as if there were no others.
+    """This process's place among the `count` processes that train one trial.
 
-    All of them have the same weights at every step. The others speak through PyTorch's default process group.
+    All have the same weights at every step. They communicate through PyTorch's default process group; a process that
+    is alone (`count` is 1) communicates with nobody.
     """
 
     index: int = 0
     count: int = 1
 
     def part(self, rows: Rows) -> Rows:
-        """This process's part of a batch; parts differ by one row at most. UserError where there are too few rows."""
+        """Returns this process's part of a batch; parts differ by one row at most.
+
+        Raises:
+            UserError: the batch has fewer rows than there are processes.
+        """
         if len(rows) < self.count:
             raise UserError(
                 f"a batch of {len(rows)} images cannot be spread over {self.count} devices: make batches larger, or "
@@ -41,11 +46,11 @@ class Ranks:
         return rows[start : start + size + (self.index < longer)]
 
     def seed(self, seed: int) -> int:
-        """A seed of this process's own for what is drawn for its part of a batch; the seed itself where it is alone."""
+        """Returns this process's own seed for what it draws for its part of a batch; `seed` itself if it is alone."""
         return seed if self.count == 1 else seed_of("rank", seed=seed, rank=self.index)
 
     def average(self, model: nn.Module, share: float) -> None:
-        """Makes all processes' gradients their mean, weighted by the share of the batch that each of them had."""
+        """Replaces the gradients of all processes by their mean, weighted by each one's `share` of the batch."""
         if self.count == 1:
             return
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
@@ -54,14 +59,14 @@ class Ranks:
         for gradient, summed in zip(gradients, whole.split([each.numel() for each in gradients]), strict=True):
             gradient.copy_(summed.view_as(gradient))
 
-    def agree(self, model: nn.Module) -> None:
-        """Gives all processes the first one's running statistics, which each keeps of its parts of the batches."""
+    def broadcast_buffers(self, model: nn.Module) -> None:
+        """Gives all processes the buffers of the first: running statistics, which each keeps of its own parts."""
         if self.count > 1:
             for buffer in model.buffers():
                 distributed.broadcast(buffer, src=0)
 
     def mean(self, row: Mapping[str, float]) -> dict[str, float]:
-        """The mean of all processes' rows, weighted by their `images`, which are added up."""
+        """Returns the mean of all processes' rows of scalars, weighted by their `images`; `images` is the sum."""
         if self.count == 1:
             return dict(row)
         rows: list[dict[str, float]] = [{}] * self.count
@@ -70,16 +75,19 @@ class Ranks:
         means = {name: sum(each[name] * each["images"] for each in rows) / images for name in row}
         return {**means, "images": images}
 
-    def told(self, value: Any) -> Any:
-        """The first process's value, in all of them; its tensors on the CPU."""
+    def broadcast(self, value: Any) -> Any:
+        """Returns the value of the first process, in all of them, with its tensors on the CPU.
+
+        `value` has tensors and plain values only; that of other processes than the first is ignored.
+        """
         if self.count == 1:
             return value
-        written = io.BytesIO()
+        buffer = io.BytesIO()
         if self.index == 0:
-            torch.save(value, written)
-        heard = [written.getvalue()]
-        distributed.broadcast_object_list(heard, src=0)
-        return torch.load(io.BytesIO(heard[0]), map_location="cpu", weights_only=True)
+            torch.save(value, buffer)
+        contents = [buffer.getvalue()]
+        distributed.broadcast_object_list(contents, src=0)
+        return torch.load(io.BytesIO(contents[0]), map_location="cpu", weights_only=True)
 
 
 ALONE = Ranks()

@@ -1,7 +1,8 @@
-"""Training on the labelled images alone: what the supervised rows of Table 1 share.
+"""Training on the labelled images alone, which `alexnet`, `googlenet`, `pseudo` and `cnn-rnn` share.
 
-Cross-entropy, AdamW (Loshchilov & Hutter 2019), a learning rate that warms up linearly and then falls along
-a cosine, random shifts of the images, inputs and initial weights scaled on the labelled images.
+Networks train with AdamW (Loshchilov & Hutter 2019), at a learning rate that warms up linearly and then falls along a
+cosine, on augmented images. Inputs and initial weights are scaled on the labelled images. Classifiers minimise the
+cross-entropy.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -41,23 +42,33 @@ class SupervisedSettings(Augmentation, Arithmetic):
 
 
 class ClassifierSettings(SupervisedSettings):
-    """Those of a network that learns labels."""
+    """Section `supervised` of params.yaml, and what every network that learns labels has of its own."""
 
     label_smoothing: float = Field(ge=0, lt=1, description="share of a label spread evenly over the classes")
 
 
+SupervisedSettingsT = TypeVar("SupervisedSettingsT", bound=SupervisedSettings)
+ClassifierSettingsT = TypeVar("ClassifierSettingsT", bound=ClassifierSettings)
+
+
 def scaled(channels: int, width: float) -> int:
-    """A published number of channels times `width`, to the nearest multiple of 8 but 0: vector units work in eights."""
+    """Returns a published number of channels times `width`, rounded to a multiple of 8, at least 8.
+
+    Vector units work in eights.
+    """
     return max(8, 8 * round(channels * width / 8))
 
 
 class Standardise(nn.Module):
-    """Images [b, N_c, H, W] to mean 0 and deviation 1 a channel, as measured on a sample of them."""
+    """Shifts and scales images [b, N_c, H, W] to mean 0 and standard deviation 1 in each channel, as on a sample."""
+
+    mean: Tensor
+    deviation: Tensor
 
     def __init__(self, sample: Tensor) -> None:
         super().__init__()
         self.register_buffer("mean", sample.mean((0, 2, 3), keepdim=True))
-        # A channel that never varies is not blown up beyond one grey level.
+        # The deviation is at least one grey level, for channels that never vary.
         self.register_buffer("deviation", sample.std((0, 2, 3), keepdim=True).clamp(min=1 / 255))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -66,18 +77,19 @@ class Standardise(nn.Module):
 
 @torch.no_grad()
 def initialise(model: nn.Module, sample: Tensor, last: float) -> None:
-    """He's weights (He et al. 2015, eq. 10), zero biases, then each layer scaled so that its outputs on the sample
-    have deviation 1 (LSUV, Mishkin & Matas 2016) and those of the last one `last`.
+    """Draws He's weights (He et al. 2015, eq. 10), sets biases to zero, and scales each layer on a sample of images.
 
-    He's rule alone knows nothing of max-pooling: on digits AlexNet's values would grow sixfold.
+    After that, each layer's outputs on the sample have standard deviation 1 (LSUV, Mishkin & Matas 2016), and those of
+    the last layer `last`. He's rule alone does not consider max-pooling: on digits, AlexNet's values would grow
+    sixfold.
     """
-    ran: list[nn.Module] = []
+    ran: list[nn.Conv2d | nn.Linear] = []
 
-    def scale(layer: nn.Module, _inputs: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
+    def scale(layer: nn.Conv2d | nn.Linear, _inputs: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
         deviation = outputs.std().clamp(min=1e-6)
         layer.weight /= deviation
         ran.append(layer)
-        return outputs / deviation  # what the layer gives from now on, so that one run does for all of them
+        return outputs / deviation  # the scaled layer's outputs, so that one run scales all layers
 
     hooks = []
     for layer in model.modules():
@@ -92,31 +104,39 @@ def initialise(model: nn.Module, sample: Tensor, last: float) -> None:
     ran[-1].weight *= last
 
 
-class SupervisedLearner(Learner):
-    """A network at work on a task's labelled images: it trains on no other image and no other label."""
+class SupervisedLearner(Learner, Generic[SupervisedSettingsT]):
+    """Trains a network on a task's labelled images, and on no other image or label.
 
-    last_deviation: ClassVar[float] = 0.1  # of the first outputs: all classes begin about equally likely
+    Args:
+        task: what is learned from.
+        settings: how the network trains.
+        build: makes the network, images [b, N_c, H, W] to outputs [b, D]; its initial weights are drawn here.
 
-    def __init__(self, task: Task, settings: SupervisedSettings, build: Callable[[], nn.Module]) -> None:
-        """`build` makes the network, images [b, N_c, H, W] to scores [b, C]; its weights are drawn here."""
+    Attributes:
+        last_deviation: standard deviation of the network's first outputs; where these are scores of classes, a small
+            one makes all classes about equally likely at first.
+    """
+
+    last_deviation: ClassVar[float] = 0.1
+
+    def __init__(self, task: Task, settings: SupervisedSettingsT, build: Callable[[], nn.Module]) -> None:
         self.task, self.settings = task, settings
         self.epochs, self.patience = settings.epochs, settings.patience
         self.steps_per_epoch = math.ceil(max(settings.epoch_images, len(task.labelled)) / settings.batch)
         with seeded(seed_of("weights", **task.axes), torch.device("cpu")):
-            spread = np.linspace(0, len(task.labelled) - 1, min(SAMPLE, len(task.labelled))).astype(np.int64)
-            sample = task.store.batch(task.labelled[spread])
+            rows = np.linspace(0, len(task.labelled) - 1, min(SAMPLE, len(task.labelled))).astype(np.int64)
+            sample = task.store.batch(task.labelled[rows])
             model = nn.Sequential(Standardise(sample), build())
             initialise(model, sample, self.last_deviation)
-        # Channels last is the layout that convolutions compute in: nothing is reordered between layers.
-        self.model = model.to(task.device, memory_format=torch.channels_last)
-        self.labels = torch.from_numpy(task.store.labels[task.labelled]).to(task.device)
+        # Convolutions compute in the layout "channels last", so nothing is reordered between layers.
+        self.model: nn.Module = model.to(task.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stubs leave it out
         parameters = list(self.model.parameters())
         weights = {"params": [p for p in parameters if p.ndim > 1], "weight_decay": settings.weight_decay}
         others = {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0}
         self.optimizer = torch.optim.AdamW([weights, others], lr=settings.learning_rate, fused=True)
 
     def learning_rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0 over all epochs; it is never 0."""
+        """Returns the learning rate of a step, counted from 0 over all epochs; it is never 0."""
         total = self.epochs * self.steps_per_epoch
         rising = int(self.settings.warmup * total)
         if step < rising:
@@ -124,11 +144,11 @@ class SupervisedLearner(Learner):
         return self.settings.learning_rate * (1 + math.cos(math.pi * (step - rising) / (total - rising))) / 2
 
     def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
-        """Yields `loss`, `images` and `learning_rate` of each step."""
+        """Trains for one epoch; yields `loss`, `images` and `learning_rate` of each step."""
         stream = torch.Generator().manual_seed(seed_of("epoch", **self.task.axes, epoch=epoch))
-        batch, count = self.settings.batch, len(self.labels)
+        batch, count = self.settings.batch, len(self.task.labelled)
         drawn = self.steps_per_epoch * batch
-        # Whole passes one after the other: every image is drawn equally often, give or take one.
+        # Whole passes one after another: the numbers of times that two images are drawn differ by one at most.
         passes = [torch.randperm(count, generator=stream) for _ in range(math.ceil(drawn / count))]
         rows = torch.cat(passes)[:drawn]
         seeds = torch.randint(2**62, (self.steps_per_epoch,), generator=stream).tolist()
@@ -136,13 +156,13 @@ class SupervisedLearner(Learner):
         for step, (chosen, seed) in enumerate(steps, start=epoch * self.steps_per_epoch):
             rate = self.learning_rate(step)
             part = self.task.ranks.part(chosen)
-            # Seeded step by step, never across a yield: whoever takes the steps keeps a stream of his own.
+            # Seeded within a step, never across a yield: the caller keeps its own random stream.
             with seeded(self.task.ranks.seed(seed), self.task.device):
                 loss = self._step(part, rate, len(part) / len(chosen))
             yield {"loss": loss, "images": float(len(part)), "learning_rate": rate}
 
     def _step(self, chosen: Tensor, rate: float, share: float) -> Tensor:
-        """Learns from the chosen rows, that share of a batch; their loss."""
+        """Takes a step on the chosen rows of the labelled images, a share of a batch; returns their loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("share", 1.0)
         self.model.train()
@@ -154,26 +174,39 @@ class SupervisedLearner(Learner):
         return loss.detach()
 
     def _loss(self, chosen: Tensor) -> Tensor:
-        """The loss of a step on the chosen rows of the labelled images."""
-        images = self.task.store.batch(self.task.labelled[chosen.numpy()], self.task.device)
-        labels = self.labels[chosen.to(self.task.device)]
-        scores = self._scores(self.settings.augmented(images))
-        return F.cross_entropy(scores, labels, label_smoothing=self.settings.label_smoothing)
+        """Returns the loss of a step on the chosen rows of the labelled images."""
+        raise TypeError(f"{type(self).__name__} does not define _loss()")
 
-    def _scores(self, images: Tensor) -> Tensor:
+    def _outputs(self, images: Tensor) -> Tensor:
+        """Returns the network's outputs [b, D]."""
         with self.settings.autocast(self.task.device):
-            scores = self.model(images.contiguous(memory_format=torch.channels_last))
-        return scores.float()
-
-    @torch.no_grad()
-    def predict(self, images: Tensor) -> Tensor:
-        self.model.eval()
-        return self._scores(images).softmax(1)
+            outputs = self.model(images.contiguous(memory_format=torch.channels_last))
+        return outputs.float()
 
     def state(self) -> dict[str, Any]:
-        # A copy: PyTorch's own dictionaries share their memory with what training goes on to change.
+        # A copy: PyTorch's own dictionaries share their memory with the weights, which training goes on to change.
         return copy.deepcopy({"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()})
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+
+
+class ClassifierLearner(SupervisedLearner[ClassifierSettingsT]):
+    """Trains a network on a task's labelled images to tell the classes apart; its outputs [b, C] are their scores."""
+
+    def __init__(self, task: Task, settings: ClassifierSettingsT, build: Callable[[], nn.Module]) -> None:
+        super().__init__(task, settings, build)
+        self.labels = torch.from_numpy(task.store.labels[task.labelled]).to(task.device)
+
+    def _loss(self, chosen: Tensor) -> Tensor:
+        images = self.task.store.batch(self.task.labelled[chosen.numpy()], self.task.device)
+        labels = self.labels[chosen.to(self.task.device)]
+        scores = self._outputs(self.settings.augmented(images))
+        return F.cross_entropy(scores, labels, label_smoothing=self.settings.label_smoothing)
+
+    @torch.no_grad()
+    def predict(self, images: Tensor) -> Tensor:
+        """Returns class probabilities [b, C]."""
+        self.model.eval()
+        return self._outputs(images).softmax(1)

@@ -1,17 +1,17 @@
-"""The paper's model as a learner: what the systems `bsvm` and `softmax` share."""
+"""The paper's model as a learner, which `bsvm`, `softmax`, `tbsvm`, `m2`, `caption` and `neighbour` share."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 import torch
 from pydantic import Field, field_validator, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from data.errors import UserError
 from data.prepared.store import batches
@@ -22,19 +22,21 @@ from experiments.learning.contract import Learner, Task
 from experiments.learning.randomness import Stream, seeded
 from experiments.learning.recipes import Picked, Recipe, gathered
 from vae.architecture import Architecture, architecture_for, architecture_named
+from vae.caption_model import CaptionModel
 from vae.decoder import Decoder
 from vae.encoder import Encoder
 from vae.estimators.contract import estimator_named
+from vae.labels import LabelModel
 from vae.model import Batch, VariationalAutoencoder
 from vae.objective import xi_as_number
 from vae.prediction import class_probabilities
 from vae.training import Trainer, fit_label_model
 
-CODED = 256  # images, at most, that are turned into codes at a time to fit the label model to
+ENCODED = 256  # labelled images, at most, that are encoded at a time
 
 
 class VariationalSettings(Augmentation, Arithmetic):
-    """Section `vae` of params.yaml: the model and how it is trained; labelled images alone are augmented."""
+    """Section `vae` of params.yaml: the model and how it is trained. Only labelled images are augmented."""
 
     architecture: str | None = Field(description="row of Table 2; null takes the dataset's")
     reading: Literal["factorised", "shared"] = Field(description="of q(s, z | X)")
@@ -71,8 +73,12 @@ class VariationalSettings(Augmentation, Arithmetic):
         return self
 
 
-def _known(look_up: Callable[[str], Any], name: str) -> Any:
-    """Turns an unknown name's KeyError into the ValueError that a validator reports."""
+VariationalSettingsT = TypeVar("VariationalSettingsT", bound=VariationalSettings)
+Known = TypeVar("Known")
+
+
+def _known(look_up: Callable[[str], Known], name: str) -> Known:
+    """Looks a name up; turns the KeyError of an unknown name into the ValueError that a validator reports."""
     try:
         return look_up(name)
     except KeyError as error:
@@ -80,6 +86,7 @@ def _known(look_up: Callable[[str], Any], name: str) -> Any:
 
 
 def _architecture(task: Task, settings: VariationalSettings) -> Architecture:
+    """Returns the row of Table 2 that the settings name, or the dataset's. UserError where images do not fit it."""
     dataset = task.axes["dataset"]
     try:
         named = settings.architecture
@@ -95,18 +102,28 @@ def _architecture(task: Task, settings: VariationalSettings) -> Architecture:
     return architecture
 
 
-class VariationalLearner(Learner):
-    """Trains the model on all training images and the labelled ones' labels.
+class VariationalLearner(Learner, Generic[VariationalSettingsT]):
+    """Trains the model on all training images, and on the labels of the labelled ones.
 
     Args:
-        label_model: makes the label model from the size of a code.
+        task: what is learned from; its `xi` must not be None.
+        settings: the model and its training.
+        label_model: makes the label or caption model from the number of values in a code, the encoder's output.
+
+    Attributes:
+        label_weight: ξ·ρ, the weight of the label term against the bound of one image; 0 leaves the labels out.
+        label_learning_rate: the label model's learning rate, where it is not that of the other networks.
     """
 
     Model: ClassVar[type[VariationalAutoencoder]] = VariationalAutoencoder
-    averages = (0, 1, 10, 100)
-    label_learning_rate: float | None = None  # where it is not that of the rest
+    model: VariationalAutoencoder
+    averages: Sequence[int] = (0, 1, 10, 100)
+    label_learning_rate: float | None = None
 
-    def __init__(self, task: Task, settings: VariationalSettings, label_model: Callable[[int], nn.Module]) -> None:
+    def __init__(
+        self, task: Task, settings: VariationalSettingsT, label_model: Callable[[int], LabelModel | CaptionModel]
+    ) -> None:
+        assert task.xi is not None
         self.task, self.settings = task, settings
         architecture = _architecture(task, settings)
         labelled_share = len(task.labelled) / len(task.train)
@@ -130,11 +147,11 @@ class VariationalLearner(Learner):
 
     @property
     def outcomes(self) -> float:
-        """C, by which ξ divides under "auto"."""
+        """The number that "auto" divides by to find ξ: C, the number of classes."""
         return self.task.classes
 
     def train_for(self, steps: int) -> None:
-        """Makes the optimiser, its schedule over so many steps of which none is taken."""
+        """Makes the optimiser and a learning-rate schedule over so many steps, at its first step."""
         self.trainer = Trainer(
             self.model,
             total_steps=steps,
@@ -147,24 +164,25 @@ class VariationalLearner(Learner):
         )
 
     def _stream(self, name: str, **axes: Any) -> AbstractContextManager[None]:
+        """Returns a context in which PyTorch draws from the trial's stream of that name."""
         return seeded(seed_of(name, **self.task.axes, **axes), self.task.device)
 
     def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
-        """One pass over all training images; labelled ones come round as often as their batch asks."""
+        """Trains on one pass over all training images; labelled images repeat as often as their batches ask."""
         for step, indices in enumerate(self.order(epoch)):
             part, labelled = (self.task.ranks.part(each) for each in indices)
             share = len(part) / len(indices[0])
-            # Inside one step, never across a yield: the caller keeps its own random stream.
+            # Seeded within a step, never across a yield: the caller keeps its own random stream.
             with seeded(self.task.ranks.seed(self._step_seed(epoch, step)), self.task.device):
                 recipe = self.recipe(part, labelled, Stream(), self.trainer)
-                if "labelled" in recipe:  # its part of the labelled images need not be the same share
+                if "labelled" in recipe:  # this rank's share of the labelled images may be another one
                     recipe["labelled"]["weight"] *= len(labelled) / len(indices[1]) / share
                 batch = Batch.of(gathered(recipe, self.task, self.settings))
                 parts = self.trainer.step(batch, partial(self.task.ranks.average, share=share))
             yield {**parts, "images": len(part)}
 
     def order(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The images of each of the epoch's steps, and the labelled ones."""
+        """Yields, for each step of an epoch, the indices of its images and of its labelled images."""
         task, size = self.task, self.settings.labelled_batch
         order = np.random.default_rng(seed_of("order", **task.axes, epoch=epoch))
         images = np.array_split(order.permutation(task.train), self.steps_per_epoch)
@@ -174,14 +192,21 @@ class VariationalLearner(Learner):
             yield indices, labelled[step * size : (step + 1) * size]
 
     def step_stream(self, epoch: int, step: int) -> Stream:
-        """The stream of that step, apart from PyTorch's global ones."""
+        """Returns the random stream of a step, apart from PyTorch's global ones."""
         return Stream.starting(self._step_seed(epoch, step), self.task.device)
 
     def _step_seed(self, epoch: int, step: int) -> int:
         return seed_of("step", **self.task.axes, epoch=epoch, step=step)
 
     def recipe(self, indices: np.ndarray, labelled: np.ndarray, stream: Stream, trainer: Trainer) -> Recipe:
-        """What a step learns from, of these images and these labelled ones; `trainer` is the one that takes it."""
+        """Returns what a step learns from.
+
+        Args:
+            indices: the step's images.
+            labelled: its labelled images.
+            stream: where its random numbers are drawn from.
+            trainer: the trainer that takes the step.
+        """
         recipe: dict[str, Any] = {"images": Picked(indices)}
         if self.label_weight:
             recipe["labelled"] = {
@@ -193,45 +218,45 @@ class VariationalLearner(Learner):
         return recipe
 
     def labels(self, labelled: np.ndarray, stream: Stream) -> np.ndarray:
-        """What is known of labelled images."""
+        """Returns the labels [n] of labelled images, or captions [n, L]."""
         return self.task.store.labels[labelled]
 
     def _changed(self, indices: np.ndarray, stream: Stream) -> Picked:
-        """Those images, to be changed by what is drawn now."""
+        """Returns images together with the random numbers that they are augmented by, drawn now."""
         return Picked(indices, self.settings.drawn(len(indices), self.task.device, stream.device))
 
     def _known_labels(self, indices: np.ndarray) -> np.ndarray:
-        """The labels at hand, −1 where there is none."""
+        """Returns the labels of images, −1 where an image is not among the labelled ones."""
         return np.where(np.isin(indices, self.task.labelled), self.task.store.labels[indices], -1)
 
     def predict(self, images: Tensor) -> Tensor:
-        """Class probabilities averaged over the settings' draws of the code."""
+        """Returns class probabilities [b, C], averaged over the settings' number of codes."""
         return self.average(images, self.settings.draws)
 
     def average(self, images: Tensor, draws: int) -> Tensor:
-        """Class probabilities averaged over so many draws of the code, always the same ones."""
+        """Returns class probabilities [b, C], averaged over `draws` codes; every call draws the same codes."""
         self.model.eval()
         with self._stream("predict"):
             return class_probabilities(self.model, images, draws)
 
     @torch.no_grad()
     def bound(self, images: Tensor) -> Mapping[str, Tensor]:
-        """The bound's terms on images, from one draw, always the same."""
+        """Returns the terms of the lower bound, eq (5), from one draw; every call draws the same."""
         self.model.eval()
         with self._stream("bound"):
             bound = self.model.bound(images)
         return {"elbo": bound.elbo, "kl_code": bound.kl_code, "kl_switches": bound.kl_switches}
 
     def finish(self) -> None:
-        """Where ξ = 0 kept the labels out of training, fits the label model on the frozen codes."""
+        """Fits the label model to the codes of the trained encoder, where ξ = 0 left the labels out of training."""
         if not self.label_weight:
             store, indices = self.task.store, self.task.labelled
-            images = (store.batch(part, self.task.device) for part in batches(store, indices, CODED))
+            images = (store.batch(part, self.task.device) for part in batches(store, indices, ENCODED))
             with self._stream("labels"):
                 fit_label_model(self.model, images, torch.from_numpy(store.labels[indices]).to(self.task.device))
 
     def pictures(self, images: Tensor) -> Mapping[str, Tensor]:
-        """Images above their reconstructions, and samples from the prior."""
+        """Returns the images above their reconstructions, and samples from the prior."""
         self.model.eval()
         with self._stream("pictures"):
             pairs = torch.cat([images, self.model.reconstruct(images)])
@@ -241,16 +266,16 @@ class VariationalLearner(Learner):
             }
 
     def state(self) -> dict[str, Any]:
-        """Weights, optimiser and schedule."""
+        """Returns weights, optimiser and schedule."""
         return self.trainer.state()
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Takes back what `state` gave."""
+        """Continues from what `state` returned."""
         self.trainer.restore(state)
 
 
 def tile(images: Tensor, columns: int, gap: int = 2) -> Tensor:
-    """Lays images [n, N_c, H, W] out in rows of `columns`, white between; [height, width, N_c] in [0, 1]."""
+    """Returns images [n, N_c, H, W] in rows of `columns`, `gap` white pixels apart: [height, width, N_c] in [0, 1]."""
     rows = math.ceil(len(images) / columns)
     _, channels, height, width = images.shape
     sheet = images.new_ones(channels, rows * (height + gap) - gap, columns * (width + gap) - gap)

@@ -60,7 +60,7 @@ def run_searches(config: Config, layout: Layout, systems: Sequence[str], address
     check_tracking(tracking_uri(config))
     with (
         resources_at(config, layout, address) as (resources, dashboard),
-        store.alone(),
+        store.locked(),
         storage.opened(search.storage, layout.searches, names) as studies_at,
     ):
         studies = [Study(protocol, studies_at) for protocol in protocols]

@@ -133,7 +133,8 @@ def resolve(
         known = ", ".join([*sharers, *settings])
         mistakes.append(((section,), None, f"neither a shared section nor a system with settings: known are {known}"))
     for name, used in settings.items():
-        system, merged = contract.SYSTEMS.get(name), {}
+        system = contract.SYSTEMS.get(name)
+        merged: dict[str, tuple[str, Space]] = {}  # by setting, the space that counts and its section
         for section in (*system.shares, name):
             merged |= {
                 setting: (section, space)

@@ -10,7 +10,7 @@ from typing import Any
 
 from data.errors import UserError
 from experiments.compute.ray_tune import local_ray
-from experiments.compute.resources import Resources, here
+from experiments.compute.resources import Resources, of_this_machine
 from experiments.files import read_json, write_csv, write_json
 from experiments.learning.device import set_up
 from experiments.settings.config import Config
@@ -36,10 +36,10 @@ def run_study(config: Config, layout: Layout, name: str, effort: Effort, evidenc
         effort: how much work to put in.
         evidence: folder of the tables.
     """
-    study, resources, started = STUDIES.get(name), here(config.params.compute), time.monotonic()
+    study, resources, started = STUDIES.get(name), of_this_machine(config.params.compute), time.monotonic()
     cells = study.cells(config, layout, effort)
     kept = {cell.identity: layout.store / "studies" / name / f"{cell.identity}.json" for cell in cells}
-    with TrialStore(layout.store).alone(), Live() as live:  # a sweep at the same time would spoil the timings
+    with TrialStore(layout.store).locked(), Live() as live:  # a sweep at the same time would spoil the timings
         pending = [cell for cell in cells if read_json(kept[cell.identity]) is None]
         live.note(f"{len(cells)} cells: {len(cells) - len(pending)} reused, {len(pending)} to measure, {resources}")
         try:

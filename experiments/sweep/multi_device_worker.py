@@ -103,7 +103,7 @@ def _rank(config: dict[str, Any]) -> None:
     layout.bring(trial.dataset)
     if ranks.index == 0:
         _lead(trial, layout, device, ranks, assignment.limit, config[ROWS])
-    elif ranks.told(None):
+    elif ranks.broadcast(None):
         for _ in follow(trial, layout, device, ranks):
             pass
 
@@ -112,7 +112,7 @@ def _lead(trial: Trial, layout: Layout, device: torch.device, ranks: Ranks, limi
     """Runs the trial as the first rank, whose rows go into the queue. A trial that is done is not run again."""
     folder = layout.trial_store.folder(trial.identity)
     folder.path.mkdir(parents=True, exist_ok=True)
-    if not ranks.told(folder.result() is None):
+    if not ranks.broadcast(folder.result() is None):
         return
     rows = epochs(trial, layout, folder, device, ranks=ranks)
     row: Row | None = {}

@@ -126,7 +126,7 @@ def write_captions(folder: Path, trials: Sequence[Trial], store: TrialStore, ima
     speakers: dict[tuple[str, float], tuple[Trial, list[dict[str, Any]]]] = {}
     for trial in sorted(trials, key=lambda trial: (trial.proportion, trial.xi not in ("auto", None), trial.order)):
         source = store.folder(trial.identity)
-        if (trial.system, trial.proportion) not in speakers and source.result() and (said := source.said()):
+        if (trial.system, trial.proportion) not in speakers and source.result() and (said := source.captions()):
             speakers[trial.system, trial.proportion] = trial, said
     if not speakers:
         return

@@ -10,7 +10,7 @@ from typing import Any
 
 from data.errors import UserError
 from data.prepared.store import ImageStore
-from experiments.compute.resources import Resources, gpus, here
+from experiments.compute.resources import Resources, gpus, of_this_machine
 from experiments.files import write_csv
 from experiments.learning import contract
 from experiments.learning.device import set_up
@@ -74,7 +74,7 @@ def resources_at(config: Config, layout: Layout, address: str | None) -> Iterato
     This process is connected to the cluster in the block. Raises what `experiments.cluster.nodes.connected` raises.
     """
     if not address:
-        yield here(config.params.compute, spread=True), ""
+        yield of_this_machine(config.params.compute, spread=True), ""
         return
     from experiments.cluster.nodes import connected
 
@@ -106,7 +106,7 @@ def run_sweep(config: Config, layout: Layout, command: str, address: str | None 
     started = time.monotonic()
     wanted, store = trials(config, layout), layout.trial_store
     check_tracking(tracking_uri(config))
-    with resources_at(config, layout, address) as (resources, dashboard), store.alone():
+    with resources_at(config, layout, address) as (resources, dashboard), store.locked():
         store.fetch([trial.identity for trial in wanted])
         pending = [trial for trial in wanted if store.folder(trial.identity).result() is None]
         outcome = _run_pending(config, layout, store, resources, dashboard, wanted, pending)
@@ -116,7 +116,7 @@ def run_sweep(config: Config, layout: Layout, command: str, address: str | None 
         facts["trials"] = {**_counts(rows), "reused": len(wanted) - len(pending)}
         _write(layout, store, wanted, rows, facts)
         with suppress(OSError):  # a full disk, on which trials failed too and said so
-            store.note(_sweep_file(config), facts)
+            store.save_facts(_sweep_file(config), facts)
     reused = f" ({len(wanted) - len(pending)} of them before)" if len(wanted) > len(pending) else ""
     seconds = time.monotonic() - started
     _print_outcome(rows, f"{_counts_text(rows)}{reused} in {duration(seconds)}: {layout.results}", outcome.tracker)
@@ -132,7 +132,7 @@ def collect(config: Config, layout: Layout) -> None:
     """
     wanted, store = trials(config, layout), layout.trial_store
     store.fetch([trial.identity for trial in wanted])
-    facts = store.noted(_sweep_file(config))
+    facts = store.facts(_sweep_file(config))
     if facts is None:
         raise UserError(f"no sweep of profile {config.params.profile!r} has ended on {store}")
     tracker = Tracker(config, wanted, store)

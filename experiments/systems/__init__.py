@@ -1,1 +1,1 @@
-"""One file per row of Table 1."""
+"""The systems that are compared, one file each: the rows of Table 1, and others beside them."""

@@ -1,8 +1,8 @@
 """AlexNet (Krizhevsky, Sutskever & Hinton 2012) on the labelled images alone.
 
-Widths are those of the one-column version (Krizhevsky 2014, "One weird trick for parallelizing convolutional
-neural networks"), which has no local response normalisation either. Only the first convolution depends on the
-image: with the published 11 × 11 at stride 4, three poolings would leave nothing of a small one.
+The widths are those of the one-column version (Krizhevsky 2014, "One weird trick for parallelizing convolutional
+neural networks"), which has no local response normalisation either. Only the first convolution depends on the size of
+the images: with the published 11 × 11 at stride 4, the three poolings would leave nothing of a small image.
 """
 
 from __future__ import annotations
@@ -12,19 +12,25 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from experiments.learning.contract import System, Task, register
-from experiments.learning.supervised import ClassifierSettings, SupervisedLearner, scaled
+from experiments.learning.supervised import ClassifierLearner, ClassifierSettings, scaled
 
 CHANNELS = (64, 192, 384, 256, 256)
 HIDDEN = 4096
-# First convolution by the image's shorter side: at least, kernel, stride, padding.
+# The first convolution by the image's shorter side: the least side, kernel, stride, padding.
 STEMS = ((128, 11, 4, 2), (64, 7, 2, 3), (0, 5, 1, 2))
 
 
 class AlexNet(nn.Module):
-    """Images [b, N_c, H, W], 28 pixels a side or more, to class scores [b, C]."""
+    """Maps images [b, N_c, H, W], 28 pixels a side or more, to class scores [b, C].
+
+    Args:
+        shape: (N_c, H, W).
+        classes: C.
+        width: a factor of all published widths.
+        dropout: the share of values dropped before each hidden layer.
+    """
 
     def __init__(self, shape: tuple[int, int, int], classes: int, width: float, dropout: float) -> None:
-        """`shape` is (N_c, H, W); `width` multiplies all published widths, `dropout` is that of both hidden layers."""
         super().__init__()
         kernel, stride, padding = next(stem for least, *stem in STEMS if min(shape[1:]) >= least)
         first, second, third, fourth, fifth = (scaled(channels, width) for channels in CHANNELS)
@@ -62,14 +68,14 @@ class AlexNet(nn.Module):
 
 
 class AlexNetSettings(ClassifierSettings):
-    """Sections `supervised` and `systems: alexnet` of params.yaml together."""
+    """Section `supervised` of params.yaml and the system's own."""
 
     width: float = Field(gt=0, le=2, description="multiplier of the published widths")
     dropout: float = Field(ge=0, lt=1, description="share of values dropped before each hidden layer")
 
 
 @register
-class AlexNetSystem(System):
+class AlexNetSystem(System[AlexNetSettings, ClassifierLearner[AlexNetSettings]]):
     """The row AlexNet of Table 1."""
 
     name = "alexnet"
@@ -79,8 +85,10 @@ class AlexNetSystem(System):
     spreads = True
     Settings = AlexNetSettings
 
-    def learner(self, task: Task, settings: AlexNetSettings) -> SupervisedLearner:
+    def learner(self, task: Task, settings: AlexNetSettings) -> ClassifierLearner[AlexNetSettings]:
+        """Returns a learner at epoch 0."""
+
         def network() -> AlexNet:
             return AlexNet(task.store.shape, task.classes, settings.width, settings.dropout)
 
-        return SupervisedLearner(task, settings, network)
+        return ClassifierLearner(task, settings, network)

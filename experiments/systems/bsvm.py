@@ -5,25 +5,27 @@ from __future__ import annotations
 from pydantic import Field
 
 from experiments.learning.contract import Task, register
-from experiments.learning.stacking import VariationalSystem
 from experiments.learning.variational import VariationalLearner, VariationalSettings
+from experiments.learning.variational_system import VariationalSystem
 from vae.labels import BayesianSVM
 
 
+class BsvmSettings(VariationalSettings):
+    """Section `vae` of params.yaml and the system's own."""
+
+    gamma: float = Field(gt=0, description="γ of eq (15)")
+
+
 @register
-class Bsvm(VariationalSystem):
+class BsvmSystem(VariationalSystem[BsvmSettings]):
     """Eq (18) with the pseudo-likelihood of eqs (14)–(15)."""
 
     name = "bsvm"
     version = 2
+    Settings = BsvmSettings
 
-    class Settings(VariationalSettings):
-        """The model's settings and the support vector machine's own."""
-
-        gamma: float = Field(gt=0, description="γ of eq (15)")
-
-    def learner(self, task: Task, settings: Settings) -> VariationalLearner:
-        """A learner at epoch 0."""
+    def learner(self, task: Task, settings: BsvmSettings) -> VariationalLearner[BsvmSettings]:
+        """Returns a learner at epoch 0."""
         return VariationalLearner(
             task,
             settings,

@@ -1,8 +1,8 @@
-"""Captions (ours): the variational autoencoder with a recurrent network that reads captions off the code."""
+"""Captions (ours): the variational autoencoder, with a recurrent network that models captions given the code."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -15,28 +15,28 @@ from data.seeds import seed_of
 from experiments.learning.caption_learner import CaptionSettings, RecurrentDescriber
 from experiments.learning.contract import CAPTIONS, Task, register
 from experiments.learning.randomness import Stream
-from experiments.learning.stacking import VariationalSystem
-from experiments.learning.variational import CODED, VariationalLearner, VariationalSettings
+from experiments.learning.variational import ENCODED, VariationalLearner, VariationalSettings
+from experiments.learning.variational_system import VariationalSystem
 from vae.caption_model import CaptionModel
 from vae.prediction import codes
 
-DESCRIBED = (  # settings that `vae.captioner` has to know, beside what follows from the data
+DESCRIBED = (  # settings that `vae.captioner` needs, beside what follows from the data
     "activation", "switch_hidden", "code_hidden", "reading", "estimator", "cell", "units", "decoding", "beams",
     "length_power", "longest",
 )  # fmt: skip
-FROZEN_STEPS = 1_000  # of the caption model on frozen codes, where ξ = 0
+FROZEN_STEPS = 1_000  # steps of the caption model on frozen codes, where ξ = 0
 
 
-class Settings(VariationalSettings, CaptionSettings):
+class CaptionSystemSettings(VariationalSettings, CaptionSettings):
     """Sections `vae` and `captions` of params.yaml, and the system's own."""
 
 
-class CaptionLearner(RecurrentDescriber, VariationalLearner):
-    """Learns from all images, and from one caption, drawn anew each time, of those at hand."""
+class CaptionLearner(RecurrentDescriber, VariationalLearner[CaptionSystemSettings]):
+    """Learns from all images, and from one caption of each captioned image, drawn anew in each step."""
 
-    averages = ()
+    averages: Sequence[int] = ()
 
-    def __init__(self, task: Task, settings: Settings) -> None:
+    def __init__(self, task: Task, settings: CaptionSystemSettings) -> None:
         assert task.captions is not None
         self.captions = task.captions
         self.label_learning_rate = settings.caption_learning_rate
@@ -45,16 +45,22 @@ class CaptionLearner(RecurrentDescriber, VariationalLearner):
 
     @property
     def outcomes(self) -> float:
-        """T, the words of the captions at hand on average, by which ξ divides under "auto"."""
+        """The number that "auto" divides by to find ξ: T, the mean number of words of the available captions."""
         return self.captions.mean_words(self.task.labelled)
 
     def labels(self, labelled: np.ndarray, stream: Stream) -> np.ndarray:
-        """A caption of each image, as words, padded."""
+        """Returns a caption of each image, as numbers of words [n, L], padded."""
         return self.captions.drawn(labelled, torch.rand(len(labelled), generator=stream.host).double().numpy())
 
     @property
+    def caption_settings(self) -> CaptionSettings:
+        return self.settings
+
+    @property
     def caption_model(self) -> CaptionModel:
-        return self.model.label_model
+        model = self.model.label_model
+        assert isinstance(model, CaptionModel)
+        return model
 
     def codes(self, images: Tensor, draws: int) -> Tensor:
         self.model.eval()
@@ -62,12 +68,12 @@ class CaptionLearner(RecurrentDescriber, VariationalLearner):
             return torch.stack(list(codes(self.model, images, draws)))
 
     def finish(self) -> None:
-        """Where ξ = 0 kept the captions out of training, fits their model on the frozen codes, drawn anew each step."""
+        """Fits the caption model to codes of the trained encoder, where ξ = 0 left the captions out of training."""
         if not self.label_weight:
             self.fit_captions(FROZEN_STEPS)
 
     def fit_captions(self, steps: int) -> None:
-        """So many steps of the caption model alone, the rate falling to zero along a cosine."""
+        """Trains the caption model alone, on codes drawn anew in each step; its rate falls to zero along a cosine."""
         mean, sigma = self._frozen()
         model, labelled = self.caption_model.train(), self.task.labelled
         optimizer = torch.optim.Adam(model.parameters(), lr=self.settings.caption_learning_rate)
@@ -86,16 +92,16 @@ class CaptionLearner(RecurrentDescriber, VariationalLearner):
 
     @torch.no_grad()
     def _frozen(self) -> tuple[Tensor, Tensor]:
-        """Means and deviations of the captioned images' codes, each [K_L, m, n]."""
+        """Returns mean and standard deviation of the captioned images' codes, each [K_L, m, n]."""
         self.model.eval()
         store, device = self.task.store, self.task.device
-        parts = batches(store, self.task.labelled, CODED)
+        parts = batches(store, self.task.labelled, ENCODED)
         encodings = [self.model.encode(store.batch(part, device)) for part in parts]
         sigma = torch.cat([each.log_sigma for each in encodings], dim=2).exp()
         return torch.cat([each.mean for each in encodings], dim=2), sigma
 
     def captioner(self) -> Mapping[str, Any]:
-        """See `vae.captioner`."""
+        """Returns the description that `vae.captioner.Captioner` takes."""
         settings, model = self.settings, self.model
         return {
             "architecture": asdict(model.architecture),
@@ -107,7 +113,7 @@ class CaptionLearner(RecurrentDescriber, VariationalLearner):
 
 
 @register
-class CaptionSystem(VariationalSystem):
+class CaptionSystem(VariationalSystem[CaptionSystemSettings]):
     """Eq (1): ξ weighs the captions' log-likelihood against the images' bound."""
 
     name = "caption"
@@ -115,12 +121,12 @@ class CaptionSystem(VariationalSystem):
     shares = ("vae", "captions")
     learns = CAPTIONS
     spreads = False  # not tried
-    Settings = Settings
+    Settings = CaptionSystemSettings
 
-    def learner(self, task: Task, settings: Settings) -> CaptionLearner:
-        """A learner at epoch 0."""
+    def learner(self, task: Task, settings: CaptionSystemSettings) -> CaptionLearner:
+        """Returns a learner at epoch 0."""
         return CaptionLearner(task, settings)
 
     def stacks(self, *_: Any) -> bool:
-        """PyTorch's recurrent cells do not run under `torch.vmap`."""
+        """Returns False: PyTorch's recurrent cells do not run under `torch.vmap`."""
         return False

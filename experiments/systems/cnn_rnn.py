@@ -1,8 +1,8 @@
-"""CNN + RNN: AlexNet's convolutions and the same recurrent network, on the captioned images alone.
+"""CNN + RNN: AlexNet's convolutions and the recurrent network of `caption`, on the captioned images alone.
 
-The image's code is the last layer of the CNN, linear as in Vinyals et al. (2015), "Show and tell", and standardised
-over the batch, as an autoencoder's code is by its prior: without that the recurrent network did not learn to look at
-it in any of five pilots. No image is decoded.
+An image's code is the last layer of the CNN. It is linear, as in Vinyals et al. (2015), "Show and tell", and it is
+standardised over the batch, as the prior does for an autoencoder's code: without that, the recurrent network ignored
+the code in all of five pilots. No image is decoded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from experiments.systems.alexnet import AlexNet
 from vae.caption_model import CaptionModel
 
 
-class Settings(SupervisedSettings, CaptionSettings):
+class CnnRnnSettings(SupervisedSettings, CaptionSettings):
     """Sections `supervised` and `captions` of params.yaml, and the system's own."""
 
     width: float = Field(gt=0, le=2, description="multiplier of AlexNet's published widths")
@@ -30,7 +30,9 @@ class Settings(SupervisedSettings, CaptionSettings):
 
 
 class CaptionedNetwork(nn.Module):
-    """Images [b, N_c, H, W] to codes [b, D], and the caption model that reads them."""
+    """A network from images [b, N_c, H, W] to codes [b, D], and the caption model that reads them."""
+
+    captions: CaptionModel
 
     def __init__(self, network: nn.Module, code_size: int, captions: CaptionModel) -> None:
         super().__init__()
@@ -42,13 +44,13 @@ class CaptionedNetwork(nn.Module):
         return self.standardise(self.network(images))
 
 
-class CnnRnnLearner(RecurrentDescriber, SupervisedLearner):
-    """Learns from captioned images, of each a caption that is drawn anew each time."""
+class CnnRnnLearner(RecurrentDescriber, SupervisedLearner[CnnRnnSettings]):
+    """Learns from one caption of each captioned image, drawn anew in each step."""
 
     last_deviation = 1.0
     selects_by = "cider"
 
-    def __init__(self, task: Task, settings: Settings) -> None:
+    def __init__(self, task: Task, settings: CnnRnnSettings) -> None:
         assert task.captions is not None
         self.captions = task.captions
 
@@ -63,35 +65,40 @@ class CnnRnnLearner(RecurrentDescriber, SupervisedLearner):
         self.optimizer.add_param_group({"params": list(captions.parameters()), "weight_decay": 0.0, "share": share})
 
     def _loss(self, chosen: Tensor) -> Tensor:
-        """−log p(Y | X) per word of the batch, of a caption of each of the chosen rows."""
+        """Returns −log p(Y | X) per word of the batch, with one caption of each of the chosen rows."""
         indices = self.task.labelled[chosen.numpy()]
         images = self.settings.augmented(self.task.store.batch(indices, self.task.device))
         captions = self.captions.drawn(indices, torch.rand(len(chosen)).double().numpy())
         words = torch.from_numpy(captions).to(self.task.device)
-        code = self._scores(images).T[:, None]
+        code = self._outputs(images).T[:, None]
         return -self.caption_model.log_likelihood(code, words).sum() / int(np.sum(captions >= 0))
 
     @property
+    def caption_settings(self) -> CaptionSettings:
+        return self.settings
+
+    @property
     def caption_model(self) -> CaptionModel:
+        assert isinstance(self.model, CaptionedNetwork)
         return self.model.captions
 
     def codes(self, images: Tensor, draws: int) -> Tensor:
-        """The one code that an image has, [1, D, 1, B]."""
+        """Returns the one code that an image has, [1, D, 1, B]."""
         self.model.eval()
-        return self._scores(images).T[None, :, None]
+        return self._outputs(images).T[None, :, None]
 
 
 @register
-class CnnRnnSystem(System):
-    """What captioned images alone teach."""
+class CnnRnnSystem(System[CnnRnnSettings, CnnRnnLearner]):
+    """The baseline of `caption` that learns from captioned images alone."""
 
     name = "cnn-rnn"
     version = 1
     shares = ("supervised", "captions")
     uses_xi = False
     learns = CAPTIONS
-    Settings = Settings
+    Settings = CnnRnnSettings
 
-    def learner(self, task: Task, settings: Settings) -> CnnRnnLearner:
-        """A learner at epoch 0."""
+    def learner(self, task: Task, settings: CnnRnnSettings) -> CnnRnnLearner:
+        """Returns a learner at epoch 0."""
         return CnnRnnLearner(task, settings)

@@ -1,10 +1,10 @@
 """GoogLeNet (Szegedy et al. 2015, "Going deeper with convolutions", table 1) on the labelled images alone.
 
-Each convolution is followed by batch normalisation (Ioffe & Szegedy 2015): without it the 22 layers take a third
-of a short training to leave their plateau. It also carries gradients down to the stem, which is what the auxiliary
-classifiers were for; they are left out, as their authors later found that they add nothing to the early training
-and act as regularisers (Szegedy et al. 2016, section 4). Small images skip the first pooling, so that maps
-of more than one pixel reach the last modules.
+Batch normalisation (Ioffe & Szegedy 2015) follows each convolution: without it the 22 layers take a third of a short
+training to leave their plateau. It also carries gradients down to the stem, which the auxiliary classifiers were for.
+These are left out: their authors later found that they add nothing to the early training and act as regularisers
+(Szegedy et al. 2016, section 4). Small images skip the first pooling, so that the last modules see maps of more than
+one pixel.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from experiments.learning.contract import System, Task, register
-from experiments.learning.supervised import ClassifierSettings, SupervisedLearner, scaled
+from experiments.learning.supervised import ClassifierLearner, ClassifierSettings, scaled
 
-# Table 1, in its order: 1×1; 3×3 reduce, 3×3; 5×5 reduce, 5×5; pool projection. One group a map size.
+# Channels as in table 1, in its order: 1×1; 3×3 reduce, 3×3; 5×5 reduce, 5×5; pool projection. One group a map size.
 MODULES = (
     ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
     (
@@ -29,12 +29,12 @@ MODULES = (
     ((256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128)),
 )
 STEM = (64, 192)
-# First convolution by the image's shorter side: at least, kernel, stride, whether a pooling follows it.
+# The first convolution by the image's shorter side: the least side, kernel, stride, whether a pooling follows.
 STEMS = ((128, 7, 2, True), (0, 5, 2, False))
 
 
 def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    """A convolution with "same" borders, batch normalisation (which has the bias), ReLU."""
+    """Returns a convolution with "same" borders, batch normalisation (which has the bias) and ReLU."""
     return nn.Sequential(
         nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
@@ -43,13 +43,17 @@ def convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.S
 
 
 class Inception(nn.Module):
-    """Maps [b, inputs, h, w] to [b, outputs, h, w]: four branches side by side."""
+    """An Inception module, [b, inputs, h, w] to [b, outputs, h, w]: four branches side by side.
+
+    Args:
+        inputs: channels of the input.
+        channels: those of the branches, a row of MODULES.
+    """
 
     def __init__(self, inputs: int, channels: tuple[int, ...]) -> None:
-        """`channels` is a row of MODULES."""
         super().__init__()
         one, reduce_three, three, reduce_five, five, pooled = channels
-        # The three 1×1 convolutions that read the module's input are one: the same numbers in a third of the calls.
+        # The three 1×1 convolutions of the module's input run as one: the same numbers in a third of the calls.
         self.split = (one, reduce_three, reduce_five)
         self.pointwise = convolution(inputs, sum(self.split), 1)
         self.three = convolution(reduce_three, three, 3)
@@ -63,10 +67,16 @@ class Inception(nn.Module):
 
 
 class GoogLeNet(nn.Module):
-    """Images [b, N_c, H, W], 28 pixels a side or more, to class scores [b, C]."""
+    """Maps images [b, N_c, H, W], 28 pixels a side or more, to class scores [b, C].
+
+    Args:
+        shape: (N_c, H, W).
+        classes: C.
+        width: a factor of all published widths.
+        dropout: the share of averaged maps dropped before the last layer.
+    """
 
     def __init__(self, shape: tuple[int, int, int], classes: int, width: float, dropout: float) -> None:
-        """`shape` is (N_c, H, W); `width` multiplies all published widths, `dropout` is that before the last layer."""
         super().__init__()
         kernel, stride, pooling = next(stem for least, *stem in STEMS if min(shape[1:]) >= least)
         first, channels = (scaled(channels, width) for channels in STEM)
@@ -77,8 +87,9 @@ class GoogLeNet(nn.Module):
         for group in MODULES:
             layers.append(nn.MaxPool2d(3, 2, 1))
             for row in group:
-                layers.append(Inception(channels, tuple(scaled(published, width) for published in row)))
-                channels = layers[-1].outputs
+                module = Inception(channels, tuple(scaled(published, width) for published in row))
+                layers.append(module)
+                channels = module.outputs
         self.features = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)
         self.scores = nn.Linear(channels, classes)
@@ -88,14 +99,14 @@ class GoogLeNet(nn.Module):
 
 
 class GoogLeNetSettings(ClassifierSettings):
-    """Sections `supervised` and `systems: googlenet` of params.yaml together."""
+    """Section `supervised` of params.yaml and the system's own."""
 
     width: float = Field(gt=0, le=2, description="multiplier of the published widths")
     dropout: float = Field(ge=0, lt=1, description="share of averaged maps dropped before the last layer")
 
 
 @register
-class GoogLeNetSystem(System):
+class GoogLeNetSystem(System[GoogLeNetSettings, ClassifierLearner[GoogLeNetSettings]]):
     """The row GoogLeNet of Table 1."""
 
     name = "googlenet"
@@ -105,8 +116,10 @@ class GoogLeNetSystem(System):
     spreads = True
     Settings = GoogLeNetSettings
 
-    def learner(self, task: Task, settings: GoogLeNetSettings) -> SupervisedLearner:
+    def learner(self, task: Task, settings: GoogLeNetSettings) -> ClassifierLearner[GoogLeNetSettings]:
+        """Returns a learner at epoch 0."""
+
         def network() -> GoogLeNet:
             return GoogLeNet(task.store.shape, task.classes, settings.width, settings.dropout)
 
-        return SupervisedLearner(task, settings, network)
+        return ClassifierLearner(task, settings, network)

@@ -1,8 +1,8 @@
-"""AlexNet with pseudo-labels (Lee 2013): what a user who has many images and few labels would try first.
+"""AlexNet with pseudo-labels (Lee 2013): what a user with many images and few labels would try first.
 
-Each step also draws images without labels. The network names them as they are, and where it is sure enough it
-learns that name on a moved, turned and zoomed copy (the confidence threshold and the two views are FixMatch's,
-Sohn et al. 2020). Where every image is labelled it is AlexNet.
+Each step also draws images without labels. The network guesses the label of each unchanged image; where it is sure
+enough, it learns that label on an augmented copy. The confidence threshold and the two views are those of FixMatch
+(Sohn et al. 2020). Where every image is labelled, this is AlexNet.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from experiments.learning.contract import System, Task, register
-from experiments.learning.supervised import SupervisedLearner
+from experiments.learning.supervised import ClassifierLearner
 from experiments.systems.alexnet import AlexNet, AlexNetSettings
 
 
@@ -26,7 +26,7 @@ class PseudoSettings(AlexNetSettings):
     unlabelled_weight: float = Field(gt=0, description="of the guessed labels' loss")
 
 
-class PseudoLabelLearner(SupervisedLearner):
+class PseudoLearner(ClassifierLearner[PseudoSettings]):
     """Learns from a task's labelled images, and from its own confident guesses on the others."""
 
     def __init__(self, task: Task, settings: PseudoSettings) -> None:
@@ -43,13 +43,13 @@ class PseudoLabelLearner(SupervisedLearner):
         images = self.task.store.batch(self.unlabelled[drawn.numpy()], self.task.device)
         confidence, guess = self.predict(images).max(1)
         self.model.train()
-        losses = F.cross_entropy(self._scores(self.settings.augmented(images)), guess, reduction="none")
+        losses = F.cross_entropy(self._outputs(self.settings.augmented(images)), guess, reduction="none")
         return loss + self.settings.unlabelled_weight * (losses * (confidence >= self.settings.confidence)).mean()
 
 
 @register
-class PseudoSystem(System):
-    """No row of Table 1: AlexNet, taught by itself."""
+class PseudoSystem(System[PseudoSettings, PseudoLearner]):
+    """AlexNet that is also taught by its own guesses; no row of Table 1."""
 
     name = "pseudo"
     version = 1
@@ -57,6 +57,6 @@ class PseudoSystem(System):
     uses_xi = False
     Settings = PseudoSettings
 
-    def learner(self, task: Task, settings: PseudoSettings) -> PseudoLabelLearner:
-        """A learner at epoch 0."""
-        return PseudoLabelLearner(task, settings)
+    def learner(self, task: Task, settings: PseudoSettings) -> PseudoLearner:
+        """Returns a learner at epoch 0."""
+        return PseudoLearner(task, settings)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from experiments.learning.contract import Task, register
-from experiments.learning.stacking import VariationalSystem
 from experiments.learning.variational import VariationalLearner, VariationalSettings
+from experiments.learning.variational_system import VariationalSystem
 from vae.labels import Softmax
 
 
 @register
-class SoftmaxSystem(VariationalSystem):
+class SoftmaxSystem(VariationalSystem[VariationalSettings]):
     """Eq (18) with a categorical likelihood of the label."""
 
     name = "softmax"
     version = 2
     Settings = VariationalSettings
 
-    def learner(self, task: Task, settings: VariationalSettings) -> VariationalLearner:
-        """A learner at epoch 0."""
+    def learner(self, task: Task, settings: VariationalSettings) -> VariationalLearner[VariationalSettings]:
+        """Returns a learner at epoch 0."""
         return VariationalLearner(task, settings, lambda size: Softmax(size, task.classes, settings.precision))

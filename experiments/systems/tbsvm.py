@@ -1,7 +1,7 @@
 """Transductive BSVM: the paper's model, with the missing labels of the unlabelled images marginalised.
 
-Joachims (1999) put each unlabelled point on one side of a support vector machine's margin; here it is on all sides,
-with the probability that the model itself gives it there (`VariationalAutoencoder._marginalised_term`).
+Joachims (1999) put each unlabelled point on one side of a support vector machine's margin. Here each point is on all
+sides, weighted by the probabilities that the model itself gives them (`VariationalAutoencoder._marginalised_term`).
 """
 
 from __future__ import annotations
@@ -13,17 +13,25 @@ from pydantic import Field
 from experiments.learning.contract import Task, register
 from experiments.learning.randomness import Stream
 from experiments.learning.recipes import Picked, Recipe
-from experiments.learning.stacking import VariationalSystem
 from experiments.learning.variational import VariationalLearner
-from experiments.systems.bsvm import Bsvm
+from experiments.learning.variational_system import VariationalSystem
+from experiments.systems.bsvm import BsvmSettings
 from vae.labels import BayesianSVM
 from vae.training import Trainer
 
 
-class TransductiveLearner(VariationalLearner):
-    """Learns from all images, the labels at hand, and what it takes the other labels to be."""
+class TbsvmSettings(BsvmSettings):
+    """The settings of `bsvm`, and those of the missing labels."""
 
-    def __init__(self, task: Task, settings: TransductiveBsvm.Settings) -> None:
+    marginalised_batch: int = Field(ge=1, description="images a step whose labels are marginalised where missing")
+    marginalised_weight: float = Field(gt=0, description="of their term, against that of the known labels")
+    marginalised_warmup: float = Field(ge=0, le=1, description="share of the steps in which it rises from 0")
+
+
+class TbsvmLearner(VariationalLearner[TbsvmSettings]):
+    """Learns from all images, the labels of the labelled ones, and its own beliefs about the other labels."""
+
+    def __init__(self, task: Task, settings: TbsvmSettings) -> None:
         super().__init__(
             task, settings, lambda size: BayesianSVM(size, task.classes, settings.precision, settings.gamma)
         )
@@ -33,6 +41,7 @@ class TransductiveLearner(VariationalLearner):
         return {**recipe, "marginalised": self._marginalised(stream, trainer)} if self.label_weight else recipe
 
     def _marginalised(self, stream: Stream, trainer: Trainer) -> Recipe:
+        """Returns the recipe of a `vae.model.Marginalised`: a batch drawn from all training images."""
         count = self.settings.marginalised_batch
         indices = self.task.train[torch.randint(len(self.task.train), (count,), generator=stream.host).numpy()]
         weight = self.settings.marginalised_weight * trainer.warmed_up(self.settings.marginalised_warmup)
@@ -45,20 +54,14 @@ class TransductiveLearner(VariationalLearner):
 
 
 @register
-class TransductiveBsvm(VariationalSystem):
-    """No row of Table 1: eq (18) with a term for every image whose label is missing."""
+class TbsvmSystem(VariationalSystem[TbsvmSettings]):
+    """Eq (18) with a term for every image whose label is missing; no row of Table 1."""
 
     name = "tbsvm"
     version = 1
-    spreads = False  # its third batch is not cut into parts
+    spreads = False  # its third batch is not split into parts
+    Settings = TbsvmSettings
 
-    class Settings(Bsvm.Settings):
-        """The BSVM's settings and those of the missing labels."""
-
-        marginalised_batch: int = Field(ge=1, description="images a step whose labels are marginalised where missing")
-        marginalised_weight: float = Field(gt=0, description="of their term, against that of the labels at hand")
-        marginalised_warmup: float = Field(ge=0, le=1, description="share of the steps in which it rises from 0")
-
-    def learner(self, task: Task, settings: Settings) -> TransductiveLearner:
-        """A learner at epoch 0."""
-        return TransductiveLearner(task, settings)
+    def learner(self, task: Task, settings: TbsvmSettings) -> TbsvmLearner:
+        """Returns a learner at epoch 0."""
+        return TbsvmLearner(task, settings)

@@ -17,7 +17,7 @@ from experiments.files import drop_partial, read_json, write_json, write_whole
 
 CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.pt"
 WEIGHTS, RESULT, FAILURE, PICTURES, LOCK = "weights.pt", "result.json", "failure.json", "pictures", ".lock"
-STUCK, SAID, CAPTIONER = "stuck.txt", "captions.json", "captioner.json"
+STUCK, CAPTIONS, CAPTIONER = "stuck.txt", "captions.json", "captioner.json"
 
 Status = Literal["done", "running", "failed", "missing"]
 STATUSES: tuple[Status, ...] = ("done", "running", "failed", "missing")
@@ -25,21 +25,28 @@ STATUSES: tuple[Status, ...] = ("done", "running", "failed", "missing")
 
 @dataclass(frozen=True)
 class TrialFolder:
-    """What is known about one trial.
+    """The files of one trial, in a folder that is called by the trial's identity (the hash that names it).
 
-    `config.json` says what it is, `metrics.jsonl` has one row per epoch, `checkpoint.pt` is where it goes on,
-    `pictures/` what it drew, `weights.pt` the model that was tested, `captions.json` what it said of test images and
-    `captioner.json` what `python -m vae` must know to say more; `failure.json` says why it failed, `stuck.txt`
-    where it stood when it took too long, `result.json`, written last, what it found.
+    - `config.json`: what the trial is.
+    - `metrics.jsonl`: a row for each epoch.
+    - `checkpoint.pt`: the state from which training goes on.
+    - `weights.pt`: the model that was tested.
+    - `pictures/`: what the model drew.
+    - `captions.json`: its captions of test images.
+    - `captioner.json`: what `python -m vae` needs beside the weights to caption pictures.
+    - `failure.json`: why the last attempt failed.
+    - `stuck.txt`: where an attempt stood that took too long.
+    - `result.json`: the result, written last.
     """
 
     path: Path
 
     @contextmanager
-    def alone(self, wait: float = 30.0) -> Iterator[None]:
-        """Holds the trial for this process; the system lets go of it when the process dies, however it dies.
+    def locked(self, wait: float = 30.0) -> Iterator[None]:
+        """Holds the trial for this process while the block lasts; the lock ends with the process, however that ends.
 
-        UserError where another process still holds it after `wait` seconds.
+        Raises:
+            UserError: another process still holds the trial after `wait` seconds.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / LOCK)
@@ -53,13 +60,13 @@ class TrialFolder:
             lock.release()
 
     def begin(self, config: Mapping[str, Any]) -> None:
-        """Notes what the trial is; an earlier attempt's failure is forgotten, and what it had half written is gone."""
+        """Begins an attempt: writes what the trial is; removes the failure and partial files of earlier attempts."""
         drop_partial(self.path)
         write_json(self.path / CONFIG, dict(config))
         (self.path / FAILURE).unlink(missing_ok=True)
 
     def rows(self) -> list[dict[str, Any]]:
-        """The epochs' rows in order, each epoch once; a row that was cut short is left out."""
+        """Returns the rows of all epochs in order, each epoch once; a row that was cut short is left out."""
         try:
             lines = (self.path / METRICS).read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
@@ -74,7 +81,7 @@ class TrialFolder:
         return [rows[epoch] for epoch in sorted(rows)]
 
     def set_rows(self, rows: list[dict[str, Any]]) -> None:
-        """Replaces all rows: an attempt starts with those of the checkpoint that it goes on from."""
+        """Replaces all rows; an attempt starts with the rows of its checkpoint."""
         text = "".join(json.dumps(row) + "\n" for row in rows)
         write_whole(self.path / METRICS, lambda stream: stream.write(text.encode()))
 
@@ -84,13 +91,13 @@ class TrialFolder:
             stream.write(json.dumps(dict(row)) + "\n")
 
     def save_checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Replaces the checkpoint, whole; `state` holds tensors and plain values only."""
+        """Replaces the checkpoint as a whole; `state` has tensors and plain values only."""
         import torch
 
         write_whole(self.path / CHECKPOINT, lambda stream: torch.save(dict(state), stream))
 
     def checkpoint(self) -> dict[str, Any] | None:
-        """What `save_checkpoint` saved, its tensors on the CPU; None where there is none that can be read."""
+        """Returns what `save_checkpoint` saved, with tensors on the CPU; None where no checkpoint can be read."""
         import torch
 
         try:
@@ -101,66 +108,66 @@ class TrialFolder:
             return None
 
     def save_weights(self, weights: Mapping[str, Any]) -> None:
-        """Keeps the weights that were tested, a model's state dictionary."""
+        """Writes the weights that were tested: the model's state dictionary."""
         import torch
 
         write_whole(self.path / WEIGHTS, lambda stream: torch.save(dict(weights), stream))
 
-    def save_said(self, said: Sequence[Mapping[str, Any]]) -> None:
-        """Keeps the captions of test images."""
-        write_json(self.path / SAID, {"captions": list(said)})
+    def save_captions(self, captions: Sequence[Mapping[str, Any]]) -> None:
+        """Writes the captions of test images."""
+        write_json(self.path / CAPTIONS, {"captions": list(captions)})
 
-    def said(self) -> list[dict[str, Any]]:
-        """What `save_said` kept; nothing where there is none."""
-        return (read_json(self.path / SAID) or {}).get("captions", [])
+    def captions(self) -> list[dict[str, Any]]:
+        """Returns what `save_captions` wrote; an empty list where there is nothing."""
+        return (read_json(self.path / CAPTIONS) or {}).get("captions", [])
 
     def save_captioner(self, description: Mapping[str, Any]) -> None:
-        """Keeps all that is to be known, beside the weights, to caption pictures."""
+        """Writes what is needed beside the weights to caption pictures."""
         write_json(self.path / CAPTIONER, dict(description))
 
     def drop_checkpoint(self) -> None:
-        """Makes the next attempt start anew."""
+        """Removes the checkpoint, so that the next attempt starts anew."""
         (self.path / CHECKPOINT).unlink(missing_ok=True)
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Writes the result, after which the trial is done for ever and its checkpoint is of no use."""
+        """Writes the result: the trial is done for ever, and its checkpoint is removed."""
         write_json(self.path / RESULT, dict(result))
         self.drop_checkpoint()
         (self.path / FAILURE).unlink(missing_ok=True)
 
     def fail(self, reason: str, details: str = "") -> None:
-        """Notes why the trial failed, unless the disk is too full for that; its checkpoint, if any, stays."""
+        """Writes why the trial failed, unless the disk is too full for that; the checkpoint stays."""
         with suppress(OSError):
             write_json(self.path / FAILURE, {"reason": reason, "details": details})
 
     @property
     def place(self) -> str:
-        """Where it is kept."""
+        """The folder's path or URI, for messages."""
         return str(self.path)
 
     @property
     def stuck(self) -> Path:
-        """Where it is noted at what an attempt stood that took too long."""
+        """The file that says where an attempt stood that took too long."""
         return self.path / STUCK
 
     def config(self) -> dict[str, Any] | None:
-        """What `begin` noted."""
+        """Returns what `begin` wrote."""
         return read_json(self.path / CONFIG)
 
     def result(self) -> dict[str, Any] | None:
-        """The result; None where there is none, or not a whole one."""
+        """Returns the result; None where there is no whole one."""
         return read_json(self.path / RESULT)
 
     def failure(self) -> dict[str, Any] | None:
-        """Reason and details of the last attempt's failure, if it failed."""
+        """Returns reason and details of the last attempt's failure; None where it did not fail."""
         return read_json(self.path / FAILURE)
 
     def pictures(self) -> dict[str, Path]:
-        """Pictures by name."""
+        """Returns the paths of the pictures by name."""
         return {path.stem: path for path in sorted((self.path / PICTURES).glob("*.png"))}
 
     def is_held(self) -> bool:
-        """Whether a process is at work on the trial now."""
+        """Returns whether a process holds the trial now."""
         if not (self.path / LOCK).exists():
             return False
         lock = FileLock(self.path / LOCK)
@@ -173,7 +180,11 @@ class TrialFolder:
 
     @property
     def status(self) -> Status:
-        """done, running (a process holds it), failed, or missing (never begun, or stopped half-way)."""
+        """The trial's status.
+
+        "done": it has a result; "running": a process holds it; "failed": its last attempt failed; "missing": it was
+        never begun, or stopped half-way.
+        """
         if not self.path.is_dir():
             return "missing"
         if self.result() is not None:
@@ -185,16 +196,16 @@ class TrialFolder:
 
 @dataclass(frozen=True)
 class TrialStore:
-    """All trials ever run, in one folder, which all machines see that run any."""
+    """All trials ever run, in one folder that every machine which runs trials sees."""
 
     root: Path
 
     def folder(self, identity: str) -> TrialFolder:
-        """The folder of that trial, which need not exist."""
+        """Returns the folder of a trial; it need not exist."""
         return TrialFolder(self.root / identity)
 
     def identities(self, start: str) -> list[str]:
-        """All trials ever begun whose identity starts so."""
+        """Returns the identities of all trials ever begun that start with `start`."""
         return sorted(path.parent.name for path in self.root.glob(f"{start}*/{CONFIG}"))
 
     def captioners(self, start: str) -> list[str]:
@@ -202,14 +213,14 @@ class TrialStore:
         return sorted(path.parent.name for path in self.root.glob(f"{start}*/{CAPTIONER}"))
 
     def fetch(self, identities: Iterable[str]) -> None:
-        """Brings here what other machines have written about those trials: in a folder that all see, it is here."""
+        """Brings what other machines wrote about some trials to this machine; in a folder that all see, it is there."""
 
-    def note(self, name: str, facts: Mapping[str, Any]) -> None:
-        """Keeps facts about a sweep, under a name."""
+    def save_facts(self, name: str, facts: Mapping[str, Any]) -> None:
+        """Writes facts about a sweep under a file name."""
         write_json(self.root / name, dict(facts))
 
-    def noted(self, name: str) -> dict[str, Any] | None:
-        """What was kept under the name; None where nothing was."""
+    def facts(self, name: str) -> dict[str, Any] | None:
+        """Returns what `save_facts` wrote under the name; None where nothing was written."""
         return read_json(self.root / name)
 
     def __str__(self) -> str:
@@ -217,7 +228,7 @@ class TrialStore:
 
     @contextmanager
     def marked(self, name: str) -> Iterator[None]:
-        """Leaves a mark of that name in the store while the block lasts."""
+        """Keeps an empty file of that name in the store while the block lasts."""
         self.root.mkdir(parents=True, exist_ok=True)
         (self.root / name).touch()
         try:
@@ -226,14 +237,21 @@ class TrialStore:
             (self.root / name).unlink(missing_ok=True)
 
     def lacks(self, mark: str) -> str | None:
-        """What is wrong with the store as this machine sees it, if the mark is in it; None where nothing is."""
+        """Says what is wrong with the store as this machine sees it; None where nothing is.
+
+        `mark` is the name of a `marked` block of the driver: a store without it is another one.
+        """
         if not (self.root / mark).is_file():
             return f"{self.root} is not the trial store that the driver sees"
         return None if os.access(self.root, os.W_OK) else f"{self.root} cannot be written"
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Holds the store for one sweep at a time. UserError where another sweep has it, or it is not writable."""
+    def locked(self) -> Iterator[None]:
+        """Holds the store for one sweep while the block lasts.
+
+        Raises:
+            UserError: another sweep holds the store, or it cannot be written.
+        """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.root / LOCK)

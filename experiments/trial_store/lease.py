@@ -1,4 +1,4 @@
-"""Holding an object store for one sweep at a time, where there are no locks."""
+"""A lease on an object store, which has no locks: one sweep at a time holds it, and proves by beats that it lives."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from data.errors import UserError
 from data.remote.filesystems import Place, place_errors_explained
 
 LEASE = "lease.json"
-BEAT = 5.0  # seconds between two signs of life of the one that holds it
-PATIENCE = 6  # beats without a sign after which its holder is taken for dead
+BEAT = 5.0  # seconds between two signs of life of the holder
+PATIENCE = 6  # beats without a sign of life after which the holder counts as dead
 
 
 @contextmanager
 def lease(place: Place) -> Iterator[None]:
-    """Holds the place while the block lasts, giving signs of life. UserError where another process does so.
+    """Holds the place while the block lasts, and gives signs of life.
 
-    Whether a holder lives is seen by watching for its signs, not by anybody's clock.
+    Another holder counts as alive if its signs change while this process watches: no two machines' clocks are compared.
+
+    Raises:
+        UserError: another process holds the place.
     """
     mine = {"id": uuid.uuid4().hex, "host": socket.gethostname()}
     _take(place, mine)
@@ -34,21 +37,22 @@ def lease(place: Place) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-        with suppress(Exception):  # left behind, it is found dead by the next one
+        with suppress(Exception):  # a lease that is left behind counts as dead for the next process
             if _read(place).get("id") == mine["id"]:
                 place.filesystem.rm_file(place.file(LEASE))
 
 
 def is_held(place: Place) -> bool:
-    """Whether a process seems to hold the place: the lease is younger than its holder may be silent."""
+    """Returns whether a process seems to hold the place: the lease is younger than PATIENCE beats."""
     try:
         place.filesystem.invalidate_cache()
         return time.time() - place.filesystem.modified(place.file(LEASE)).timestamp() < PATIENCE * BEAT
-    except Exception:  # there is none, or this kind of place does not say when
+    except Exception:  # there is no lease, or this kind of place does not know when it was written
         return False
 
 
 def _take(place: Place, mine: dict[str, str]) -> None:
+    """Makes the lease ours. UserError where another process holds it and lives."""
     with place_errors_explained(place.uri):
         if _created(place, mine):
             return
@@ -57,7 +61,7 @@ def _take(place: Place, mine: dict[str, str]) -> None:
             with suppress(FileNotFoundError):
                 place.filesystem.rm_file(place.file(LEASE))
             if _created(place, mine):
-                time.sleep(BEAT / 2)  # somebody who found it dead at the same time may have removed ours
+                time.sleep(BEAT / 2)  # another process that found it dead at the same time may have removed ours
                 if _read(place).get("id") == mine["id"]:
                     return
         holder = _read(place).get("host", "another machine")
@@ -68,7 +72,7 @@ def _take(place: Place, mine: dict[str, str]) -> None:
 
 
 def _lives(place: Place) -> bool:
-    """Whether the holder gives a sign of life, or lets go, soon."""
+    """Returns whether the lease changes, or goes, within PATIENCE beats."""
     before, deadline = _read(place), time.monotonic() + PATIENCE * BEAT
     while time.monotonic() < deadline:
         time.sleep(BEAT / 2)
@@ -78,14 +82,14 @@ def _lives(place: Place) -> bool:
 
 
 def _created(place: Place, mine: dict[str, str]) -> bool:
-    """Makes the lease ours, unless there is one."""
+    """Creates our lease, unless there is one; returns whether it did."""
     try:
         place.filesystem.pipe_file(place.file(LEASE), json.dumps(mine).encode(), mode="create")
     except FileExistsError:
         return False
     except OSError:
         place.filesystem.invalidate_cache()
-        if place.filesystem.exists(place.file(LEASE)):  # as S3 says that it is there already
+        if place.filesystem.exists(place.file(LEASE)):  # S3 raises a plain OSError where the object exists
             return False
         raise
     return True
@@ -102,6 +106,6 @@ def _beat(place: Place, mine: dict[str, str], over: threading.Event) -> None:
     count = 0
     while not over.wait(BEAT):
         count += 1
-        with suppress(Exception):  # a beat that is missed is no harm, and the trials' own files will tell of the rest
+        with suppress(Exception):  # a missed beat does no harm, and lasting trouble shows when trials send files
             if _read(place).get("id") == mine["id"]:
                 place.filesystem.pipe_file(place.file(LEASE), json.dumps({**mine, "beat": count}).encode())

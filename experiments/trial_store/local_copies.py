@@ -13,12 +13,16 @@ from data.remote.push_pull import pull_dataset
 
 
 def is_uri(place: str) -> bool:
-    """Whether a place is named by a URI such as s3://BUCKET/FOLDER, not by a path."""
+    """Returns whether a place is given as a URI such as s3://BUCKET/FOLDER and not as a path."""
     return "://" in place
 
 
 def copy_of(uri: str) -> Path:
-    """The folder for it, which nobody else may read, among this machine's temporary files (TMPDIR)."""
+    """Returns the folder of this machine's copy of a URI, among its temporary files (TMPDIR); only this user reads it.
+
+    Raises:
+        UserError: the folder of all copies belongs to another user.
+    """
     root = Path(tempfile.gettempdir()) / f"experiments-{os.getuid()}"
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     if root.stat().st_uid != os.getuid():
@@ -28,8 +32,8 @@ def copy_of(uri: str) -> Path:
 
 @cache
 def bring_data(dataset: str, uri: str) -> None:
-    """Brings that dataset's images and splits here, where they are not yet; looked at once in a process.
+    """Copies a dataset's images and splits from a URI to this machine, where they are missing; once in a process.
 
-    UserError as `data.remote.push_pull.pull_dataset` raises it.
+    Raises what `data.remote.push_pull.pull_dataset` raises.
     """
     pull_dataset(dataset, uri, copy_of(uri))

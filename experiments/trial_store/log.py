@@ -1,4 +1,4 @@
-"""What became of one trial, as a person wants to read it."""
+"""The log of one trial, for people to read."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import time
 from data.errors import UserError
 from experiments.trial_store.folders import TrialFolder, TrialStore
 
-HIDDEN = ("epoch", "time")
+HIDDEN = ("epoch", "time")  # columns of an epoch's row that its line shows elsewhere
 
 
 def find(store: TrialStore, start: str) -> TrialFolder:
-    """The trial whose identity starts so, of all that are in the store. UserError unless there is exactly one."""
-    found = store.identities(start)
-    if len(found) != 1:
-        told = f"{len(found)} trials start so" if found else "no trial starts so"
-        raise UserError(f"{start!r}: {told} in {store}: `python -m experiments status` and results.csv name them")
-    store.fetch(found)
-    return store.folder(found[0])
+    """Returns the one trial in the store whose identity starts with `start`. UserError unless there is exactly one."""
+    identities = store.identities(start)
+    if len(identities) != 1:
+        number = f"{len(identities)} trials start so" if identities else "no trial starts so"
+        raise UserError(f"{start!r}: {number} in {store}: `python -m experiments status` and results.csv name them")
+    store.fetch(identities)
+    return store.folder(identities[0])
 
 
 def lines(folder: TrialFolder) -> list[str]:
-    """What it is, each of its epochs, and what it found, or why it failed and where it stood then."""
-    told = [f"{folder.path.name}: {folder.status}, in {folder.place}"]
-    told += [f"  {name}: {value}" for name, value in (folder.config() or {}).items()]
+    """Returns lines that show what the trial is, each of its epochs, and its result, or why and where it failed."""
+    shown = [f"{folder.path.name}: {folder.status}, in {folder.place}"]
+    shown += [f"  {name}: {value}" for name, value in (folder.config() or {}).items()]
     for row in folder.rows():
         scalars = "  ".join(f"{name} {value:.5g}" for name, value in row.items() if name not in HIDDEN)
         clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row["time"]))
-        told.append(f"{clock}  epoch {row['epoch']:3}  {scalars}")
+        shown.append(f"{clock}  epoch {row['epoch']:3}  {scalars}")
     if result := folder.result():
-        told += [f"  {name}: {value}" for name, value in result.items() if not isinstance(value, dict | list)]
+        shown += [f"  {name}: {value}" for name, value in result.items() if not isinstance(value, dict | list)]
     elif failure := folder.failure():
-        told += [f"failed: {failure['reason']}", failure["details"].rstrip()]
-    return told
+        shown += [f"failed: {failure['reason']}", failure["details"].rstrip()]
+    return shown

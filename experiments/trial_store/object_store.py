@@ -1,7 +1,7 @@
-"""A trial store on an object store such as S3: the truth is there, and each machine works on a copy of its own.
+"""A trial store on an object store such as S3. Each machine works on a copy of its own; the object store is the truth.
 
-An object is a file of a trial's folder, under the trial's identity. `result.json` goes there last of all, so that what
-is done is there whole. There are no locks: should two machines run one trial, the same digits are written twice.
+An object is one file of a trial's folder, under the trial's identity. `result.json` is sent last, so that a trial that
+is done is there as a whole. There are no locks: if two machines run the same trial, they write the same digits.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from data.remote.filesystems import NO_CREDENTIALS, place_at, place_errors_expla
 from experiments.files import write_whole
 from experiments.trial_store.folders import (
     CAPTIONER,
+    CAPTIONS,
     CHECKPOINT,
     CONFIG,
     FAILURE,
     METRICS,
     PICTURES,
     RESULT,
-    SAID,
     WEIGHTS,
     Status,
     TrialFolder,
@@ -34,24 +34,28 @@ from experiments.trial_store.folders import (
 )
 from experiments.trial_store.lease import is_held, lease
 
-PAUSES = (1, 2, 4, 8, 15)  # seconds between one attempt to reach the place and the next
-THREADS = 8  # trials whose files are on their way at a time
-SENDING = 0.05  # share of a trial's time, at most, that sending its checkpoints takes
-RUNNING = "running"  # object that is there while a process is at work on the trial
-Found = TypeVar("Found")
+PAUSES = (1, 2, 4, 8, 15)  # seconds between the attempts to reach the object store
+THREADS = 8  # trials whose files are fetched at the same time
+SENDING = 0.05  # share of a trial's time, at most, that goes into sending its checkpoints
+RUNNING = "running"  # an object that exists while a process is at work on the trial
+Answer = TypeVar("Answer")
 
 
 class Objects:
-    """The objects under a URI, asked for with patience. UserError where the place cannot be reached or written."""
+    """The objects under a URI. Each request is repeated when it fails.
+
+    Every method raises UserError where the place cannot be reached or written.
+    """
 
     def __init__(self, uri: str) -> None:
         self.place = place_at(uri)
 
-    def _patiently(self, do: Callable[[], Found]) -> Found:
+    def _repeatedly(self, request: Callable[[], Answer]) -> Answer:
+        """Returns what `request` returns, after as many attempts as there are PAUSES and one."""
         pauses = iter(PAUSES)
         while True:
             try:
-                return do()
+                return request()
             except FileNotFoundError:
                 raise
             except Exception as error:  # each filesystem has its own
@@ -63,44 +67,44 @@ class Objects:
                 time.sleep(pause)
 
     def names(self, folder: str = "") -> set[str]:
-        """Names of all objects, or of those in one trial's folder, relative to the place."""
+        """Returns the names of all objects, or of those in one trial's folder, relative to the place."""
         self.place.filesystem.invalidate_cache()
-        where = self.place.file(folder) if folder else self.place.path
+        path = self.place.file(folder) if folder else self.place.path
         try:
-            found = self._patiently(lambda: self.place.filesystem.find(where))
+            names = self._repeatedly(lambda: self.place.filesystem.find(path))
         except FileNotFoundError:
             return set()
-        return {name.removeprefix(f"{self.place.path}/") for name in found}
+        return {name.removeprefix(f"{self.place.path}/") for name in names}
 
     def send(self, path: Path, name: str) -> None:
-        """Makes an object of a file."""
+        """Writes a file's content to an object."""
         with place_errors_explained(self.place.uri):
-            self._patiently(lambda: self.place.filesystem.put_file(str(path), self.place.file(name)))
+            self._repeatedly(lambda: self.place.filesystem.put_file(str(path), self.place.file(name)))
 
     def put(self, name: str, content: bytes) -> None:
-        """Makes an object of some bytes."""
+        """Writes bytes to an object."""
         with place_errors_explained(self.place.uri):
-            self._patiently(lambda: self.place.filesystem.pipe_file(self.place.file(name), content))
+            self._repeatedly(lambda: self.place.filesystem.pipe_file(self.place.file(name), content))
 
     def fetch(self, name: str, path: Path) -> None:
-        """Makes a file of an object, whole; nothing where there is none any more."""
+        """Writes an object's content to a file, as a whole; does nothing where the object is gone."""
 
         def copy(stream: Any) -> None:
             with self.place.filesystem.open(self.place.file(name), "rb") as source:
                 shutil.copyfileobj(source, stream, 2**23)
 
         with suppress(FileNotFoundError):
-            self._patiently(lambda: write_whole(path, copy))
+            self._repeatedly(lambda: write_whole(path, copy))
 
     def remove(self, name: str) -> None:
-        """Removes an object, where it is there."""
+        """Removes an object, if it exists."""
         with suppress(FileNotFoundError):
-            self._patiently(lambda: self.place.filesystem.rm_file(self.place.file(name)))
+            self._repeatedly(lambda: self.place.filesystem.rm_file(self.place.file(name)))
 
 
 @dataclass
 class _Pace:
-    """When the next checkpoint is to be sent, and whether there is one that was not."""
+    """When the next checkpoint is sent (seconds of `time.monotonic`), and whether the last one was not sent."""
 
     next_at: float = 0.0
     unsent: bool = False
@@ -108,10 +112,10 @@ class _Pace:
 
 @dataclass(frozen=True)
 class SharedFolder(TrialFolder):
-    """One trial: this machine's copy, and the objects that it is a copy of."""
+    """One trial: this machine's copy of the folder, and the objects that it is a copy of."""
 
     objects: Objects
-    running: bool = False  # on some machine
+    running: bool = False  # on any machine
     pace: _Pace = field(default_factory=_Pace, compare=False)
 
     def _name(self, file: str) -> str:
@@ -123,21 +127,21 @@ class SharedFolder(TrialFolder):
                 self.objects.send(self.path / file, self._name(file))
 
     @contextmanager
-    def alone(self, wait: float = 30.0) -> Iterator[None]:
-        """Holds the trial for this process, on this machine; an attempt begins with what others have left of it."""
-        with TrialFolder(self.path).alone(wait):
-            there = self.objects.names(self.path.name)
+    def locked(self, wait: float = 30.0) -> Iterator[None]:
+        """Holds the trial for this process on this machine; first fetches what earlier attempts elsewhere have left."""
+        with TrialFolder(self.path).locked(wait):
+            names = self.objects.names(self.path.name)
             if self.result() is None:
                 for file in (CHECKPOINT, METRICS, RESULT):
-                    if self._name(file) in there:
+                    if self._name(file) in names:
                         self.objects.fetch(self._name(file), self.path / file)
-            elif self._name(RESULT) not in there:
+            elif self._name(RESULT) not in names:
                 self.send_result()
             self.objects.put(self._name(RUNNING), b"")
             try:
                 yield
             finally:
-                with suppress(UserError):  # then what was done since the last checkpoint there stays on this machine
+                with suppress(UserError):  # then the work since the last checkpoint sent stays on this machine
                     if self.pace.unsent and self.result() is None:
                         self._send(METRICS, CHECKPOINT)
                     self.objects.remove(self._name(RUNNING))
@@ -148,7 +152,7 @@ class SharedFolder(TrialFolder):
         self.objects.remove(self._name(FAILURE))
 
     def save_checkpoint(self, state: Mapping[str, Any]) -> None:
-        """Replaces the checkpoint here, and there too where that does not take too large a share of the time."""
+        """Replaces the checkpoint here, and sends it where sending stays below its share of the time."""
         super().save_checkpoint(state)
         started = time.monotonic()
         self.pace.unsent = started < self.pace.next_at
@@ -162,30 +166,33 @@ class SharedFolder(TrialFolder):
         self.objects.remove(self._name(CHECKPOINT))
 
     def finish(self, result: Mapping[str, Any]) -> None:
-        """Writes the result here, then there; should that not succeed, the next attempt on this machine sends it."""
+        """Writes the result here, then sends it; if sending fails, the next attempt on this machine does it."""
         TrialFolder(self.path).finish(result)
         self.send_result()
 
     def send_result(self) -> None:
-        """Sends all there is of a trial that is done."""
+        """Sends all files of a trial that is done."""
         pictures = [f"{PICTURES}/{path.name}" for path in self.pictures().values()]
-        self._send(CONFIG, METRICS, *pictures, WEIGHTS, SAID, CAPTIONER, RESULT)
+        self._send(CONFIG, METRICS, *pictures, WEIGHTS, CAPTIONS, CAPTIONER, RESULT)
         for file in (CHECKPOINT, FAILURE):
             self.objects.remove(self._name(file))
 
     def fail(self, reason: str, details: str = "") -> None:
         super().fail(reason, details)
-        with suppress(UserError):  # whoever runs the sweep has the reason from the worker too
+        with suppress(UserError):  # the driver of the sweep hears the reason from the worker too
             self._send(METRICS, FAILURE)
 
-    def fetch(self, there: Iterable[str]) -> None:
-        """Brings what others have written about the trial, of the names that are there: not its checkpoint and weights,
-        which are large and serve nobody here. What is done here alone is sent."""
+    def fetch(self, names: Iterable[str]) -> None:
+        """Fetches what other machines wrote about the trial; `names` are the objects that exist of it.
+
+        Checkpoint and weights are left out: they are large, and nothing here reads them. A result that exists on this
+        machine only is sent.
+        """
         if self.result() is not None:
-            if self._name(RESULT) not in there:
+            if self._name(RESULT) not in names:
                 self.send_result()
             return
-        files = {name.removeprefix(f"{self.path.name}/") for name in there} - {CHECKPOINT, WEIGHTS, RUNNING}
+        files = {name.removeprefix(f"{self.path.name}/") for name in names} - {CHECKPOINT, WEIGHTS, RUNNING}
         for file in sorted(files, key=lambda file: file == RESULT):
             self.objects.fetch(self._name(file), self.path / file)
         if FAILURE not in files:
@@ -202,7 +209,7 @@ class SharedFolder(TrialFolder):
 
 
 class SharedStore(TrialStore):
-    """All trials ever run: a folder of this machine, and the objects at a URI that it is a copy of."""
+    """All trials ever run: a folder on this machine, and the objects at a URI that it is a copy of."""
 
     def __init__(self, root: Path, uri: str) -> None:
         super().__init__(root)
@@ -213,9 +220,9 @@ class SharedStore(TrialStore):
         return SharedFolder(self.root / identity, self.objects, identity in self._running)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Holds the store for one sweep at a time, on all machines. UserError where another sweep has it."""
-        with super().alone(), lease(self.objects.place):
+    def locked(self) -> Iterator[None]:
+        """Holds the store for one sweep on all machines while the block lasts. UserError where another has it."""
+        with super().locked(), lease(self.objects.place):
             yield
 
     def identities(self, start: str) -> list[str]:
@@ -227,23 +234,23 @@ class SharedStore(TrialStore):
         if not wanted:
             return
         (only,) = wanted if len(wanted) == 1 else ("",)
-        there: dict[str, set[str]] = {identity: set() for identity in wanted}
+        names: dict[str, set[str]] = {identity: set() for identity in wanted}
         for name in self.objects.names(only):
-            there.get(name.partition("/")[0], set()).add(name)
+            names.get(name.partition("/")[0], set()).add(name)
         if len(wanted) > 1:
             held = is_held(self.objects.place)
-            self._running = {name for name in wanted if held and f"{name}/{RUNNING}" in there[name]}
+            self._running = {identity for identity in wanted if held and f"{identity}/{RUNNING}" in names[identity]}
         with ThreadPoolExecutor(THREADS) as pool:
-            for _ in pool.map(lambda identity: self.folder(identity).fetch(there[identity]), sorted(wanted)):
+            for _ in pool.map(lambda identity: self.folder(identity).fetch(names[identity]), sorted(wanted)):
                 pass
 
-    def note(self, name: str, facts: Mapping[str, Any]) -> None:
-        super().note(name, facts)
+    def save_facts(self, name: str, facts: Mapping[str, Any]) -> None:
+        super().save_facts(name, facts)
         self.objects.send(self.root / name, name)
 
-    def noted(self, name: str) -> dict[str, Any] | None:
+    def facts(self, name: str) -> dict[str, Any] | None:
         self.objects.fetch(name, self.root / name)
-        return super().noted(name)
+        return super().facts(name)
 
     def __str__(self) -> str:
         return self.uri
@@ -264,5 +271,5 @@ class SharedStore(TrialStore):
 
 
 def open_store(root: Path, uri: str) -> TrialStore:
-    """The trial store in a folder, which is a copy of the objects at `uri` where there is one."""
+    """Returns the trial store in a folder; where `uri` is not empty, the folder is a copy of the objects at it."""
     return SharedStore(root, uri) if uri else TrialStore(root)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from data.errors import UserError
-from experiments.compute.resources import here
+from experiments.compute.resources import of_this_machine
 from experiments.learning import contract
 from experiments.learning.device import set_up
 from experiments.settings.config import Config
@@ -71,7 +71,7 @@ def run_in_foreground(config: Config, layout: Layout, trial: Trial) -> None:
             f"trial {trial.identity} is one of {trial.devices} devices, this command has one: use `python -m "
             "experiments run`, or set compute.devices_per_trial to null for the trial that one device runs"
         )
-    resources = here(config.params.compute)
+    resources = of_this_machine(config.params.compute)
     device = set_up(resources.cpus, resources.gpus > 0)
     folder = layout.trial_store.folder(trial.identity)
     print(f"{trial.identity}: {trial} on {device}, {trial.labelled} labelled images, in {folder.path}")

@@ -17,7 +17,7 @@ from data.labelled.splits import Splits
 from data.prepared.store import ImageStore
 from experiments.learning.caption_batches import Captions
 from experiments.learning.contract import Learner, Task
-from experiments.learning.device import let_go
+from experiments.learning.device import release_memory
 from experiments.learning.ranks import ALONE, Ranks
 from experiments.provenance import revision, versions
 from experiments.trial_store.folders import TrialFolder
@@ -47,7 +47,7 @@ def close_data(device: torch.device) -> None:
     """Releases the images that this process has opened, and their memory on the device."""
     _opened.cache_clear()
     _captions.cache_clear()
-    let_go(device)
+    release_memory(device)
 
 
 def prepare(trial: Trial, layout: Layout, device: torch.device, ranks: Ranks = ALONE) -> tuple[Task, Learner]:
@@ -85,12 +85,12 @@ def begin_training(
     Raises what `prepare` raises, and what restoring the checkpoint raises.
     """
     folder.begin(trial.config)
-    let_go(device)  # of what earlier trials have left, above all one that ran out of memory
+    release_memory(device)  # of what earlier trials have left, above all one that ran out of memory
     task, learner = prepare(trial, layout, device, ranks)
     training = Training(task, learner, folder)
     training.resume()
     if ranks.count > 1:
-        ranks.told((len(training.rows), learner.state()))
+        ranks.broadcast((len(training.rows), learner.state()))
     return training
 
 
@@ -122,11 +122,11 @@ def epochs(
     Raises:
         TrialFailed: whatever went wrong; the reason is in the folder.
     """
-    with folder.alone(), failures_noted(folder):
+    with folder.locked(), failures_noted(folder):
         if folder.result() is not None:
             return
         training = begin_training(trial, layout, folder, device, ranks)
-        while ranks.told(not training.over):
+        while ranks.broadcast(not training.over):
             row = training.epoch()
             try:
                 yield row
@@ -146,9 +146,9 @@ def follow(trial: Trial, layout: Layout, device: torch.device, ranks: Ranks) -> 
     Raises what making the learner or its steps raise.
     """
     task, learner = prepare(trial, layout, device, ranks)
-    done, state = ranks.told(None)
+    done, state = ranks.broadcast(None)
     learner.restore(state)
-    while ranks.told(None):
+    while ranks.broadcast(None):
         epoch_means(task, learner, done)
         done += 1
         yield

@@ -111,7 +111,7 @@ class _Members:
         for trial in trials:
             folder, lock = store.folder(trial.identity), locks.enter_context(ExitStack())
             try:
-                lock.enter_context(folder.alone())
+                lock.enter_context(folder.locked())
                 if folder.result() is not None:
                     ended[trial.identity] = None
                     continue

@@ -63,7 +63,7 @@ def judge_of(task: Task) -> Judge:
 
 def epoch_means(task: Task, learner: Learner, epoch: int) -> Row:
     """Takes an epoch's steps, together with the task's other ranks, and returns the means over all of them."""
-    task.ranks.agree(learner.model)
+    task.ranks.broadcast_buffers(learner.model)
     return task.ranks.mean(mean_scalars(learner.epoch(epoch), epoch))
 
 
@@ -177,7 +177,7 @@ class Training:
         self.learner.finish()
         scores = self.judge.tested(self.learner, self.task, test)
         if captions := scores.pop("said", None):
-            self.folder.save_said(captions)
+            self.folder.save_captions(captions)
         train_seconds = sum(row["seconds"] for row in self.rows)
         images = sum(row["seconds"] * row["images_per_second"] for row in self.rows)
         self._draw()

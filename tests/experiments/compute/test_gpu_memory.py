@@ -12,7 +12,7 @@ import torch
 from data.errors import UserError
 from experiments.compute.gpu_memory import GIB, MARGIN, Held, Meter, Room, fitting, room
 from experiments.compute.resources import Resources
-from experiments.learning.device import let_go
+from experiments.learning.device import release_memory
 from experiments.settings.config import load
 from experiments.settings.schema import Compute
 from experiments.sweep.cost import Costs
@@ -30,7 +30,7 @@ class Card:
 
     def __init__(self):
         self.reserved = 0
-        self.let_go = []
+        self.release_memory = []
 
     def mem_get_info(self, device=None):
         return 16 * GIB - GIB - GIB // 2 - self.reserved, 16 * GIB
@@ -41,7 +41,7 @@ def card(monkeypatch):
     made = Card()
     monkeypatch.setattr(torch.cuda, "mem_get_info", made.mem_get_info)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: made.let_go.append(True))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: made.release_memory.append(True))
     # A second process pays for its own half GiB too.
     monkeypatch.setattr(
         "experiments.compute.gpu_memory._free_in_another_process", lambda: [made.mem_get_info()[0] - GIB // 2]
@@ -158,6 +158,6 @@ def test_what_a_failed_trial_held_is_gone_before_the_next_one(world, cpu, card, 
         list(epochs(trial, Layout(), folder, cpu))
     seen = []
     monkeypatch.setattr(torch.cuda, "empty_cache", lambda: seen.append(held[0]()))
-    let_go(GPU)
+    release_memory(GPU)
     assert seen == [None]
     assert "batches smaller" in folder.failure()["reason"]

@@ -253,7 +253,7 @@ def done(world):
 @pytest.mark.parametrize("system", SYSTEMS)
 def test_a_trials_scores_are_those_of_the_captions_that_it_keeps(done, world, captions, system):
     (folder, result), (_, store, splits) = done[system], captions
-    said = folder.said()
+    said = folder.captions()
     assert [entry["image"] for entry in said] == splits.test.tolist()
     references = [store.captions[image] for image in splits.test]
     again = scores.scores([entry["text"] for entry in said], references, meteor=False)
@@ -292,7 +292,7 @@ def test_perplexity_is_that_of_the_references(done, world, captions, system):
 def test_one_picture_from_the_command_line(done, world, captions, tmp_path):
     """`python -m vae caption` says of a test image's picture what the trial said of it."""
     folder, _ = done["caption"]
-    said, store = folder.said(), captions[1]
+    said, store = folder.captions(), captions[1]
     paths = []
     for entry in said[:3]:
         paths.append(str(tmp_path / f"{entry['image']}.png"))

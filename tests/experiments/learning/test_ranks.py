@@ -55,8 +55,8 @@ def in_a_process(index, folder):
     found = [trained(name, changes, ranks) for name, changes in CASES]
     statistics = torch.nn.BatchNorm1d(2)
     statistics.running_mean.fill_(index + 1.0)
-    ranks.agree(statistics)
-    heard = ranks.told({"weights": torch.ones(2), "rows": [1]} if index == 0 else None)
+    ranks.broadcast_buffers(statistics)
+    heard = ranks.broadcast({"weights": torch.ones(2), "rows": [1]} if index == 0 else None)
     torch.save({"found": found, "mean": statistics.running_mean, "heard": heard}, f"{folder}/{index}.pt")
     distributed.destroy_process_group()
 

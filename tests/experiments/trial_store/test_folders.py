@@ -31,7 +31,7 @@ def test_status_follows_what_happens(folder):
     assert folder.failure()["reason"] == "it broke"
     folder.begin({"system": "toy"})
     assert folder.status == "missing"
-    with folder.alone():
+    with folder.locked():
         assert folder.status == "running"
     folder.finish({"top1": 1.0})
     assert folder.status == "done"
@@ -103,7 +103,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from experiments.trial_store.folders import TrialFolder
-with TrialFolder(Path(sys.argv[1])).alone():
+with TrialFolder(Path(sys.argv[1])).locked():
     print("held", flush=True)
     time.sleep(60)
 """
@@ -114,27 +114,27 @@ def test_a_trial_is_held_by_one_process_until_it_is_killed(folder):
     try:
         assert holder.stdout.readline() == "held\n"
         assert folder.status == "running"
-        with pytest.raises(UserError, match="being run by another process"), folder.alone(wait=0.1):
+        with pytest.raises(UserError, match="being run by another process"), folder.locked(wait=0.1):
             pass
     finally:
         holder.kill()
         holder.wait()
     assert folder.status == "missing"
-    with folder.alone(wait=1):
+    with folder.locked(wait=1):
         pass
 
 
 def test_one_sweep_at_a_time_has_the_store(tmp_path):
     store = TrialStore(tmp_path / "store")
-    with store.alone(), pytest.raises(UserError, match="another sweep is running"), TrialStore(store.root).alone():
+    with store.locked(), pytest.raises(UserError, match="another sweep is running"), TrialStore(store.root).locked():
         pass
-    with store.alone():
+    with store.locked():
         pass
 
 
 def test_a_store_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write the trial store"), TrialStore(tmp_path / "file/store").alone():
+    with pytest.raises(UserError, match="cannot write the trial store"), TrialStore(tmp_path / "file/store").locked():
         pass
 
 

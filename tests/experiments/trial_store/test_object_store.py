@@ -55,7 +55,7 @@ def test_what_one_machine_has_done_another_knows(only, uri, cpu):
     assert left == {"config.json", "metrics.jsonl", "result.json", "weights.pt"}
     assert second.identities(only.identity[:5]) == [only.identity]
     third = machine("c", uri)
-    with third.folder(only.identity).alone():
+    with third.folder(only.identity).locked():
         assert third.folder(only.identity).result() == result  # so that it is not run again
 
 
@@ -70,7 +70,7 @@ def test_a_trial_goes_on_elsewhere_with_the_digits_it_would_have_had(only, uri, 
     next(begun)
     next(begun)
     watcher = machine("c", uri)
-    with watcher.alone():
+    with watcher.locked():
         watcher.fetch([only.identity, "another"])
         assert watcher.folder(only.identity).status == "running"
     if not lost:
@@ -95,12 +95,12 @@ def test_what_was_done_here_alone_is_sent(only, uri, cpu):
 
 def test_a_failure_is_known_elsewhere_until_it_is_tried_again(only, uri):
     first, second = machine("a", uri), machine("b", uri)
-    with first.folder(only.identity).alone():
+    with first.folder(only.identity).locked():
         first.folder(only.identity).begin({"system": "toy"})
         first.folder(only.identity).fail("why", "where")
     second.fetch([only.identity])
     assert second.folder(only.identity).failure() == {"reason": "why", "details": "where"}
-    with first.folder(only.identity).alone():
+    with first.folder(only.identity).locked():
         first.folder(only.identity).begin({"system": "toy"})
     second.fetch([only.identity])
     assert second.folder(only.identity).status == "missing"
@@ -120,7 +120,7 @@ def test_no_connection_is_told_and_costs_nothing_that_is_done(only, uri, cpu, mo
         with pytest.raises(TrialFailed, match=r"no connection \(cable pulled\)"):
             list(begun)
     assert folder.result() is not None  # on that machine
-    with folder.alone():
+    with folder.locked():
         pass
     other = machine("b", uri)
     other.fetch([only.identity])
@@ -129,9 +129,9 @@ def test_no_connection_is_told_and_costs_nothing_that_is_done(only, uri, cpu, mo
 
 def test_one_sweep_at_a_time_holds_the_place(uri):
     first, second = machine("a", uri), machine("b", uri)
-    with first.alone(), pytest.raises(UserError, match="another sweep is running on s3://"), second.alone():
+    with first.locked(), pytest.raises(UserError, match="another sweep is running on s3://"), second.locked():
         pass
-    with second.alone():
+    with second.locked():
         pass
     assert second.objects.names() == set()
 
@@ -164,5 +164,5 @@ def test_places_that_are_none(uri):
     told = r"s3://no-such-bucket/x: does not exist \(The specified bucket does not exist\): make the bucket"
     with pytest.raises(UserError, match=told), machine("a", "s3://no-such-bucket/x").marked(".mark"):
         pass
-    with pytest.raises(UserError, match=told), machine("a", "s3://no-such-bucket/x").alone():
+    with pytest.raises(UserError, match=told), machine("a", "s3://no-such-bucket/x").locked():
         pass

@@ -1,15 +1,15 @@
-"""The paper's model and its relatives as systems: what they share, and how their trials are stacked."""
+"""What the systems around the paper's model share, and how several of their trials train as one program."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
 from experiments.learning.contract import Stack, System
 from experiments.learning.recipes import gathered_together
-from experiments.learning.variational import VariationalLearner, VariationalSettings
+from experiments.learning.variational import VariationalLearner, VariationalSettingsT
 from vae.architecture import architecture_for, architecture_named
 from vae.estimators.contract import estimator_named
 from vae.stacked import StackedTrainer
@@ -18,22 +18,24 @@ from vae.stacked import StackedTrainer
 class VariationalStack(Stack):
     """Learners whose models train as one (see `vae.stacked`)."""
 
-    def __init__(self, learners: Sequence[VariationalLearner]) -> None:
+    def __init__(self, learners: Sequence[VariationalLearner[Any]]) -> None:
         self.learners = learners
         self.trainer = StackedTrainer([learner.trainer for learner in learners])
 
     def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
-        """One pass of every learner over the training images, each in its own order."""
+        """Trains every learner on one pass over the training images, each in its own order."""
         first = self.learners[0]
         orders = zip(*(learner.order(epoch) for learner in self.learners), strict=True)
         for step, chosen in enumerate(orders):
             streams = [learner.step_stream(epoch, step) for learner in self.learners]
             recipes = [
-                learner.recipe(*indices, stream, self.trainer)
-                for learner, indices, stream in zip(self.learners, chosen, streams, strict=True)
+                learner.recipe(images, labelled, stream, self.trainer)
+                for learner, (images, labelled), stream in zip(self.learners, chosen, streams, strict=True)
             ]
             batches = gathered_together(recipes, first.task, first.settings)
-            parts = self.trainer.step_together(batches, [stream.device for stream in streams])
+            # A step's stream always has its generators: those without draw from PyTorch's global streams.
+            generators = [stream.device for stream in streams if stream.device is not None]
+            parts = self.trainer.step_together(batches, generators)
             yield {**parts, "images": len(chosen[0][0])}
 
     def settle(self) -> None:
@@ -42,23 +44,26 @@ class VariationalStack(Stack):
             learner.restore(state)
 
 
-class VariationalSystem(System):
+class VariationalSystem(System[VariationalSettingsT, VariationalLearner[VariationalSettingsT]]):
     """A system whose learner is a `VariationalLearner`."""
 
     shares: ClassVar[tuple[str, ...]] = ("vae",)
     uses_xi: ClassVar[bool] = True
     spreads: ClassVar[bool] = True
 
-    def stacks(self, dataset: str, xi: float | str | None, settings: VariationalSettings) -> bool:
-        """Where labels take part (ξ = 0 is another program), all take as many epochs, and the estimator keeps nothing
-        but weights."""
+    def stacks(self, dataset: str, xi: float | str | None, settings: VariationalSettingsT) -> bool:
+        """Returns whether trials of these settings run the same program, step by step.
+
+        Three things must hold: labels take part (ξ is not 0), all trials take equally many epochs (no patience), and
+        the estimator keeps nothing but weights.
+        """
         try:
             architecture = architecture_named(settings.architecture or architecture_for(dataset).name)
-        except KeyError:  # the trial itself will say so
+        except KeyError:  # the trial itself reports it
             return False
         estimator = estimator_named(settings.estimator)
         return xi != 0 and settings.patience is None and not estimator.keeps_statistics(architecture.pooling_layers)
 
-    def stack(self, learners: Sequence[VariationalLearner]) -> VariationalStack:
-        """The learners as one."""
+    def stack(self, learners: Sequence[VariationalLearner[VariationalSettingsT]]) -> VariationalStack:
+        """Returns the learners as one."""
         return VariationalStack(learners)
