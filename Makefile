@@ -50,7 +50,7 @@ lint: setup ## check style, format, types, and the rules of the house and of the
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/python -m mypy
-	@$(BIN)/python -m pytest tests/test_house.py tests/test_docs.py
+	@$(BIN)/python -m pytest tests/test_house.py tests/test_pipeline_truth.py tests/test_docs.py
 
 docs: setup ## build the documentation and the API reference into site/; a dead link is an error
 	@$(BIN)/zensical build --clean --strict
