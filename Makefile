@@ -46,7 +46,7 @@ test: setup ## run every test (about twenty minutes on two cores)
 test-fast: setup ## run the tests that take seconds
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
-lint: setup ## check style, format, types, and the rules of the house and of the documentation
+lint: setup ## check style, format and types, and the rules of the house, the pipeline and the pages
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/python -m mypy
