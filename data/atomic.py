@@ -20,7 +20,7 @@ from data.errors import UserError
 PARTIAL = ".partial"  # ending of the names of files and folders that are not whole yet
 _NO_SPACE = "Free some space, or name another folder with --root."
 _NOT_WRITABLE = "Make it writable, or name another folder with --root."
-_OTHERWISE = "Look at its disk, or name another folder with --root."
+_OTHERWISE = "Check its disk, or name another folder with --root."
 _REMEDIES = {
     errno.EIO: _OTHERWISE,
     errno.ENOSPC: _NO_SPACE,
@@ -64,7 +64,7 @@ def alone(path: Path) -> Iterator[None]:
             lock.acquire()
         except NotImplementedError as error:
             raise UserError(
-                f"cannot lock {lock.lock_file}: its disk has no locks. Name a folder on another with --root"
+                f"cannot lock {lock.lock_file}: its disk has no locks. Name a folder on another disk with --root"
             ) from error
     try:
         yield

@@ -213,7 +213,7 @@ def _in_tar(path: Path, stream: BufferedIOBase, end: int, what: str | Path) -> I
         if archive.offset + len(END_MARK) > end or stream.read(len(END_MARK)) != END_MARK:
             raise faulty(what, "it is truncated or corrupt: after its last member there is no end mark")
     except (tarfile.TarError, ValueError, OverflowError, MemoryError) as error:  # the last two: absurd sizes
-        raise faulty(what, f"it is no whole .zip, .tar or .tar.gz archive ({error})") from error
+        raise faulty(what, f"it is not a whole .zip, .tar or .tar.gz archive ({error})") from error
 
 
 def _in_zip(path: Path) -> Iterator[Member]:
@@ -223,7 +223,7 @@ def _in_zip(path: Path) -> Iterator[Member]:
             infos = archive.infolist()
         end = path.stat().st_size
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as error:
-        raise faulty(path, f"it is truncated, or no .zip archive ({error})") from error
+        raise faulty(path, f"it is truncated, or not a .zip archive ({error})") from error
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
     for info in infos:
@@ -243,11 +243,11 @@ def _in_zip(path: Path) -> Iterator[Member]:
             )
 
 
-def _checked(what: str | Path, limit: int, found: Iterable[Member]) -> list[Member]:
+def _checked(what: str | Path, limit: int, entries: Iterable[Member]) -> list[Member]:
     """Returns members whose names and sizes were checked, their names normalised. None of their content is read."""
     kept: dict[str, Member] = {}
     left = limit
-    for member in found:
+    for member in entries:
         if LEADS_OUT.search(member.name):
             raise faulty(what, f"the name of its member {member.name!r} leads out of it")
         left -= member.size

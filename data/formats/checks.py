@@ -32,17 +32,17 @@ def members(dataset: Dataset, files: Mapping[str, Path], role: str, unpacked: Pa
     return archives.members(files[role], limit(dataset, role), unpacked)
 
 
-def named(found: Iterable[Member], name: str, archive: Path) -> Member:
+def named(entries: Iterable[Member], name: str, archive: Path) -> Member:
     """Returns the file of that name, in whatever folder of the archive. Raises UserError where there is none."""
-    for member in found:
+    for member in entries:
         if member.name.rpartition("/")[2] == name:
             return member
     raise archives.faulty(archive, f"there is no {name} in it")
 
 
-def by_last_name(found: Iterable[Member]) -> Iterator[tuple[str, Member]]:
+def by_last_name(entries: Iterable[Member]) -> Iterator[tuple[str, Member]]:
     """Yields the pictures among members, each after its name without folders."""
-    for member in found:
+    for member in entries:
         last = member.name.rpartition("/")[2]
         if last.lower().endswith(PICTURES):
             yield last, member

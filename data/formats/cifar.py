@@ -50,13 +50,13 @@ def _read(
 ) -> Contents:
     """Reads either dataset. `names` is the file that names the classes; `batches` lists parts and files of records."""
     archive = files["archive"]
-    found = members(dataset, files, "archive", unpacked)
-    lines = named(found, names, archive).read().decode("ascii", errors="replace").splitlines()
+    entries = members(dataset, files, "archive", unpacked)
+    lines = named(entries, names, archive).read().decode("ascii", errors="replace").splitlines()
     classes = distinct([name.strip() for name in lines if name.strip()], f"{archive}, {names}")
     record = labels + dataset.image_bytes
     shards = []
     for part, name in batches:
-        place = named(found, name, archive)
+        place = named(entries, name, archive)
         if place.size % record or not place.size:
             raise faulty(f"{archive}, member {place.name!r}", f"its {place.size} bytes are no records of {record}")
         shards.append(_Batch(part, place.size // record, place, archive, labels, len(classes), dataset.shape))

@@ -22,10 +22,10 @@ INNER = re.compile(r"(^|/)\d+_ObjectCategories\.tar(\.gz)?$")
 NUMBER = re.compile(r"^\d{3}\.")
 
 
-def _pictures(found: Iterable[Member]) -> dict[str, list[Member]]:
+def _pictures(entries: Iterable[Member]) -> dict[str, list[Member]]:
     """Returns the pictures that lie directly in the folder of a class, by that folder, sorted by folder and name."""
     folders: dict[str, list[Member]] = {}
-    for member in sorted(found, key=lambda member: member.name):
+    for member in sorted(entries, key=lambda member: member.name):
         match member.name.split("/"):
             case [_, folder, name] if name.lower().endswith(PICTURES) and NUMBER.sub("", folder) not in CLUTTER:
                 folders.setdefault(folder, []).append(member)
@@ -36,12 +36,12 @@ def _pictures(found: Iterable[Member]) -> dict[str, list[Member]]:
 def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
     """Reads one file, of role archive."""
     archive = files["archive"]
-    found = members(dataset, files, "archive", unpacked)
-    for place in found:
+    entries = members(dataset, files, "archive", unpacked)
+    for place in entries:
         if INNER.search(place.name):
-            found = inner(place, limit(dataset, "archive"), unpacked)
+            entries = inner(place, limit(dataset, "archive"), unpacked)
             break
-    folders = _pictures(found)
+    folders = _pictures(entries)
     if not folders:
         raise faulty(archive, "there are no pictures in folders of classes in it")
     classes = distinct([NUMBER.sub("", folder) for folder in folders], archive)

@@ -80,21 +80,21 @@ def _listed(data: bytes, what: str) -> Iterator[_Emoji]:
         raise faulty(what, f"it is not a list of emoji ({type(error).__name__}: {error})") from error
 
 
-def _drawings(found: Sequence[Member], vendor: str) -> dict[str, Member]:
+def _drawings(entries: Sequence[Member], vendor: str) -> dict[str, Member]:
     """Returns a vendor's drawings of 64 × 64 pixels by their names without folders."""
     inside = f"package/img/{vendor}/64/"
-    return {member.name.removeprefix(inside): member for member in found if member.name.startswith(inside)}
+    return {member.name.removeprefix(inside): member for member in entries if member.name.startswith(inside)}
 
 
 @register("emoji")
 def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
     """Reads two files, of roles google and twitter. Names are those in Google's package."""
-    found = {vendor: members(dataset, files, vendor, unpacked) for vendor in VENDORS}
+    entries = {vendor: members(dataset, files, vendor, unpacked) for vendor in VENDORS}
     archive = files["google"]
     what = f"{archive}, emoji.json"
-    drawings = {vendor: _drawings(found[vendor], vendor) for vendor in VENDORS}
+    drawings = {vendor: _drawings(entries[vendor], vendor) for vendor in VENDORS}
     grouped: dict[str, list[_Emoji]] = {}
-    for emoji in _listed(named(found["google"], "emoji.json", archive).read(), what):
+    for emoji in _listed(named(entries["google"], "emoji.json", archive).read(), what):
         if not emoji.captions:
             raise faulty(f"{what}, {emoji.code_points}", "it has no name")
         if all(emoji.image in drawings[vendor] for vendor in VENDORS):

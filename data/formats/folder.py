@@ -102,7 +102,7 @@ def _found(row: _Row, tree: Path, inside: Path) -> Path:
         if path.is_file():
             return path
     except (OSError, ValueError, RuntimeError) as error:  # not a possible file name, or links in a circle
-        raise UserError(f"{row.where}: {row.path!r} cannot be looked for ({error})") from error
+        raise UserError(f"{row.where}: {row.path!r} cannot be found ({error})") from error
     raise UserError(f"{row.where}: there is no file {row.path!r} in {tree}")
 
 
@@ -121,16 +121,16 @@ def _places(rows: list[_Row], tree: Path) -> Iterator[OnDisk]:
 def _of_table(table: Path) -> tuple[tuple[str, ...], list[Picture]]:
     """Returns the classes and pictures of a table, sorted by class, then by path."""
     rows = _rows(table)
-    found = sorted(
+    pairs = sorted(
         zip(rows, _places(rows, table.parent), strict=True), key=lambda pair: (pair[0].label, code_points(pair[1].name))
     )
     if rows and rows[0].captions:
         if len(rows) < LEAST:
             raise UserError(f"{table} has {len(rows)} pictures; {LEAST} are the least that can be cut into parts")
-        return (), [Picture(place, None, row.captions) for row, place in found]
+        return (), [Picture(place, None, row.captions) for row, place in pairs]
     classes = tuple(sorted({row.label for row in rows}))
     labels = {name: label for label, name in enumerate(classes)}
-    return classes, [Picture(place, labels[row.label]) for row, place in found]
+    return classes, [Picture(place, labels[row.label]) for row, place in pairs]
 
 
 def _of_folders(tree: Path) -> tuple[tuple[str, ...], list[Picture]]:

@@ -36,12 +36,12 @@ def _synsets(data: bytes, kit: Path) -> dict[int, str]:
 
 def _truth(data: bytes, synsets: Mapping[int, str], kit: Path) -> list[str]:
     """Returns the WordNet identifiers of the validation images, in the order of their numbers."""
-    found = []
+    wnids = []
     for number, line in enumerate(data.split(), start=1):
         if not line.isdigit() or int(line) not in synsets:
             raise faulty(f"{kit}, {TRUTH}, line {number}", f"{line.decode(errors='replace')!r} is no class's number")
-        found.append(synsets[int(line)])
-    return found
+        wnids.append(synsets[int(line)])
+    return wnids
 
 
 def _train(
@@ -56,13 +56,13 @@ def _train(
         tars[name] = place
     if missing := sorted(labels.keys() - tars.keys()):
         raise faulty(files["train"], f"there is no {missing[0]}.tar in it ({len(missing)} classes are missing)")
-    found = []
+    pairs = []
     with progress(len(tars), f"listing {files['train'].name}", " classes") as bar:
         for name in sorted(tars):
             pictures = by_last_name(inner(tars[name], limit(dataset, "train"), unpacked))
-            found += [(name, place) for _, place in sorted(pictures, key=lambda picture: picture[0])]
+            pairs += [(name, place) for _, place in sorted(pictures, key=lambda picture: picture[0])]
             bar.update()
-    return found
+    return pairs
 
 
 def _validation(places: list[Member], truth: list[str], archive: Path) -> list[tuple[str, Member]]:
@@ -83,9 +83,9 @@ def _validation(places: list[Member], truth: list[str], archive: Path) -> list[t
 def read(dataset: Dataset, files: Mapping[str, Path], unpacked: Path) -> Contents:
     """Reads three files, of roles train, validation and devkit."""
     kit = files["devkit"]
-    found = members(dataset, files, "devkit", unpacked)
-    synsets = _synsets(named(found, META, kit).read(), kit)
-    truth = _truth(named(found, TRUTH, kit).read(), synsets, kit)
+    kit_files = members(dataset, files, "devkit", unpacked)
+    synsets = _synsets(named(kit_files, META, kit).read(), kit)
+    truth = _truth(named(kit_files, TRUTH, kit).read(), synsets, kit)
     classes = tuple(sorted(synsets.values()))
     labels = {wnid: label for label, wnid in enumerate(classes)}
     parts = {

@@ -50,7 +50,7 @@ def _solution(path: Path, labels: Mapping[str, int]) -> dict[str, int]:
     except OSError as error:
         raise UserError(f"cannot read {path}, which labels the images in val: {error.strerror}") from error
     except (KeyError, AttributeError, IndexError, ValueError, csv.Error) as error:
-        raise UserError(f"{path} has not the columns ImageId and PredictionString in all of its rows") from error
+        raise UserError(f"{path} lacks the columns ImageId and PredictionString in some of its rows") from error
     for image, wnid in rows:
         if wnid not in labels:
             raise UserError(f"{path}: the class {wnid!r} of {image} is none of those for training")
@@ -60,13 +60,13 @@ def _solution(path: Path, labels: Mapping[str, int]) -> dict[str, int]:
 def _flat(folder: Path, solution: Path, labels: Mapping[str, int]) -> list[Picture]:
     """Returns the pictures in one folder, labelled by a table, sorted by class, then by name."""
     known = _solution(solution, labels)
-    found: list[tuple[int, Picture]] = []
+    labelled: list[tuple[int, Picture]] = []
     for name in filter(is_picture, listed(folder)[1]):
         image = name.rpartition(".")[0]
         if image not in known:
             raise UserError(f"{solution} has no row for {folder / name}")
-        found.append((known[image], Picture(OnDisk(folder, name), known[image])))
-    return [picture for _, picture in sorted(found, key=lambda pair: pair[0])]
+        labelled.append((known[image], Picture(OnDisk(folder, name), known[image])))
+    return [picture for _, picture in sorted(labelled, key=lambda pair: pair[0])]
 
 
 @register("imagenet-tree")

@@ -48,9 +48,9 @@ def _official(dataset: Dataset, store: ImageStore) -> dict[str, np.ndarray]:
     if lacking:
         raise UserError(f"{dataset.name}'s official files have no image of its {min(lacking)} part")
     for part in dataset.official:
-        found, expected = store.parts[part], getattr(dataset, part)
-        if not expected - store.skipped <= found <= expected:
-            raise UserError(f"{dataset.name}'s own {part} part has {found} images, expected {expected}")
+        count, expected = store.parts[part], getattr(dataset, part)
+        if not expected - store.skipped <= count <= expected:
+            raise UserError(f"{dataset.name}'s own {part} part has {count} images, expected {expected}")
     ends = np.cumsum(list(store.parts.values()))
     return dict(zip(store.parts, np.split(np.arange(len(store.labels)), ends[:-1]), strict=True))
 
@@ -264,10 +264,10 @@ class Splits:
         """The vectors of the vocabulary's words; None without a file of them. Raises UserError where it is damaged."""
         if not self.word_vectors:
             return None
-        found = self._read(WordVectors.open, VECTORS)
-        if len(found.values) != len(self.vocabulary.words):
+        vectors = self._read(WordVectors.open, VECTORS)
+        if len(vectors.values) != len(self.vocabulary.words):
             raise UserError(f"{self.folder / VECTORS} is not of this vocabulary: delete {self.folder} and split again")
-        return found
+        return vectors
 
     def _read(self, opener: Callable[[Path], Text], name: str) -> Text:
         """Reads a file about captions. Raises UserError where it is damaged."""

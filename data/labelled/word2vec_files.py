@@ -61,7 +61,7 @@ def read_header(file: Path) -> Header:
         words, dimensions = (int(number) for number in first.decode("ascii").split())
     except ValueError:
         raise UserError(
-            f"{file} is no file of word2vec vectors: its first line must be the numbers of words and of dimensions, "
+            f"{file} is not a file of word2vec vectors: its first line must be the numbers of words and of dimensions, "
             "such as `3000000 300`. GloVe's files lack that line: write it into them; other formats must be converted"
         ) from None
     if min(words, dimensions) < 1:
@@ -109,7 +109,9 @@ def read_vectors(file: Path, header: Header, wanted: Container[str]) -> Iterator
 
 def damaged(file: Path, reason: str) -> UserError:
     """Returns the error that tells the user that a file of word vectors is damaged."""
-    return UserError(f"{file} is damaged, or no file of word2vec vectors ({reason}): get it again, or name another one")
+    return UserError(
+        f"{file} is damaged, or not a file of word2vec vectors ({reason}): get it again, or name another one"
+    )
 
 
 def _is_gzip(file: Path) -> bool:

@@ -64,7 +64,7 @@ class WordVectors:
                 "language with --word-vectors (in params.yaml, data.word_vectors)"
             )
         if not np.isfinite(values).all():
-            raise damaged(file, "it holds values that are no numbers")
+            raise damaged(file, "it holds values that are not numbers")
         return cls(values, known)
 
     def coverage(self, vocabulary: Vocabulary) -> tuple[float, float]:

@@ -54,4 +54,4 @@ def from_mirrors(dataset: Dataset, file: File, folder: Path, slot: int, stop: th
                 failures.append(f"  {address}: {error}")
             else:
                 return partial.move_to(folder / file.name)
-    raise UserError(f"{file.name} of {dataset.name} is to be had nowhere:\n" + "\n".join(failures))
+    raise UserError(f"no mirror has {file.name} of {dataset.name}:\n" + "\n".join(failures))

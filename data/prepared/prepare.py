@@ -99,8 +99,8 @@ def prepare(dataset: Dataset, root: Path) -> bool:
 
 def _finished(contents: formats.Contents, folder: Path) -> dict[int, shards.Records]:
     """Returns the records of the shards that are on disk, by their numbers."""
-    found = {number: shards.read_records(folder, number, shard.count) for number, shard in enumerate(contents.shards)}
-    return {number: made for number, made in found.items() if made}
+    records = {number: shards.read_records(folder, number, shard.count) for number, shard in enumerate(contents.shards)}
+    return {number: made for number, made in records.items() if made}
 
 
 def _make_shards(dataset: Dataset, contents: formats.Contents, folder: Path) -> list[shards.Records]:
@@ -123,7 +123,7 @@ def _make_shards(dataset: Dataset, contents: formats.Contents, folder: Path) -> 
                 listed = "".join(f"\n  {name}: {reason}" for name, reason in skipped[:5])
                 raise UserError(
                     f"{len(skipped)} pictures of {dataset.name} are broken, at most {allowed} may be:{listed}\n"
-                    "Look at the first of them, and put the files right."
+                    "Look at the first of them and repair the files."
                 )
     done = _finished(contents, folder)
     return [done[number] for number in range(len(contents.shards))]

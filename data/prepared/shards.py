@@ -46,8 +46,8 @@ def _records_path(folder: Path, number: int) -> Path:
 def read_records(folder: Path, number: int, count: int) -> Records | None:
     """Reads the records of a shard of `count` images; None where it was not made, not whole, or cut otherwise."""
     try:
-        found = Records(**json.loads(_records_path(folder, number).read_text(encoding="utf-8")))
-        return found if len(found.labels) + len(found.skipped) == count else None
+        records = Records(**json.loads(_records_path(folder, number).read_text(encoding="utf-8")))
+        return records if len(records.labels) + len(records.skipped) == count else None
     except (OSError, ValueError, TypeError):
         return None
 

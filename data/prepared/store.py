@@ -100,9 +100,9 @@ class ImageStore:
             images = [_mapped(folder, number, rows, meta["shape"]) for number, rows in enumerate(meta["shards"])]
             labels = np.load(folder / LABELS, allow_pickle=False)
             if (labels.shape, labels.dtype) != ((sum(meta["shards"]),), np.int64):
-                raise ValueError("the labels are not as many as meta.json says")
+                raise ValueError("there are not as many labels as meta.json says")
             if sum(meta["parts"].values()) != len(labels):
-                raise ValueError("the parts are not as many images as there are")
+                raise ValueError("the parts do not add up to the number of images")
             if not meta["classes"] and not (folder / CAPTIONS).is_file():
                 raise ValueError(f"{CAPTIONS} is missing")
             return cls(
@@ -145,10 +145,12 @@ class ImageStore:
         if self.folder is None or not self.captioned:
             raise UserError(f"{self.dataset} has labels, no captions")
         try:
-            found = [tuple(captions) for captions in json.loads((self.folder / CAPTIONS).read_text(encoding="utf-8"))]
-            if len(found) != len(self.labels):
-                raise ValueError(f"{CAPTIONS} is of {len(found)} images")
-            return found
+            captions_by_image = [
+                tuple(captions) for captions in json.loads((self.folder / CAPTIONS).read_text(encoding="utf-8"))
+            ]
+            if len(captions_by_image) != len(self.labels):
+                raise ValueError(f"{CAPTIONS} is of {len(captions_by_image)} images")
+            return captions_by_image
         except (OSError, ValueError, TypeError) as error:
             command = f"run `python -m data prepare {self.folder.name}`"
             raise UserError(f"{self.folder} is damaged ({error}): delete it and {command} again") from error

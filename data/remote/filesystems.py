@@ -40,13 +40,13 @@ def place_errors_explained(uri: str) -> Iterator[None]:
             remedy = "set its credentials, for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE"
             raise UserError(f"{uri}: there are no credentials for it ({text}): {remedy}") from error
         if name in NO_CONNECTION or isinstance(error, ConnectionError | TimeoutError):
-            remedy = "look at the network, and for S3 at AWS_ENDPOINT_URL"
+            remedy = "check the network, and for S3 AWS_ENDPOINT_URL"
             raise UserError(f"{uri}: no connection ({text}): {remedy}") from error
         if isinstance(error, PermissionError):
-            raise UserError(f"{uri}: access is refused ({text}): ask its owner for leave to it") from error
+            raise UserError(f"{uri}: access is refused ({text}): ask its owner for access") from error
         if isinstance(error, FileNotFoundError):
             raise UserError(f"{uri}: does not exist ({text}): make the bucket or folder, or name another") from error
-        raise UserError(f"{uri}: {text}: look at that place, or name another") from error
+        raise UserError(f"{uri}: {text}: check that place, or name another") from error
 
 
 def place_at(uri: str) -> Place:
@@ -57,7 +57,7 @@ def place_at(uri: str) -> Place:
     protocol, mark, _ = uri.partition("://")
     if not mark:
         if ":" in uri.partition("/")[0]:
-            raise UserError(f"{uri} is no URI such as s3://BUCKET/FOLDER: correct it, or for a folder write ./{uri}")
+            raise UserError(f"{uri} is not a URI such as s3://BUCKET/FOLDER: correct it, or for a folder write ./{uri}")
         protocol, uri = "file", str(Path(uri).absolute())
     options = {"auto_mkdir": True} if protocol in ("file", "local") else {}
     try:

@@ -45,10 +45,10 @@ def _sizes_at(place: Place) -> dict[str, int]:
     """Returns the sizes of the files at a place, by name."""
     with place_errors_explained(place.uri):
         try:
-            found = place.filesystem.ls(place.path, detail=True)
+            entries = place.filesystem.ls(place.path, detail=True)
         except FileNotFoundError:
             return {}
-        return {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in found if entry["type"] == "file"}
+        return {entry["name"].rsplit("/", 1)[-1]: entry["size"] for entry in entries if entry["type"] == "file"}
 
 
 def _checksum(path: Path) -> tuple[int, str]:
@@ -96,17 +96,17 @@ def push(folder: Path, uri: str, again: bool = False) -> int:
     place = place_at(uri)
     files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file() and path.name[0] != "."}
     total = sum(path.stat().st_size for path in files.values())
-    found: Sums = {}
+    computed: Sums = {}
     with progress(total, f"checking {folder}", "B") as bar:
 
         def note(name: str, sum_: tuple[int, str]) -> None:
-            found[name] = sum_
+            computed[name] = sum_
             bar.update(sum_[0])
 
         _for_each(files, lambda name: _checksum(files[name]), note)
-    sums = {name: found[name] for name in files}
-    there = _remove_stale(place, sums, again)
-    left = [name for name in files if there.get(name) != sums[name][0]]
+    sums = {name: computed[name] for name in files}
+    remote_sizes = _remove_stale(place, sums, again)
+    left = [name for name in files if remote_sizes.get(name) != sums[name][0]]
     with progress(sum(sums[name][0] for name in left), f"sending {folder}", "B") as bar:
         for some in ([name for name in left if name != META], [name for name in left if name == META]):
             _for_each(some, lambda name: _send_file(place, files[name]), lambda name, _: bar.update(sums[name][0]))
@@ -123,16 +123,16 @@ def _remove_stale(place: Place, sums: Sums, again: bool) -> dict[str, int]:
 
     Returns the sizes of the files that stay. Files that nobody pushed stay too.
     """
-    there, before = _sizes_at(place), _parse_sums(_read_file(place, SUMS))
-    if again or before != sums:
-        stale = [name for name in there if before.get(name) != sums.get(name) or (again and name in sums)]
-        stale += [META] if META in there and META not in stale else []
+    remote_sizes, old_sums = _sizes_at(place), _parse_sums(_read_file(place, SUMS))
+    if again or old_sums != sums:
+        stale = [name for name in remote_sizes if old_sums.get(name) != sums.get(name) or (again and name in sums)]
+        stale += [META] if META in remote_sizes and META not in stale else []
         with place_errors_explained(place.uri):
             for name in sorted(stale, key=lambda name: name != META):
                 place.filesystem.rm_file(place.file(name))
             place.filesystem.pipe_file(place.file(SUMS), json.dumps(sums, indent=0).encode())
-        there = {name: size for name, size in there.items() if name not in stale}
-    return there
+        remote_sizes = {name: size for name, size in remote_sizes.items() if name not in stale}
+    return remote_sizes
 
 
 def _read_sums(place: Place) -> Sums:
@@ -141,7 +141,7 @@ def _read_sums(place: Place) -> Sums:
     sums = _parse_sums(_read_file(place, SUMS))
     if text is None or META not in sums:
         raise UserError(
-            f"{place.uri} does not exist, or does not hold all that belongs there: look at its name, or run "
+            f"{place.uri} does not exist or is incomplete: check its name, or run "
             f"`{_push_command(place)}` where the images were prepared"
         )
     if sums[META] != (len(text), hashlib.sha256(text).hexdigest()):

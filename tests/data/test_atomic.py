@@ -77,7 +77,7 @@ def test_what_a_killed_process_left_is_cleared_away(tmp_path):
 
 @pytest.mark.parametrize(
     ("code", "remedy"),
-    [(errno.ENOSPC, "Free some space"), (errno.EACCES, "Make it writable"), (errno.EIO, "Look at its disk")],
+    [(errno.ENOSPC, "Free some space"), (errno.EACCES, "Make it writable"), (errno.EIO, "Check its disk")],
 )
 def test_what_the_system_refuses_is_told_with_a_remedy(tmp_path, code, remedy):
     with pytest.raises(UserError) as caught, whole_folder(tmp_path / "folder"):

@@ -246,7 +246,7 @@ def test_a_truncated_archive_is_named_and_never_taken_for_whole(listed, tmp_path
     whole = PACKERS[name](FILES)
     if name == "x.tar":
         whole = whole[: len(whole.rstrip(b"\0")) + 100]  # the padding alone tells nothing
-    with pytest.raises(UserError, match=rf"{name}.*(truncated|no whole)") as caught:
+    with pytest.raises(UserError, match=rf"{name}.*(truncated|not a whole)") as caught:
         listed(whole[: int(share * len(whole))], name)
     assert "python -m data download" in str(caught.value) or "truncated" in str(caught.value)
     assert not list(tmp_path.glob("unpacked/[!.]*"))
@@ -271,7 +271,7 @@ def test_headers_with_absurd_values_are_found_out(listed):
     data = bytearray(tar_of({"a": b""}, type=tarfile.XHDTYPE))
     data[124:136] = b"\x80" + b"\x7f" * 11  # its size, in base 256
     data[148:156] = b"%06o\0 " % (sum(data[:148]) + 8 * 32 + sum(data[156:512]))
-    with pytest.raises(UserError, match=r"x\.bin: it is no whole"):
+    with pytest.raises(UserError, match=r"x\.bin: it is not a whole"):
         listed(bytes(data))
     data = bytearray(zip_of({"a": b"x"}))
     struct.pack_into("<I", data, data.index(b"PK\1\2") + 42, 5000)  # where its local header is

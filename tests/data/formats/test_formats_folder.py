@@ -165,9 +165,9 @@ def test_spoilt_tables_are_named_with_their_line(pictures, read, text, message):
         ('{"path": "p/0.png", "captions": "one"}', "line 2: path and label must be text, captions a list of texts"),
         ('{"path": "p/0.png", "captions": [1]}', "line 2: path and label must be text"),
         ('{"path": "p/0.png", "label": 3}', "line 2: path and label must be text"),
-        ('{"path": "p\\u0000", "label": "a"}', r"line 2: 'p\\x00' cannot be looked for"),
-        ('{"path": "\\ud800", "label": "a"}', "line 2: .* cannot be looked for"),
-        (json.dumps({"path": "x" * 5000, "label": "a"}), "line 2: .* cannot be looked for"),
+        ('{"path": "p\\u0000", "label": "a"}', r"line 2: 'p\\x00' cannot be found"),
+        ('{"path": "\\ud800", "label": "a"}', "line 2: .* cannot be found"),
+        (json.dumps({"path": "x" * 5000, "label": "a"}), "line 2: .* cannot be found"),
         ('{"path": "p/0.png", "class": "x"}', "line 2: unknown column 'class'"),
         ("[1]", "line 2: unknown column ''"),
     ],
@@ -214,12 +214,12 @@ def test_a_table_that_is_no_text_is_named(pictures, read):
         (
             "imagenet-2012-kaggle",
             lambda t: (t / "LOC_val_solution.csv").write_text("ImageId,PredictionString\nx,\n"),
-            "has not the columns ImageId and PredictionString in all",
+            "lacks the columns ImageId and PredictionString in some",
         ),
         (
             "imagenet-2012-kaggle",
             lambda t: (t / "LOC_val_solution.csv").write_text("a,b\n1,2\n"),
-            "has not the columns",
+            "lacks the columns",
         ),
     ],
 )

@@ -122,4 +122,4 @@ def test_damage_is_one_message(tmp_path, name):
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(UserError, match=message) as caught:
         read(tmp_path / "file", {"a"})
-    assert str(caught.value).startswith(f"{tmp_path / 'file'} is damaged, or no file of word2vec vectors (")
+    assert str(caught.value).startswith(f"{tmp_path / 'file'} is damaged, or not a file of word2vec vectors (")

@@ -114,11 +114,11 @@ def test_what_is_saved_is_read(at, tmp_path):
 
 GLOVE = as_text(FILE).split(b"\n", 1)[1]
 WRONG = {
-    "no header": (GLOVE, r"no file of word2vec vectors: its first line must be .*GloVe"),
-    "empty": (b"", "no file of word2vec vectors"),
-    "empty archive": (gzip.compress(b""), "no file of word2vec vectors"),
-    "picture": (b"\x89PNG\r\n\x1a\n" + bytes(1000), "no file of word2vec vectors"),
-    "three numbers": (b"1 2 3\n", "no file of word2vec vectors"),
+    "no header": (GLOVE, r"not a file of word2vec vectors: its first line must be .*GloVe"),
+    "empty": (b"", "not a file of word2vec vectors"),
+    "empty archive": (gzip.compress(b""), "not a file of word2vec vectors"),
+    "picture": (b"\x89PNG\r\n\x1a\n" + bytes(1000), "not a file of word2vec vectors"),
+    "three numbers": (b"1 2 3\n", "not a file of word2vec vectors"),
     "no words": (b"0 3\n", r"damaged.*0 words of 3 dimensions"),
     "other dimensions": (as_text(FILE, header="9 4"), r"damaged.*says 4 dimensions, its first vector has 3"),
     "text that breaks off": (as_text(FILE)[:-40], "damaged"),
@@ -131,7 +131,7 @@ WRONG = {
     "binary of fewer dimensions": (as_binary(FILE, header="9 2"), r"damaged.*words are no text"),
     "archive that breaks off": (gzip.compress(as_binary(FILE))[:-20], "damaged"),
     "archive with a wrong byte": (gzip.compress(as_binary(FILE))[:-6] + b"\xff" * 6, "damaged"),
-    "no numbers": (as_text(FILE).replace(b"1.5", b"nan"), r"damaged.*no numbers"),
+    "no numbers": (as_text(FILE).replace(b"1.5", b"nan"), r"damaged.*not numbers"),
     "other words": (as_text({"hund": [1.0], "katze": [2.0]}), r"knows none of the 7 words .*data\.word_vectors"),
 }
 

@@ -93,7 +93,7 @@ def test_all_mirrors_failing_says_why_and_keeps_nothing(toy, mirrors, tmp_path):
         _fetch(tmp_path / "d")
     message = str(caught.value)
     for file in toy.dataset.files:
-        assert f"{file.name} of toy is to be had nowhere" in message
+        assert f"no mirror has {file.name} of toy" in message
         assert f"{mirrors.address}a/{file.name}: it answers 503" in message
         assert f"{mirrors.address}b/{file.name}: the checksum of what it sends is wrong" in message
     assert "--source" in message

@@ -136,7 +136,7 @@ def test_a_push_that_broke_off_sends_only_what_is_missing(folder, uri, tmp_path,
     sent = sends.taken()
     assert "meta.json" not in sent
     command = f"`python -m data push toy {shlex.quote(uri)}`"
-    with pytest.raises(UserError, match="does not hold all that belongs there: .*" + re.escape(command)):
+    with pytest.raises(UserError, match="does not exist or is incomplete: .*" + re.escape(command)):
         pulled(uri, tmp_path / "d")
     assert not (tmp_path / "d").exists()
     sends.broken = set()
@@ -155,7 +155,7 @@ def test_other_content_of_the_same_size_is_sent_and_fetched(folder, uri, tmp_pat
     sends.broken = {"images-00004.npy"}  # broken off half-way, what is left of the first is not taken for the other
     with pytest.raises(UserError):
         send(folder, uri)
-    with pytest.raises(UserError, match="does not hold all"):
+    with pytest.raises(UserError, match="is incomplete"):
         pulled(uri, tmp_path / "d")
     assert content(tmp_path / "d/processed/toy") == first
     sends.broken = set()
@@ -283,7 +283,7 @@ def test_names_that_lead_elsewhere_are_not_followed(folder, shared, tmp_path):
     send(folder, shared)
     path = Path(shared, "processed/toy/sums.json")
     path.write_text(json.dumps({**json.loads(path.read_text()), "../../evil": [1, "0"]}))
-    with pytest.raises(UserError, match="does not hold all"):
+    with pytest.raises(UserError, match="is incomplete"):
         pulled(shared, tmp_path / "d")
 
 
@@ -326,7 +326,7 @@ def test_a_full_disk_is_told(folder, shared, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (OSError(errno.EIO, "Input/output error"), r"processed/toy: .*Input/output error: look at that place"),
+        (OSError(errno.EIO, "Input/output error"), r"processed/toy: .*Input/output error: check that place"),
         (ConnectionResetError("reset by peer"), r"processed/toy: no connection \(reset by peer\)"),
     ],
 )
@@ -365,7 +365,7 @@ def test_a_path_is_a_folder(dataset, tmp_path, monkeypatch):
     ("uri", "told"),
     [
         ("nowhere://x/toy", r"nowhere://x/toy: unknown protocol nowhere://"),
-        ("s3:/images/toy", r"s3:/images/toy is no URI such as s3://BUCKET/FOLDER"),
+        ("s3:/images/toy", r"s3:/images/toy is not a URI such as s3://BUCKET/FOLDER"),
     ],
 )
 def test_what_is_no_place_is_told(folder, uri, told):
