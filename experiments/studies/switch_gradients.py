@@ -74,7 +74,7 @@ def undo_scale(learner: VariationalLearner) -> None:
     """Sets the running σ of NVIL to 0: dividing by max(1, σ) would make its gradient that of another objective."""
     if isinstance(learner.model.estimator, Nvil):
         for control in learner.model.estimator.controls.values():
-            control.variance.zero_()
+            control.get_buffer("variance").zero_()
 
 
 def sample_gradients(learner: VariationalLearner, count: int, stream: str) -> Gradients:
