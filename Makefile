@@ -34,7 +34,9 @@ repro: setup ## run the whole pipeline: data, sweep, report (about nine minutes 
 captions: SETTINGS = --set dataset=$(or $(DATASET),shapes) --set profile=captions
 captions: setup ## the same for captions of scenes that are drawn here (DATASET=emoji: of emoji; about 40 minutes on two cores)
 	@$(BIN)/python -m experiments check $(SETTINGS)
-	@for stage in download prepare split; do $(BIN)/python -m experiments data $$stage $(SETTINGS) || exit; done
+	@$(BIN)/python -m experiments data download $(SETTINGS)
+	@$(BIN)/python -m experiments data prepare $(SETTINGS)
+	@$(BIN)/python -m experiments data split $(SETTINGS)
 	@$(BIN)/python -m experiments run $(SETTINGS)
 	@rm -rf reports/tables reports/figures reports/plots
 	@$(BIN)/python -m reports

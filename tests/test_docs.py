@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.page_checks import ROOT, dead_links, wrong_commands, wrong_names
+from data import catalog
+from experiments.learning.contract import SYSTEMS
+from tests.page_checks import ROOT, TARGETS, dead_links, wrong_commands, wrong_names
+from vae.estimators.contract import estimator_names
 
 PAGES = sorted(
     ROOT / name
@@ -49,6 +52,15 @@ def test_every_page_is_in_the_site():
     assert set(re.findall(r'"([\w/-]+\.md)"', site)) == names
 
 
+@pytest.mark.parametrize("target", sorted(TARGETS - {"help"}))
+def test_what_make_runs_exists(target):
+    dry = subprocess.run(
+        ["make", "--dry-run", "--old-file=setup", target], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert not list(wrong_commands(f"```\n{dry.stdout}\n```"))
+    assert "params.yaml" not in dry.stdout
+
+
 @pytest.mark.parametrize("package", ["data", "experiments", "reports"])
 def test_every_room_is_described(package):
     reference = (ROOT / "docs/reference" / f"{package}.md").read_text(encoding="utf-8")
@@ -56,6 +68,16 @@ def test_every_room_is_described(package):
     for room in (path.parent.name for path in (ROOT / package).glob("*/__init__.py")):
         assert f"`{package}.{room}`" in reference, room
         assert f"`{room}`" in rules, room
+
+
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [("systems", SYSTEMS.names()), ("systems", estimator_names()), ("datasets", sorted(catalog.CATALOG))],
+    ids=["systems", "estimators", "datasets"],
+)
+def test_every_plug_in_has_a_row(page, names):
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    assert [name for name in names if f"`{name}`" not in text] == []
 
 
 class TestTheChecksThemselves:
