@@ -34,7 +34,7 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Toy:
-    """The row, the folder with its official files, and by part the pixels and labels written there."""
+    """The catalog row, the folder with its official files, and by part the pixels and labels written there."""
 
     dataset: Dataset
     folder: Path
@@ -49,7 +49,7 @@ def idx(dimensions: tuple[int, ...], values: bytes) -> bytes:
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
-    """Three classes, 60 training images (30, 20 and 10) and 15 test images of 4×4, known as `toy`."""
+    """The dataset `toy`: three classes, 60 training images (30, 20 and 10) and 15 test images of 4×4."""
     chance = random.Random(7)
     folder = tmp_path / "official"
     folder.mkdir()
@@ -218,7 +218,7 @@ def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Dataset, Path],
 
 @pytest.fixture
 def mirrors(toy: Toy, serve: Callable[[Dataset, Path], Mirrors]) -> Iterator[Mirrors]:
-    """The toy's official files, served."""
+    """Mirrors that serve the official files of `toy`."""
     told = serve(toy.dataset, toy.folder)
     yield told
     told.release.set()

@@ -40,7 +40,7 @@ ANIMALS, DEEDS = ("dog", "girl", "man", "horse"), ("runs", "sleeps", "jumps")
 
 @dataclass(frozen=True)
 class Written:
-    """An image as it was written: in which part, its file's name, its encoded picture or its pixels."""
+    """An image as it was written: its part, the name of its file, its encoded picture or its pixels."""
 
     part: str
     name: str
@@ -65,7 +65,7 @@ def picture(number: int, kind: str = "JPEG") -> bytes:
 
 
 def sentences(number: int) -> tuple[str, ...]:
-    """Five of them."""
+    """Returns five captions."""
     chance = random.Random(number)
     return tuple(
         f"A {chance.choice(ANIMALS)} {chance.choice(DEEDS)} near the {noun} ."
@@ -74,7 +74,7 @@ def sentences(number: int) -> tuple[str, ...]:
 
 
 def _tar(files: dict[str, bytes | None]) -> bytes:
-    """A tar of files; those without bytes are folders."""
+    """Returns a tar of files; entries without bytes are folders."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, data in files.items():
@@ -101,7 +101,7 @@ def _gzipped(data: bytes) -> bytes:
 
 
 def _file(role: str, name: str, data: bytes, unpacked: int, folder: Path) -> File:
-    """Writes it; `unpacked` is what its members hold together."""
+    """Writes an official file; `unpacked` is how many bytes its members hold together."""
     (folder / name).write_bytes(data)
     return File(role, name, len(data), "sha256:" + hashlib.sha256(data).hexdigest(), unpacked=unpacked)
 
@@ -111,7 +111,7 @@ def _sum(files: dict[str, bytes | None]) -> int:
 
 
 def _row(name: str, files: tuple[File, ...], **values) -> Dataset:
-    """A row of the catalog, where these values are not given."""
+    """Returns a row of the catalog with default values."""
     common = {"official": (), "mirrors": (), "licence": "none", "citation": "none", "manual": "Ask for it."}
     return Dataset(name=name, files=files, **{**common, **values})
 
@@ -120,7 +120,7 @@ def _row(name: str, files: tuple[File, ...], **values) -> Dataset:
 
 
 def _cifar_truth(name: str) -> list[Written]:
-    """100 images in five equal batches and 20 for testing, as many of each class."""
+    """100 images in five equal batches and 20 test images, equally many of each class."""
     classes = RGB_CLASSES if name == "cifar-10" else FINE
     chance = np.random.default_rng(len(name))
     labels = np.concatenate([chance.permutation(np.repeat(np.arange(10), times)) for times in (10, 2)])
@@ -216,7 +216,7 @@ def _caltech(name: str, folder: Path) -> Dataset:
 
 
 def _imagenet_truth() -> list[Written]:
-    """Six of each class for training, one of them a PNG by another name, and six for validation."""
+    """Six training images of each class, one of them a PNG with another ending, and six validation images."""
     rows = []
     for wnid in sorted(SYNSETS.values()):
         for number in range(6):
@@ -230,7 +230,7 @@ def _imagenet_truth() -> list[Written]:
 
 
 def _meta() -> bytes:
-    """The table of synsets: the three classes, and one above them with an ID and children."""
+    """The table of synsets: the three classes, and their parent."""
     fields = (
         "ILSVRC2012_ID", "WNID", "words", "gloss", "num_children", "children", "wordnet_height", "num_train_images",
     )  # fmt: skip
@@ -285,7 +285,7 @@ def _imagenet(folder: Path) -> Dataset:
 
 
 def _imagenet_tree(folder: Path, kaggle: bool) -> Dataset:
-    """The same images as a tree of folders; the row is that of the tars."""
+    """The same images as a tree of folders, with the catalog row of the tars."""
     with tempfile.TemporaryDirectory() as elsewhere:
         dataset = _imagenet(Path(elsewhere))
     top = folder / "ILSVRC" / "Data" / "CLS-LOC" if kaggle else folder
@@ -329,7 +329,7 @@ def _captions_truth(name: str) -> list[Written]:
 
 
 def _json(name: str, rows: list[Written]) -> bytes:
-    """Karpathy's list of images, in no order."""
+    """Karpathy's list of images, unsorted."""
     short = name.partition("-")[0]
     back = {"train": "train", "validation": "val", "test": "test"}
     images = []
@@ -398,14 +398,14 @@ VENDORS = ("google", "twitter")
 
 
 def _emoji_group(code_points: str) -> str:
-    """By a hash of its code points, written out."""
+    """Returns the group of an emoji by a hash of its code points, computed independently."""
     text = json.dumps(["emoji", {"code_points": code_points}], separators=(",", ":"))
     tenth = (int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1) % 10
     return {0: "validation", 1: "test"}.get(tenth, "train")
 
 
 def _emoji_list() -> list[tuple[dict, tuple[str, ...]]]:
-    """Entries of emoji.json, in no order, and their captions; none for those that are not to be read."""
+    """Entries of emoji.json, unsorted, and their captions; none for entries that must be left out."""
     rows = []
     for number in range(40):
         animal, deed = ANIMALS[number % 4], DEEDS[number % 3]
@@ -476,7 +476,7 @@ SCENES = 36
 
 
 def _shapes_truth(name: str) -> list[Written]:
-    """Drawn by the project itself; `test_shapes` looks at whether what is said of them is true."""
+    """Scenes drawn by the project itself. `test_shapes` checks that their captions are true."""
     return [
         Written("train", "", one.drawn(), None, one.captions)
         for one in (scenes.scene(number) for number in range(SCENES))
@@ -540,11 +540,11 @@ TREES = ("imagenet-2012-tree", "imagenet-2012-kaggle", "folder", "folder-caption
 
 
 def make(name: str, folder: Path) -> Dataset:
-    """Writes a dataset's official files, or the tree of folders that stands for them, into a folder."""
+    """Writes a dataset's official files, or the tree of folders that stands in for them, into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     return _KINDS[name][0](name, folder)
 
 
 def truth(name: str) -> list[Written]:
-    """What a reader must find there, part by part, in order."""
+    """Returns what a reader must find there, part by part, in order."""
     return _KINDS[name][1](name)

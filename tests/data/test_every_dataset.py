@@ -39,7 +39,7 @@ def test_no_dataset_is_left_out():
 
 
 def whole_way(row, folder, root, serve, tree):
-    """Official files to splits; the store and the splits."""
+    """Makes everything from official files to splits; returns the store and the splits."""
     if tree:
         download(row, root, folder)
     elif row.drawn is not None:

@@ -1,4 +1,4 @@
-"""The command line: what it says, its exit codes, and that mistakes show no traceback."""
+"""The command line: its output, its exit codes, and that mistakes show no traceback."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[2]
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Runs `python -m data …` in this process; gives (exit code, stdout, stderr)."""
+    """Returns a function that runs `python -m data …` in this process: (exit code, stdout, stderr)."""
 
     def go(*words: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["data", *map(str, words)])

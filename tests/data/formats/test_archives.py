@@ -1,4 +1,4 @@
-"""Archives made by tarfile and zipfile, then spoilt."""
+"""Archives made by tarfile and zipfile, then damaged."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_a_gzip_bomb_is_stopped_while_it_is_unpacked_and_leaves_nothing(listed, 
 
 
 def lying(size, really=100_000):
-    """A zip whose only member, so many zeros, is announced with another size in both of its headers."""
+    """Returns a zip with one member of zeros, whose headers both announce another size."""
     data = bytearray(zip_of({"bomb": bytes(really)}))
     struct.pack_into("<I", data, 22, size)
     struct.pack_into("<I", data, data.index(b"PK\1\2") + 24, size)

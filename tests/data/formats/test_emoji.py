@@ -1,4 +1,4 @@
-"""Emoji out of two npm packages: what they are called, which part they are in, and how the packages are fetched."""
+"""Emoji out of two npm packages: their captions and parts, and how the packages are fetched."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def contents(tmp_path, change=lambda row: row):
 
 
 def drawings(found, part):
-    """Vendor and file of every picture of a part."""
+    """Returns the vendor and file of every picture of a part."""
     pictures = [picture for shard in found.shards if shard.part == part for picture in shard.pictures]
     return [tuple(picture.place.name.split("/")[i] for i in (2, 4)) for picture in pictures]
 
@@ -141,7 +141,7 @@ def test_a_word_is_known_that_comes_as_often_as_the_row_says(tmp_path):
 
 
 def changed(tmp_path, content):
-    """The message about Google's package with another emoji.json."""
+    """Returns the error message for Google's package with another emoji.json."""
     row = official.make("emoji", tmp_path)
     inside = {
         member.name: member.read() for member in members(tmp_path / row.files[0].name, row.files[0].unpacked, tmp_path)
@@ -186,7 +186,7 @@ def test_other_numbers_than_the_catalog_s_are_told(tmp_path):
 
 @pytest.fixture
 def row(tmp_path):
-    """The row of little packages, to be had from npm alone."""
+    """The catalog row of small packages that only npm has."""
     made = official.make("emoji", tmp_path / "official")
     files = tuple(replace(file, mirrors=(f"npm:emoji-datasource-{file.role}@16.0.0/",)) for file in made.files)
     return replace(made, files=files, manual="")

@@ -1,4 +1,4 @@
-"""Readers of official formats against files written with `struct` and `gzip` alone."""
+"""Readers of official formats, compared with files written with `struct` and `gzip` alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _files(toy, folder=None):
 
 
 def _read(row, files, unpacked):
-    """What a format finds: (parts and counts of its shards, images, labels)."""
+    """Returns what a format finds: (parts and counts of its shards, images, labels)."""
     contents = formats.FORMATS.get(row.format)(row, files, unpacked)
     examples = [example for shard in contents.shards for example in shard.examples()]
     images, labels = np.stack([example.image for example in examples]), [example.label for example in examples]

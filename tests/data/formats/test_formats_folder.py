@@ -1,4 +1,4 @@
-"""Pictures of one's own, and ImageNet as a tree of folders, laid out well and badly."""
+"""The user's own pictures, and ImageNet as a tree of folders: correct and faulty layouts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def tree(tmp_path):
 
 @pytest.fixture(scope="module")
 def row(tmp_path_factory):
-    """The catalog's row for such a folder."""
+    """The catalog row for such a folder."""
     return official.make("folder", tmp_path_factory.mktemp("elsewhere"))
 
 
 @pytest.fixture
 def read(row, tree, tmp_path):
-    """Reads the folder as it is by then."""
+    """Returns a function that reads the folder as it is when called."""
 
     def read_():
         contents = formats.FORMATS.get("folder")(row, {"tree": tree}, tmp_path / "unpacked")
@@ -35,7 +35,7 @@ def read(row, tree, tmp_path):
 
 
 def lay(tree, *paths):
-    """Files whose bytes are their paths."""
+    """Writes files whose content is their path."""
     for path in paths:
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         (tree / path).write_bytes(path.encode())

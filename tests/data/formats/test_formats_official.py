@@ -1,4 +1,4 @@
-"""Readers of official formats against files that `official` wrote, and against spoilt ones."""
+"""Readers of official formats, with files from `official_files`, whole and damaged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.data import official_files as official
 
 
 def files_of(name, dataset, folder):
-    """The files by their roles, or the folder that stands for them."""
+    """Returns the files by their roles, or the folder that stands in for them."""
     return {"tree": folder} if name in official.TREES else {file.role: folder / file.name for file in dataset.files}
 
 
@@ -34,7 +34,7 @@ def read(name, dataset, folder, unpacked):
 
 @pytest.fixture
 def made(tmp_path):
-    """Makes a dataset and gives a function that reads it, as it is by then, with other values in its row."""
+    """Returns a function that makes a dataset; that one returns a function that reads it with changes of its row."""
 
     def make(name):
         dataset = official.make(name, tmp_path / "official")
@@ -140,7 +140,7 @@ def pack(path, files):
 
 @pytest.fixture
 def spoilt(tmp_path):
-    """Makes a dataset, changes the members of one of its archives, and gives the message that reading it ends with."""
+    """Makes a dataset, changes the members of one of its archives, and returns the error message of reading it."""
 
     def read_spoilt(name, archive, change):
         folder = tmp_path / "official"
@@ -156,7 +156,7 @@ def spoilt(tmp_path):
 
 
 def edit(name, change):
-    """A change of the bytes of the member whose name ends so."""
+    """Returns a change of the bytes of the member whose name ends like this."""
 
     def changed(files):
         key = next(key for key in files if key.endswith(name))
@@ -270,7 +270,7 @@ def test_spoilt_archives_are_named(spoilt, name, archive, change, message):
 
 
 def sentence(change):
-    """A change of the entry of one image in a list of captions."""
+    """Returns a change of the entry of one image in a list of captions."""
 
     def changed(data):
         listed = json.loads(data)

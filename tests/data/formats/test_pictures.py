@@ -1,4 +1,4 @@
-"""Against what Pillow draws, against NumPy's means, and against files that are no pictures."""
+"""Decoded pictures compared with what Pillow draws and with NumPy's means; files that are not pictures."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.formats.pictures import BrokenPicture, decoded
+from data.formats.pictures import BrokenPicture, decoded, read_picture
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options) -> bytes:
@@ -94,7 +94,7 @@ def test_a_large_jpeg_read_at_a_fraction_looks_as_if_read_whole():
     [
         (b"", "not a picture"),
         (b"<html>no such page</html>", "not a picture"),
-        (encoded(Image.new("RGB", (64, 64), "red"), "JPEG")[:300], ""),
+        (encoded(Image.new("RGB", (64, 64), "red"), "JPEG")[:300], "."),
         (encoded(Image.effect_noise((64, 64), 50), "JPEG")[:1000], "truncated"),
         (encoded(Image.effect_noise((64, 64), 50), "PNG")[:1000], "truncated"),
     ],
@@ -102,6 +102,14 @@ def test_a_large_jpeg_read_at_a_fraction_looks_as_if_read_whole():
 def test_broken_pictures(content, reason):
     with pytest.raises(BrokenPicture, match=reason):
         decoded(content, (8, 8, 3))
+
+
+def test_a_file(tmp_path):
+    content = encoded(Image.effect_noise((20, 30), 50), "PNG")
+    (tmp_path / "picture").write_bytes(content)
+    assert np.array_equal(read_picture(tmp_path / "picture", (8, 8, 3)), decoded(content, (8, 8, 3)))
+    with pytest.raises(FileNotFoundError):
+        read_picture(tmp_path / "nowhere", (8, 8, 3))
 
 
 def test_a_picture_that_would_fill_the_memory(monkeypatch):

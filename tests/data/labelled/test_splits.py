@@ -33,7 +33,7 @@ RECORDED = {  # of a first run; they change only when somebody's results would
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory):
-    """mnist-5k, from the package to splits with three repetitions: (root, store, splits)."""
+    """mnist-5k, from its package to splits with three repetitions: (root, store, splits)."""
     root = tmp_path_factory.mktemp("digits")
     row = catalog.get("mnist-5k")
     download(row, root)

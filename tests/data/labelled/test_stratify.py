@@ -1,4 +1,4 @@
-"""Cuts and orders against their definitions, worked out here with fractions and brute force."""
+"""Cuts and orders compared with their definitions, computed by fractions and brute force."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEEDS = st.integers(0, 2**63 - 1)
 
 
 def _labels(sizes, seed):
-    """Labels with those class sizes, mixed up; the classes are not numbered from 0 without gaps."""
+    """Labels of classes with those sizes, shuffled. The numbers of the classes have gaps."""
     labels = np.repeat(3 * np.arange(len(sizes)), sizes)
     return np.random.default_rng(seed).permutation(labels)
 

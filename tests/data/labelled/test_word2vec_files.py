@@ -1,4 +1,4 @@
-"""The stream reader of word2vec's files: what gensim reads from the same file, in bounded memory."""
+"""The stream reader of word2vec files: it reads what gensim reads, in bounded memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RANDOM = np.random.default_rng(5)
 
 
 class Everything:
-    """Every word is wanted."""
+    """A container that has every word."""
 
     def __contains__(self, word):
         return True
@@ -28,7 +28,7 @@ EVERYTHING = Everything()
 
 
 def read(path, wanted=EVERYTHING):
-    """Words and vectors of a file, the first of each word."""
+    """Returns the words of a file, each with its first vector."""
     first = {}
     for word, vector in read_vectors(path, read_header(path), wanted):
         first.setdefault(word, vector.copy())

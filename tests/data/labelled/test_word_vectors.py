@@ -1,4 +1,4 @@
-"""Word vectors: files written here by hand, read at the split, kept beside it and noticed when they change."""
+"""Word vectors: read from files when splits are made, kept with the splits, and read again when the file changes."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_of_several_spellings_the_likeliest_counts_wherever_it_stands(at, order)
 
 @pytest.fixture
 def captioned(tmp_path):
-    """A folder of captioned pictures, prepared: (dataset, root)."""
+    """A prepared folder of captioned pictures: (dataset, root)."""
     pictures, root = tmp_path / "pictures", tmp_path / "d"
     pictures.mkdir()
     said = ["a dog", "a dog in paris", "a zebra", "a t-shirt"]

@@ -13,7 +13,7 @@ from data.official import checksums, download
 
 @pytest.fixture
 def read(monkeypatch):
-    """Names of the files that were read for their checksum."""
+    """The names of the files that were read for their checksum."""
     names = []
     digest = checksums.digest
     monkeypatch.setattr(checksums, "digest", lambda path, checksum: names.append(path.name) or digest(path, checksum))

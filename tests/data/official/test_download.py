@@ -1,4 +1,4 @@
-"""Whole datasets from a real HTTP server on this machine, from packages and from folders; broken off and resumed."""
+"""Whole datasets from a real HTTP server on this machine, from packages and from folders; interrupted and resumed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _fetch(root, source=None):
 
 
 def _kept(root):
-    """Everything under raw/ but locks and receipts, by its path."""
+    """Returns the paths of everything under raw/ but locks and the record of verified files."""
     paths = (p for p in root.rglob("*") if p.is_file() and p.suffix != ".lock")
     return sorted(str(p.relative_to(root)) for p in paths if not p.name.endswith(".verified.json"))
 
@@ -173,7 +173,7 @@ download(Dataset("big", (1, 1, 1), (), 1, 0, 0, (), "x", (file,), (address,), "n
 
 @pytest.fixture
 def big(mirrors, tmp_path):
-    """A dataset of one file of a megabyte, and a process that downloads it until it holds still after 600,000 bytes."""
+    """A dataset of one file of a megabyte, and a process that downloads it and stalls after 600,000 bytes."""
     content = os.urandom(1 << 20)
     mirrors.content["big.tar"] = content
     mirrors.answers["a"] = ["hold 600000", "right"]

@@ -1,4 +1,4 @@
-"""One file from a server that misbehaves in every way known: what is asked for again, and what is kept."""
+"""One file from a server that misbehaves in every known way: what is requested again, and what is kept."""
 
 from __future__ import annotations
 

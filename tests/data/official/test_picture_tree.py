@@ -1,4 +1,4 @@
-"""A folder of pictures in place of official files: taken in by its listing, read where it lies."""
+"""A folder of pictures in place of official files: registered by its listing, read in place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HIDDEN = (".DS_Store", "a/._2.png", ".thumbs/1.png")
 
 @pytest.fixture(autouse=True)
 def any_folder(monkeypatch, request):
-    """Every format takes any folder, unless a test is about that."""
+    """Lets every format accept any folder, unless a test is about that."""
     if "another_kind" not in request.node.name:
         monkeypatch.setattr("data.formats.contract.FORMATS.get", lambda name: lambda dataset, files, unpacked: None)
 

@@ -1,4 +1,4 @@
-"""Official files from a folder of the user's: as published, compressed anew or not at all; links; refusals."""
+"""Official files from the user's folder: as published, compressed again or not at all; links; refusals."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def test_a_changed_catalog_makes_it_again(toy, root):
 
 @dataclass(frozen=True)
 class Short:
-    """A shard that announces more images than it has."""
+    """A shard with fewer images than it announces."""
 
     part: str = "train"
     count: int = 75

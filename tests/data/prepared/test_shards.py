@@ -1,4 +1,4 @@
-"""Shards of real pictures, whole ones and broken ones, made here, in parallel, and once more after a kill."""
+"""Shards of real pictures, whole and broken, made in this process, in parallel, and again after a kill."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ ROW = Dataset(
 
 
 def pictures(folder, count, broken=()):
-    """So many PNGs, each of one grey that is its number, labels in turn."""
+    """Returns so many PNGs, each a single grey that is its number; labels take turns."""
     made = []
     for number in range(count):
         path = folder / f"{number:03d}.png"
@@ -101,7 +101,7 @@ def test_shards_are_even_and_hold_everything_in_order(tmp_path):
 
 @pytest.fixture
 def official(tmp_path, monkeypatch):
-    """Makes `prepare` find so many pictures, as shards of ten: give it the pictures."""
+    """Returns a function that makes `prepare` find the pictures that it is given, as shards of ten."""
 
     def known(found):
         cut = [Pictures("train", tuple(found[start : start + 10])) for start in range(0, len(found), 10)]
@@ -208,7 +208,7 @@ def test_other_official_files_leave_nothing_of_an_earlier_attempt(official, tmp_
 
 @pytest.mark.slow
 def test_in_parallel_it_is_the_same(tmp_path):
-    """Two workers of a real Ray give the shards that this process makes, the broken picture left out."""
+    """Two workers of a real Ray make the same shards as this process; the broken picture is left out."""
     found = pictures(tmp_path, 60, broken=[17])
     tasks = [(Pictures("train", tuple(found[start : start + 10])), start // 10) for start in range(0, 60, 10)]
     here, there = tmp_path / "here", tmp_path / "there"
@@ -234,7 +234,7 @@ def test_a_cluster_that_is_not_there(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_killed_command_goes_on_where_it_was(tmp_path):
-    """`python -m data prepare folder`, killed once a shard is there: the second one makes the others alone."""
+    """`python -m data prepare folder` is killed once a shard is there; a second run makes only the others."""
     for name in ("a", "b"):
         folder = tmp_path / "mine" / name
         folder.mkdir(parents=True)

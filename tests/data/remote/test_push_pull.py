@@ -1,4 +1,4 @@
-"""Folders that go to another place and come back: memory, files, and S3 as a server of moto's speaks it."""
+"""Folders pushed to another place and pulled back: memory, files, and S3 by a server of moto."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def folder(tmp_path):
-    """Six files, the last of them a whole meta.json."""
+    """A folder of six files, the last of them a whole meta.json."""
     return make(tmp_path / "here" / "toy")
 
 
@@ -64,7 +64,7 @@ def uri(empty, tmp_path):
 
 @pytest.fixture
 def shared(tmp_path):
-    """The same in a folder."""
+    """Such a place in a folder."""
     return with_splits(str(tmp_path / "there"), tmp_path)
 
 
@@ -82,7 +82,7 @@ def send(folder, base, again=False):
 
 
 def pulled(base, root):
-    """The images' folder, once the dataset is here."""
+    """Pulls the dataset and returns the folder of its images."""
     pull_dataset("toy", base, root)
     return root / "processed" / "toy"
 
@@ -93,7 +93,7 @@ def content(path):
 
 @pytest.fixture
 def sends(monkeypatch):
-    """Names of the files that were sent, in order; those in its `broken` break off."""
+    """Records the names of the files that were sent, in order; sending those in `broken` fails."""
     send = remote._send_file
 
     class Sends(list):
@@ -191,7 +191,7 @@ def test_what_nobody_pushed_there_is_left_alone(folder, shared, tmp_path, again)
 
 @pytest.fixture
 def fetches(monkeypatch):
-    """Names of the files that were fetched, in order; those in its `broken` break off."""
+    """Records the names of the files that were fetched, in order; fetching those in `broken` fails."""
     fetch = remote._fetch_file
 
     class Fetches(list):

@@ -51,7 +51,7 @@ SAMPLES = 4
 
 
 def _inside(shape, u, v):
-    """Whether points are in a shape of radius 1; v is downwards."""
+    """Says whether points are in a shape of radius 1; v points downwards."""
     if shape == "circle":
         return np.hypot(u, v) <= 1
     if shape == "square":
@@ -65,7 +65,7 @@ AREAS = {"circle": np.pi, "square": 1.6**2, "triangle": 3 * np.sqrt(3) / 4 * 81 
 
 @dataclass(frozen=True)
 class Seen:
-    """An object as it looks: its centre, from 0 to 1, and its radius in pixels; how well the shape fits, 0 at best."""
+    """An object as seen in a picture: its centre, from 0 to 1, its radius in pixels, and how badly its shape fits."""
 
     colour: str
     shape: str
@@ -76,7 +76,7 @@ class Seen:
 
 
 def _ground(image):
-    """The ground under everything, from the pixels that are nearly grey: a plane for each colour."""
+    """Returns the ground, fitted to the pixels that are nearly grey: a plane for each colour."""
     rows, columns = np.indices(image.shape[:2])
     plane = np.stack([np.ones_like(rows), rows, columns], axis=-1).astype(float)
     grey = np.ptp(image, axis=2) < GREY
@@ -85,7 +85,7 @@ def _ground(image):
 
 
 def seen(pixels):
-    """The objects in a picture, uint8 [32, 32, 3]."""
+    """Returns the objects seen in a picture, uint8 [32, 32, 3]."""
     image = pixels.astype(float)
     off = image - _ground(image)
     far = np.linalg.norm(off, axis=2)
@@ -120,7 +120,7 @@ def _object(image, off, here):
 
 
 def _rendered(shape, x, y, radius, turn):
-    """The share of every pixel, [32, 32]."""
+    """Returns how much of each pixel a shape covers, [32, 32]."""
     at = (np.arange(32 * SAMPLES) + 0.5) / SAMPLES
     across, down = (at - x)[None, :] / radius, (at - y)[:, None] / radius
     u, v = np.cos(turn) * across + np.sin(turn) * down, np.cos(turn) * down - np.sin(turn) * across
@@ -150,7 +150,7 @@ PATTERNS = {
 
 
 def _meant(objects, size, colour, shape):
-    """Those objects that the words fit."""
+    """Returns the objects that the words describe."""
     return [
         one
         for one in objects
@@ -170,7 +170,7 @@ def _is_at(one, place):
 
 
 def _stand(one, other, relation):
-    """Whether the one clearly stands to the other as is said."""
+    """Says whether one object clearly is where the relation puts it, seen from the other."""
     right, down = other.x - one.x, other.y - one.y
     along, aside = {
         "to the left of": (right, down),
@@ -182,7 +182,7 @@ def _stand(one, other, relation):
 
 
 def true(caption, objects):
-    """Whether a caption is one that is understood, and true of those objects."""
+    """Says whether a caption can be parsed and is true of those objects."""
     for kind, pattern in PATTERNS.items():
         found = pattern.fullmatch(caption)
         if not found:
@@ -205,7 +205,7 @@ def true(caption, objects):
 
 
 def sentences():
-    """Every caption that there is, whatever it is true of."""
+    """Returns every possible caption."""
     shorts = [f"{colour} {shape}" for colour in COLOURS for shape in AREAS]
     fulls = [f"{size} {short}" for size in SIZES for short in shorts]
     for full, place in itertools.product(fulls, PLACES):
@@ -360,7 +360,7 @@ def test_nothing_is_downloaded(tmp_path):
 
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
-    """`python -m data …` in this process: its exit code, stdout and stderr."""
+    """Runs `python -m data …` in this process: exit code, stdout and stderr."""
 
     def go(*words):
         monkeypatch.setattr("sys.argv", ["data", *map(str, words), "--root", str(tmp_path)])
