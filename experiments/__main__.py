@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import shlex
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Literal
 
 import typer
 
 from data.errors import UserError
 from data.version import print_versions
-
-if TYPE_CHECKING:
-    from experiments.settings.config import Config
-    from experiments.trial_store.layout import Layout
+from experiments.options import PARAMS, STORE, Changes, Params, Project, Store, with_project
 
 # PyTorch, Ray and MLflow take seconds to import: each command imports what it needs, when it needs it.
 
@@ -30,26 +23,6 @@ app = typer.Typer(
     add_completion=not sys.argv[0].endswith("__main__.py"),  # shells complete a command's name, not `python -m`
     pretty_exceptions_enable=False,
 )
-Params = Annotated[Path, typer.Option("--params", help="the settings", metavar="FILE")]
-Changes = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        help="a setting instead of the file's, such as data.images=100; may be given several times",
-        metavar="KEY=VALUE",
-        show_default=False,
-    ),
-]
-Store = Annotated[
-    str,
-    typer.Option(
-        "--store", envvar="EXPERIMENTS_STORE", help="all trials ever run: a folder or s3://…", metavar="PLACE"
-    ),
-]
-Data = Annotated[
-    str,
-    typer.Option("--data", envvar="EXPERIMENTS_DATA", help="prepared data: a folder or s3://…", metavar="PLACE"),
-]
 Address = Annotated[
     str | None,
     typer.Option(
@@ -57,56 +30,7 @@ Address = Annotated[
         help="of a Ray cluster: HOST:PORT or auto, or http://HOST:8265 for a job; otherwise this machine",
     ),
 ]
-PARAMS, STORE, DATA = Path("params.yaml"), "experiments/store", "data"
 EVIDENCE = Path("experiments/evidence")
-
-
-@dataclass(frozen=True)
-class Project:
-    """What a command works on, as its options `--params`, `--set`, `--store` and `--data` name it; read when used."""
-
-    params: Path = PARAMS
-    changes: Sequence[str] | None = None
-    store: str = STORE
-    data: str = DATA
-
-    @cached_property
-    def config(self) -> Config:
-        """The settings. UserError where they are wrong."""
-        from experiments.settings.config import load
-        from experiments.settings.overrides import parse
-
-        return load(self.params, parse(self.changes or ()))
-
-    @cached_property
-    def layout(self) -> Layout:
-        """Where data, trials and results are."""
-        from experiments.trial_store.layout import Layout
-
-        return Layout.at(self.data, self.store)
-
-
-def project_command(command: Callable[..., None]) -> Callable[..., None]:
-    """Registers a function as a command, whose first parameter, `project`, is made from the options of `Project`."""
-
-    @wraps(command)
-    def run_command(
-        params: Path = PARAMS, changes: list[str] | None = None, store: str = STORE, data: str = DATA, **own: Any
-    ) -> None:
-        command(Project(params, changes, store, data), **own)
-
-    options = {"params": (Params, PARAMS), "changes": (Changes, None), "store": (Store, STORE), "data": (Data, DATA)}
-    hints = get_type_hints(command, include_extras=True)
-    _, *own_parameters = inspect.signature(command).parameters.values()
-    parameters = [parameter.replace(annotation=hints[parameter.name]) for parameter in own_parameters]
-    parameters += [
-        inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
-        for name, (annotation, default) in options.items()
-    ]
-    run_command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typer reads it
-    run_command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    app.command()(run_command)
-    return run_command
 
 
 @app.callback()
@@ -119,7 +43,8 @@ def about(
     """Holds the options that stand before a command."""
 
 
-@project_command
+@app.command()
+@with_project
 def run(project: Project, address: Address = None) -> None:
     """Runs the trials that the active profile asks for and that are not done; writes results.csv and the gallery.
 
@@ -140,7 +65,8 @@ def run(project: Project, address: Address = None) -> None:
         raise typer.Exit(STOPPED)
 
 
-@project_command
+@app.command()
+@with_project
 def submit(
     project: Project,
     address: Annotated[
@@ -175,7 +101,8 @@ def _submit(project: Project, address: str) -> None:
     sweep.collect(config, project.layout)
 
 
-@project_command
+@app.command()
+@with_project
 def plan(project: Project) -> None:
     """Shows which trials `run` would run, and what they would cost."""
     from experiments.compute.resources import of_this_machine
@@ -193,7 +120,8 @@ def plan(project: Project) -> None:
     print_plan(wanted, store, costs, resources)
 
 
-@project_command
+@app.command()
+@with_project
 def status(
     project: Project,
     watch: Annotated[bool, typer.Option("--watch", help="look again and again, until all are done")] = False,
@@ -221,7 +149,8 @@ def log(
         print(line)
 
 
-@project_command
+@app.command()
+@with_project
 def trial(
     project: Project,
     system: Annotated[str | None, typer.Option(help="its name in params.yaml")] = None,
@@ -247,7 +176,8 @@ def trial(
         raise typer.Exit(STOPPED) from None
 
 
-@project_command
+@app.command()
+@with_project
 def search(
     project: Project,
     systems: Annotated[list[str] | None, typer.Argument(help="those to find settings for", show_default=False)] = None,
@@ -292,7 +222,8 @@ def search(
         raise typer.Exit(STOPPED)
 
 
-@project_command
+@app.command()
+@with_project
 def study(
     project: Project,
     name: Annotated[str, typer.Argument(help="a file of experiments/studies, such as estimators")],
@@ -357,7 +288,8 @@ def data(
         )
 
 
-@project_command
+@app.command()
+@with_project
 def sync(project: Project) -> None:
     """Logs to MLflow what it lacks of the profile's trials; never anything twice."""
     from experiments.secrets import masked

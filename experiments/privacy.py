@@ -1,4 +1,4 @@
-"""Nothing is reported home: switched off before Ray or MLflow is imported, here and in every process started here."""
+"""Switches usage reports of Ray and MLflow off before either is imported, here and in every process started here."""
 
 from __future__ import annotations
 

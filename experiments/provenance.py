@@ -1,4 +1,4 @@
-"""What made a result: revision, versions, machine."""
+"""The provenance of a result: the code's revision, the versions of packages, and the machine."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from typing import Any
 
 PACKAGES = ("torch", "numpy", "ray", "mlflow", "pandas", "dvc", "pydantic")
 
-REVISION = "EXPERIMENTS_REVISION"  # environment variable in which code that is sent elsewhere says what it is
+REVISION = "EXPERIMENTS_REVISION"  # environment variable with the revision of code that is sent to another machine
 
 
 def _git(*arguments: str) -> str | None:
+    """Returns what a git command prints; None where it fails."""
     try:
         return subprocess.run(
             ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=20
@@ -28,9 +29,9 @@ def _git(*arguments: str) -> str | None:
 
 @cache
 def revision() -> dict[str, Any]:
-    """`git_sha` of the code, "unknown" outside a repository, and `git_dirty`: whether tracked files differ from it.
+    """Returns `git_sha` of the code, "unknown" outside a repository, and `git_dirty`: whether tracked files differ.
 
-    Where the code was sent by another machine, what that one said.
+    Where another machine has sent the code, both are that machine's.
     """
     if REVISION in os.environ:
         return json.loads(os.environ[REVISION])
@@ -42,23 +43,23 @@ def revision() -> dict[str, Any]:
 
 @cache
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that results depend on, as far as they are installed."""
-    found = {"python": platform.python_version()}
+    """Returns the versions of Python and of the packages that results depend on, as far as they are installed."""
+    installed = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed
 
 
 def cores() -> int:
-    """CPUs that this process may use."""
+    """Returns the number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def machine(gpus: list[str]) -> dict[str, Any]:
-    """Processor, cores, memory in GiB, the GPUs' models and the platform."""
+    """Returns the processor, cores, memory in GiB, the models of the GPUs and the platform."""
     return {
         "processor": _processor(),
         "cores": cores(),

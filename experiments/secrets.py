@@ -1,4 +1,4 @@
-"""What must not be printed."""
+"""Passwords, which must not be printed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _PASSWORDS = (re.compile(r"(://[^:\s]*:).*(?=@)", re.DOTALL), re.compile(r"(pass
 
 
 def masked(text: str) -> str:
-    """The text with the passwords of its URLs as ***; rather too much of it than too little."""
+    """Returns the text with the passwords of its URLs as ***; it rather hides too much than too little."""
     for pattern in _PASSWORDS:
         text = pattern.sub(r"\1***", text)
     return text

@@ -33,7 +33,7 @@ ORDER = {
     ),
     "vae": ({"__main__"},),
     "experiments": (
-        {"__main__"}, {"search", "studies"}, {"sweep"}, {"cluster"}, {"tracking"}, {"trials"}, {"compute"},
+        {"__main__"}, {"options"}, {"search", "studies"}, {"sweep"}, {"cluster"}, {"tracking"}, {"trials"}, {"compute"},
         {"settings"}, {"systems", "trial_store"}, {"learning"},
     ),
     "reports": ({"__main__"}, {"page"}, {"artefacts"}, {"writing"}, {"drawing"}, {"inputs", "analysis"}),

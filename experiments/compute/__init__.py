@@ -1,1 +1,1 @@
-"""What a trial gets: CPUs, GPUs and their memory, and Ray Tune as it is used here."""
+"""What trials get of a machine: CPUs, GPUs and their memory; and Ray Tune, which runs them."""

@@ -1,1 +1,1 @@
-"""What the systems share: the contract of a learner, and the parts that learners are made of."""
+"""What the systems share: the contract of systems and learners, and the parts that learners are made of."""

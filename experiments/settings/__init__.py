@@ -1,1 +1,1 @@
-"""params.yaml as a typed value, and the spaces that a search may choose from."""
+"""The settings: params.yaml as a checked value, changes of it, and the spaces of a search."""

@@ -1,4 +1,4 @@
-"""What a search may choose from: section `search: spaces` of params.yaml, checked against the systems' settings."""
+"""The spaces that a search draws settings from: section `search: spaces` of params.yaml, checked against systems."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from experiments.learning import contract
-from experiments.learning.contract import System
+from experiments.learning.contract import AnySystem
 from experiments.settings.refusals import KeyPath, plain_message
 
-DIGITS = 3  # significant ones of a number that is drawn: what is printed is what was tried
+DIGITS = 3  # significant digits of a number that is drawn, so that what is printed is what was tried
 Mistake = tuple[KeyPath, Any, str]  # path of the key, its value (None where the message needs none), what is allowed
 
 
 class Space(BaseModel):
-    """The values that one setting may take: `low` to `high`, evenly or by their logarithm, or one of `choices`."""
+    """The values that one setting may take, as params.yaml has them: from `low` to `high`, or one of `choices`.
+
+    `log` spaces the values between `low` and `high` evenly by their logarithm.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -53,7 +56,15 @@ class Space(BaseModel):
 
 @dataclass(frozen=True)
 class Dimension:
-    """A space whose values are of the setting's own type: an integer's stay integers."""
+    """The space of one setting, with values of the setting's own type: integers stay integers.
+
+    Attributes:
+        name: the setting.
+        low: the least value; None where there are choices.
+        high: the greatest value; None where there are choices.
+        log: whether values are spaced evenly by their logarithm.
+        choices: the values to choose from; empty where there are `low` and `high`.
+    """
 
     name: str
     low: Any = None
@@ -62,14 +73,14 @@ class Dimension:
     choices: tuple[Any, ...] = ()
 
     def draw(self, trial: Any) -> Any:
-        """The value that a trial of Optuna has, or is given now."""
+        """Returns the value of a trial of Optuna (`optuna.trial.BaseTrial`), which is drawn now if it has none."""
         if self.choices:
             return trial.suggest_categorical(self.name, self.choices)
         suggest = trial.suggest_int if isinstance(self.low, int) else trial.suggest_float
         return suggest(self.name, self.low, self.high, log=self.log)
 
     def distribution(self) -> Any:
-        """As Optuna describes it."""
+        """Returns the space as one of Optuna's distributions."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if self.choices:
@@ -78,19 +89,19 @@ class Dimension:
         return kind(self.low, self.high, log=self.log)
 
     def rounded(self, value: Any) -> Any:
-        """A float to a few digits, within the ends; anything else as it is."""
+        """Returns a float rounded to DIGITS, within `low` and `high`; any other value unchanged."""
         if not isinstance(value, float) or self.choices:
             return value
         return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
 
     def holds(self, value: Any) -> bool:
-        """Whether the value could be drawn."""
+        """Returns whether a value could be drawn."""
         if self.choices:
             return value in self.choices
         return isinstance(value, int | float) and self.low <= value <= self.high
 
     def read(self, text: str) -> Any:
-        """The value that `written` gave that text. ValueError where it could not be drawn."""
+        """Returns the value that `written` turns into a text. ValueError where it could not be drawn."""
         if self.choices:
             value = next((choice for choice in self.choices if written(choice) == text), text)
         else:
@@ -100,7 +111,7 @@ class Dimension:
         return value
 
     def plain(self) -> dict[str, Any]:
-        """As it would stand in params.yaml."""
+        """Returns the space as it stands in params.yaml."""
         if self.choices:
             return {"choices": list(self.choices)}
         return {"low": self.low, "high": self.high, **({"log": True} if self.log else {})}
@@ -112,23 +123,30 @@ class Dimension:
 
 
 def written(value: Any) -> str:
-    """A value as it stands in a CSV file."""
+    """Returns a value as a CSV file has it."""
     return "" if value is None else str(value)
 
 
 def resolve(
     spaces: Mapping[str, Mapping[str, Space]], settings: Mapping[str, BaseModel]
 ) -> tuple[dict[str, dict[str, Dimension]], list[Mistake]]:
-    """Each system's dimensions, those of the sections it shares under its own; and what is wrong with the spaces.
+    """Merges the spaces of shared sections and of systems into the dimensions of each system.
 
-    `settings` are those in use, by system: each has to lie in its space, since a search tries them first.
+    A system's own space for a setting replaces that of a section it shares.
+
+    Args:
+        spaces: spaces by section, or system, and setting.
+        settings: the settings in use, by system; each must lie in its space, since a search tries them first.
+
+    Returns:
+        Dimensions by system and setting, and what is wrong with the spaces.
     """
     sharers: dict[str, list[str]] = {}
     for name in settings:
         for section in contract.SYSTEMS.get(name).shares:
             sharers.setdefault(section, []).append(name)
     mistakes: list[Mistake] = []
-    found: dict[str, dict[str, Dimension]] = {}
+    resolved: dict[str, dict[str, Dimension]] = {}
     for section in (key for key in spaces if key not in sharers and key not in settings):
         known = ", ".join([*sharers, *settings])
         mistakes.append(((section,), None, f"neither a shared section nor a system with settings: known are {known}"))
@@ -148,19 +166,19 @@ def resolve(
             if dimension is not None:
                 dimensions[setting] = dimension
         if dimensions:
-            found[name] = dimensions
-    return found, mistakes
+            resolved[name] = dimensions
+    return resolved, mistakes
 
 
 def _is_of(setting: str, sharers: Sequence[str], settings: Mapping[str, BaseModel]) -> bool:
-    """Whether another system that shares the section has the setting: then one that lacks it is no mistake."""
+    """Returns whether any system that shares the section has the setting; then a system without it is no mistake."""
     return any(setting in type(settings[name]).model_fields for name in sharers)
 
 
 def _dimension(
-    system: System, used: BaseModel, section: str, setting: str, space: Space
+    system: AnySystem, used: BaseModel, section: str, setting: str, space: Space
 ) -> tuple[Dimension | None, list[Mistake]]:
-    """The space in the setting's own type, or why there is none."""
+    """Returns the space with values of the setting's own type, or what is wrong with it."""
     path = (section, setting)
     fields = type(used).model_fields
     if setting not in fields:
@@ -190,7 +208,8 @@ def _dimension(
     return dimension, []
 
 
-def _values(space: Space) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+def _values(space: Space) -> Iterator[tuple[KeyPath, Any]]:
+    """Yields the values that a space names, each with its path in the space."""
     if space.choices is None:
         yield ("low",), space.low
         yield ("high",), space.high

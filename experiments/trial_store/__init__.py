@@ -1,1 +1,1 @@
-"""The truth about what was run: one folder per trial, on this disk or on an object store."""
+"""The trial store, the truth about what was run: one folder per trial, on a disk or on an object store."""

@@ -14,6 +14,8 @@ from mlflow import MlflowClient
 from ruamel.yaml import YAML
 
 from data.remote.push_pull import push_dataset
+from experiments.cluster import jobs
+from experiments.settings.config import load
 from experiments.trial_store.object_store import Objects
 from tests.experiments.conftest import ROOT
 from tests.experiments.mlflow_server import MlflowServer
@@ -64,6 +66,23 @@ def copies():
     """A folder for temporary files, this machine's copies among them; short, for Ray's sockets are in it."""
     with tempfile.TemporaryDirectory(prefix="r", dir="/tmp", ignore_cleanup_errors=True) as name:
         yield name
+
+
+class RecordingClient:
+    """Stands for Ray's client of jobs: keeps the settings that a job is sent with."""
+
+    def submit_job(self, entrypoint, runtime_env, metadata):
+        self.settings = (Path(runtime_env["working_dir"]) / "params.yaml").read_text()
+        return "job"
+
+
+def test_a_job_gets_the_settings_of_this_command(world):
+    config = load(Path("params.yaml"), {"toys.epochs": 7, "profiles.default.repetitions": 2})
+    client = RecordingClient()
+    jobs._send(client, config, [], "sweep", "http://mlflow")
+    Path("sent.yaml").write_text(client.settings)
+    assert load(Path("sent.yaml")).resolved() == config.resolved()
+    assert load(Path("params.yaml")).resolved() != config.resolved()
 
 
 @pytest.mark.slow
