@@ -1,4 +1,4 @@
-"""`python -m reports`: tables, figures and pages from results.csv, what lies beside it, and the evidence."""
+"""`python -m reports`: makes tables, figures and pages from results.csv, the files beside it, and the evidence."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ app = typer.Typer(
 
 
 def build(results: Path, gallery: Path, evidence: Path, out: Path) -> tuple[list[Path], dict[str, int]]:
-    """Makes every artefact, then writes all files, the page last; their paths, and the trials by status."""
+    """Makes every artefact, then writes all files, the page last.
+
+    Returns:
+        The paths of the files, and the number of trials by status.
+
+    Raises:
+        UserError: an input is missing or wrong, or the folder `out` cannot be written.
+    """
     sources = read_sources(results, gallery, evidence)
     artefacts = {name: maker(sources) for name, maker in makers([sources.kind.learns]).items()}
     files = {path: content for artefact in artefacts.values() for path, content in artefact.files.items()}

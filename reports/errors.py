@@ -2,4 +2,4 @@
 
 
 class UserError(Exception):
-    """A mistake in what the report was given: the message names the thing, the value and the remedy."""
+    """A mistake in the files or options of a report. The message names the thing, its value and the remedy."""

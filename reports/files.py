@@ -1,4 +1,7 @@
-"""Files that are there whole or not at all."""
+"""Writing files so that each is complete or absent, never half-written.
+
+`experiments.files` does the same for trials; this package imports no other.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,14 @@ from reports.errors import UserError
 
 
 def write_all(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
-    """Writes each content at its path under the folder, one atomic replacement a file; the paths, in order.
-    UserError where the folder cannot be written."""
+    """Writes each content at its path under the folder, replacing one file at a time atomically.
+
+    Returns:
+        The paths, in the order of `files`.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
     paths = []
     for name, content in files.items():
         path = folder / name

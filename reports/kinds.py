@@ -1,4 +1,4 @@
-"""The two kinds of results: what systems learn to say of an image, in which scores that is told, and in which words."""
+"""The two kinds of results, about labels and about captions: their scores, and the words that a report uses."""
 
 from __future__ import annotations
 
@@ -14,27 +14,39 @@ ACCURACIES = {"top1": "top-1", "top5": "top-5"}  # column of results.csv → tit
 
 @dataclass(frozen=True)
 class Kind:
-    """What distinguishes reports about labels from reports about captions."""
+    """What distinguishes reports about labels from reports about captions.
 
-    learns: str  # "labels" or "captions"
-    given: str  # what an image with one is: "labelled" or "captioned"
-    scores: Mapping[str, str]  # column of results.csv → title; the first ranks the systems
-    digits: Mapping[str, int]  # column → decimals
-    unit: str  # of the scores, after a title
-    studied: tuple[str, ...]  # scores of the study of ξ
-    table: str  # how the first table is called
-    plot: str  # plots/PLOT.csv
+    Attributes:
+        learns: "labels" or "captions".
+        annotated: what an image that has one is called, "labelled" or "captioned".
+        scores: from column of results.csv to title; the first one ranks the systems.
+        digits: from column to the number of decimals.
+        unit: of the scores, as it follows their titles.
+        studied: the scores drawn against ξ, the weight of the label or caption term.
+        table: the name of the report's first table.
+        plot: the name of the file plots/PLOT.csv.
+    """
+
+    learns: str
+    annotated: str
+    scores: Mapping[str, str]
+    digits: Mapping[str, int]
+    unit: str
+    studied: tuple[str, ...]
+    table: str
+    plot: str
 
     @property
     def first(self) -> str:
+        """The score that ranks the systems."""
         return next(iter(self.scores))
 
 
-_TOLD = ("bleu4", "meteor", "cider", "perplexity")
+_REPORTED = ("bleu4", "meteor", "cider", "perplexity")
 
 LABELS = Kind(
     learns="labels",
-    given="labelled",
+    annotated="labelled",
     scores=ACCURACIES,
     digits=dict.fromkeys(ACCURACIES, 2),
     unit=" (%)",
@@ -44,8 +56,8 @@ LABELS = Kind(
 )
 CAPTIONS = Kind(
     learns="captions",
-    given="captioned",
-    scores={column: SCORES[column].title for column in _TOLD},
+    annotated="captioned",
+    scores={column: SCORES[column].title for column in _REPORTED},
     digits={column: score.digits for column, score in SCORES.items()},
     unit="",
     studied=("bleu4", "perplexity"),
@@ -55,5 +67,5 @@ CAPTIONS = Kind(
 
 
 def kind_of(results: pd.DataFrame) -> Kind:
-    """Captions where there is a column of BLEU-4, else labels."""
+    """Returns the kind of these results: captions if they have a column of BLEU-4, else labels."""
     return CAPTIONS if "bleu4" in results.columns else LABELS

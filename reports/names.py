@@ -1,4 +1,4 @@
-"""How systems are called and ordered: reports/paper/systems.csv, then whatever else the results hold."""
+"""The names of systems in a report and their order: reports/paper/systems.csv, then systems it does not know."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ SYSTEMS = Path(__file__).parent / "paper" / "systems.csv"
 
 @dataclass(frozen=True)
 class Name:
-    """One system as a reader sees it. `place` is its rank (and picks its colour), the same in every figure;
-    `learns_from` is "all images", "labelled images", or "" where systems.csv does not know the system; `origin` is
-    "paper" for the systems of the paper's Table 1 and "beyond" for every other."""
+    """A system as a reader sees it.
+
+    Attributes:
+        system: its name in results.csv.
+        label: its name in the report.
+        learns_from: "all images", "labelled images", or "" where systems.csv does not know the system.
+        origin: "paper" for the systems of the paper, "beyond" for every other.
+        place: its rank, which picks its colour and marker; the same in every figure.
+    """
 
     system: str
     label: str
@@ -24,7 +30,7 @@ class Name:
 
 
 def name_systems(systems: Iterable[str]) -> dict[str, Name]:
-    """The given systems: in the order of systems.csv, then, by their own names, those it does not know."""
+    """Returns the names of these systems: first those in systems.csv, in its order, then the others, sorted."""
     with SYSTEMS.open(encoding="utf-8", newline="") as file:
         known = {row["system"]: row for row in csv.DictReader(file)}
     asked = set(systems)
@@ -39,7 +45,7 @@ def name_systems(systems: Iterable[str]) -> dict[str, Name]:
 
 
 def by_origin(names: Mapping[str, Name]) -> dict[str, dict[str, Name]]:
-    """The paper's systems and those beyond it, where there are any of either."""
+    """Groups systems into "paper" and "beyond"; an empty group is left out."""
     groups = {
         origin: {system: name for system, name in names.items() if name.origin == origin}
         for origin in ("paper", "beyond")
@@ -48,5 +54,5 @@ def by_origin(names: Mapping[str, Name]) -> dict[str, dict[str, Name]]:
 
 
 def percent(proportion: float) -> str:
-    """A proportion as a column heading: 0.01 → "1%", 0.005 → "0.5%"."""
+    """Formats a proportion as a column heading: 0.01 → "1%", 0.005 → "0.5%"."""
     return f"{100 * proportion:g}%"

@@ -1,4 +1,4 @@
-"""index.html: one self-contained page from the sections of the artefacts. No script, nothing loaded."""
+"""index.html: the sections of all artefacts on one page, without scripts or anything to load."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from reports.writing.templating import render
 
 
 def page(title: str, artefacts: Mapping[str, Artefact]) -> bytes:
-    """The page of all artefacts that have a section, each under an anchor of its name."""
+    """Renders the page of all artefacts that have a section, each under an anchor of its name."""
     sections = {name: artefact for name, artefact in artefacts.items() if artefact.html}
     return f"{render('index.html', title=title, sections=sections)}\n".encode()

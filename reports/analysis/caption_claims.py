@@ -1,4 +1,4 @@
-"""What the runs say to the question about captions, as claims on paired differences in BLEU-4."""
+"""The claims about captions, tested on paired differences in BLEU-4."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from reports.analysis.claims import Claim, Part, over
+from reports.analysis.claims import Claim, Part, proportions_text
 from reports.analysis.comparison import FEW, ours, pair, shared_proportions
 from reports.names import Name, percent
 
@@ -14,8 +14,11 @@ METRIC, TITLE = "bleu4", "BLEU-4"
 
 
 def caption_claims(rows: pd.DataFrame, names: Mapping[str, Name]) -> list[Claim]:
-    """The claims on these trials (`statistics.headline`): ours, the paper's systems that learn from all images, above
-    those that learn from captioned images alone, and above those beyond the paper."""
+    """Returns the claims on these trials (`statistics.headline`).
+
+    They say that "ours", the paper's systems that learn from all images, are above the systems that learn from
+    captioned images alone, and above those beyond the paper.
+    """
     mine = [names[system] for system in ours(names)]
     alone = [name for name in names.values() if name.learns_from == "labelled images"]
     beyond = [name for name in names.values() if name.origin == "beyond" and name not in alone]
@@ -49,7 +52,7 @@ def _parts(rows: pd.DataFrame, mine: Sequence[Name], others: Sequence[Name], few
             shared = shared_proportions(rows, own.system, other.system)
             shared = [proportion for proportion in shared if proportion <= FEW or not few]
             if shared:
-                sides = [rows[rows["system"] == name.system] for name in (own, other)]
-                label = f"{own.label} − {other.label}, {over(shared)}"
-                parts.append(Part(label, pair(*sides, shared, METRIC)))
+                left, right = (rows[rows["system"] == name.system] for name in (own, other))
+                label = f"{own.label} − {other.label}, {proportions_text(shared)}"
+                parts.append(Part(label, pair(left, right, shared, METRIC)))
     return parts

@@ -1,10 +1,11 @@
-"""The paper's claims as tests on paired differences, and what the runs say to each. No verdict is typed in."""
+"""The paper's claims as tests on paired differences. Every verdict is computed from the results."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -18,25 +19,32 @@ HOLDS, FAILS, OPEN = "holds", "does not hold", "cannot be told"
 
 @dataclass(frozen=True)
 class Part:
-    """One difference that a claim says is above 0."""
+    """One difference that a claim says is above 0, under a label."""
 
     label: str
     paired: Paired
 
     @property
     def above(self) -> float:
-        """One-sided p against "not above 0"; 1 without a repetition."""
+        """The one-sided p of the test of "not above 0"; 1 without a repetition."""
         return sign_flip(self.paired.differences, "greater") if self.paired.n else 1.0
 
     @property
     def below(self) -> float:
-        """One-sided p against "not below 0"; 1 without a repetition."""
+        """The one-sided p of the test of "not below 0"; 1 without a repetition."""
         return sign_flip(self.paired.differences, "less") if self.paired.n else 1.0
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says, as parts that must all be above 0; `missing` says why there are none."""
+    """A statement of the paper, as differences that must all be above 0.
+
+    Attributes:
+        title: the claim in a few words.
+        text: the claim in a sentence.
+        parts: the differences; none where the results cannot test the claim.
+        missing: why there are none.
+    """
 
     title: str
     text: str
@@ -45,8 +53,11 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """Holds: every part is above 0 at the 5 % level, one-sided (an intersection-union test, which needs no
-        correction). Does not hold: Simes' test over the parts says, at the same level, that one is below 0."""
+        """`HOLDS`, `FAILS` or `OPEN`.
+
+        A claim holds where every part is above 0 at the 5 % level, one-sided: an intersection-union test, which needs
+        no correction. It does not hold where Simes' test over the parts says, at the same level, that one is below 0.
+        """
         if not self.parts:
             return OPEN
         if max(part.above for part in self.parts) <= LEVEL:
@@ -60,15 +71,21 @@ class Claim:
 
     @property
     def trial_ids(self) -> list[str]:
-        """Every trial that the verdict rests on."""
+        """The identities of all trials that the verdict rests on."""
         return list(dict.fromkeys(trial for part in self.parts for trial in part.paired.trial_ids))
 
 
 def claims(
     results: pd.DataFrame, averaging: pd.DataFrame, names: Mapping[str, Name], draws: Mapping[str, int]
 ) -> list[Claim]:
-    """The paper's five claims in its order, on these results (`results.COLUMNS`) and accuracies by codes averaged
-    over (`averaging.read_averaging`); `draws` is the N_s of the results, by system."""
+    """Returns the paper's five claims, in its order.
+
+    Args:
+        results: as `inputs.results.read_results` returns them.
+        averaging: accuracy by the number of codes averaged over, as `inputs.averaging.read_averaging` returns it.
+        names: of the systems in the results.
+        draws: N_s, the number of codes averaged over in the results, by system.
+    """
     rows = headline(results)
     baselines = [system for system, name in names.items() if name.learns_from == "labelled images"]
     return [
@@ -85,7 +102,7 @@ def _few_labels(rows: pd.DataFrame, names: Mapping[str, Name], baselines: Sequen
     for baseline in baselines:
         few = [proportion for proportion in shared_proportions(rows, "bsvm", baseline) if proportion <= FEW]
         if few:
-            label = f"{_label(names, 'bsvm')} − {names[baseline].label}, {over(few)}"
+            label = f"{_label(names, 'bsvm')} − {names[baseline].label}, {proportions_text(few)}"
             parts.append(Part(label, pair(_of(rows, "bsvm"), _of(rows, baseline), few)))
     return Claim(
         f"With at most {percent(FEW)} of the labels, BSVM is above both baselines",
@@ -116,7 +133,7 @@ def _shrinking(rows: pd.DataFrame, names: Mapping[str, Name], baselines: Sequenc
 
 
 def _change(rows: pd.DataFrame, baseline: str, first: float, last: float) -> Paired:
-    """By repetition, the lead of BSVM at one proportion minus its lead at another."""
+    """Returns, by repetition, BSVM's lead at one proportion minus its lead at another."""
 
     def change(system: str) -> pd.DataFrame:
         mine = _of(rows, system)
@@ -133,16 +150,16 @@ def _change(rows: pd.DataFrame, baseline: str, first: float, last: float) -> Pai
             }
         )
 
-    found = pair(change("bsvm"), change(baseline), [first])
-    ids = dict.fromkeys(trial for both in found.trial_ids for trial in both.split())
-    return Paired(found.differences, found.asked, tuple(ids))
+    paired = pair(change("bsvm"), change(baseline), [first])
+    ids = dict.fromkeys(trial for both in paired.trial_ids for trial in both.split())
+    return Paired(paired.differences, paired.asked, tuple(ids))
 
 
 def _label_models(rows: pd.DataFrame, names: Mapping[str, Name]) -> Claim:
     shared = shared_proportions(rows, "bsvm", "softmax")
     parts = []
     if shared:
-        label = f"{_label(names, 'bsvm')} − {_label(names, 'softmax')}, {over(shared)}"
+        label = f"{_label(names, 'bsvm')} − {_label(names, 'softmax')}, {proportions_text(shared)}"
         parts = [Part(label, pair(_of(rows, "bsvm"), _of(rows, "softmax"), shared))]
     return Claim(
         "BSVM is above softmax",
@@ -164,7 +181,7 @@ def _averaging(
             continue
         mine = f"N_s = {draws[system]}" if system in draws else "N_s as set"
         proportions = sorted(ours["proportion"].unique())
-        label = f"{_label(names, system)}, {mine} − mean code (N_s = 0), {over(proportions)}"
+        label = f"{_label(names, system)}, {mine} − mean code (N_s = 0), {proportions_text(proportions)}"
         parts.append(Part(label, pair(ours, theirs, proportions)))
     return Claim(
         "Averaging over codes helps",
@@ -181,7 +198,7 @@ def _xi(results: pd.DataFrame, names: Mapping[str, Name]) -> Claim:
         auto, zero = (mine[mine["xi"] == xi] for xi in ("auto", "0"))
         shared = sorted(set(auto["proportion"]) & set(zero["proportion"]))
         if shared:
-            label = f"{_label(names, system)}, ξ = auto − ξ = 0, {over(shared)}"
+            label = f"{_label(names, system)}, ξ = auto − ξ = 0, {proportions_text(shared)}"
             parts.append(Part(label, pair(auto, zero, shared)))
     return Claim(
         "Labels should shape the code: ξ = auto is above ξ = 0",
@@ -200,26 +217,32 @@ def _label(names: Mapping[str, Name], system: str) -> str:
     return names[system].label
 
 
-def over(proportions: Sequence[float]) -> str:
-    """The proportions that a difference is the mean over."""
+def proportions_text(proportions: Sequence[float]) -> str:
+    """Names the proportions that a difference is the mean over: "with 1%", or "mean over 1% and 5%"."""
     texts = [percent(proportion) for proportion in proportions]
     return f"with {texts[0]}" if len(texts) == 1 else f"mean over {', '.join(texts[:-1])} and {texts[-1]}"
 
 
 @dataclass(frozen=True)
 class Pick:
-    """At one proportion, the best system that learns from all images and the best that learns from labels alone,
-    with the row of `comparison.compare` that is about the two; either may be missing."""
+    """The best systems at one proportion.
+
+    Attributes:
+        system: the best one that learns from all images; None where none has a result.
+        baseline: the best one that learns from labels alone, likewise.
+        means: mean top-1 by system.
+        row: the row of `comparison.compare` about the two; None where either is missing.
+    """
 
     proportion: float
     system: Name | None
     baseline: Name | None
     means: Mapping[str, float]
-    row: Mapping[str, object] | None
+    row: Mapping[str, Any] | None
 
     @property
     def verdict(self) -> str:
-        """ "better" or "worse" where the corrected p says so, else "cannot be told"; "" without a pair."""
+        """ "better" or "worse" by the corrected p, `OPEN` where it is too large, and "" without a pair."""
         if self.row is None or not self.row["n"]:
             return ""
         if self.row["holm"] > LEVEL:
@@ -228,21 +251,25 @@ class Pick:
 
 
 def picks(tidy: pd.DataFrame, compared: pd.DataFrame, names: Mapping[str, Name]) -> list[Pick]:
-    """A pick per proportion from the top-1 means (`statistics.summarise`) and all comparisons.
+    """Picks the best systems at each proportion.
 
-    A pair chosen after its numbers were seen is flattered by them; only a p that is corrected over every comparison
-    among which it was chosen counts.
+    A pair that is chosen by its numbers looks better than it is. Its p counts only after a correction over all
+    comparisons that it was chosen from.
+
+    Args:
+        tidy: top-1 means, from `statistics.summarise`.
+        compared: all comparisons, from `comparison.compare`.
     """
     return [_pick(tidy, compared, names, proportion) for proportion in sorted(tidy["proportion"].unique())]
 
 
 def _pick(tidy: pd.DataFrame, compared: pd.DataFrame, names: Mapping[str, Name], proportion: float) -> Pick:
-    here = tidy[(tidy["metric"] == "top1") & (tidy["proportion"] == proportion) & (tidy["n"] > 0)]
-    means = {row.system: row.mean for row in here.itertuples()}
+    rows = tidy[(tidy["metric"] == "top1") & (tidy["proportion"] == proportion) & (tidy["n"] > 0)]
+    means = {row.system: row.mean for row in rows.itertuples()}
 
-    def best(kind: str) -> Name | None:
-        group = [system for system in means if names[system].learns_from == kind]
-        return names[max(group, key=means.get)] if group else None
+    def best(learns_from: str) -> Name | None:
+        group = [system for system in means if names[system].learns_from == learns_from]
+        return names[max(group, key=lambda system: means[system])] if group else None
 
     system, baseline = best("all images"), best("labelled images")
     row = None
@@ -253,5 +280,5 @@ def _pick(tidy: pd.DataFrame, compared: pd.DataFrame, names: Mapping[str, Name],
 
 
 def p_text(p: float) -> str:
-    """A p as printed: four decimals, or "—"."""
+    """Formats a p with four decimals, or as "—" where it is missing."""
     return "—" if math.isnan(p) else f"{p:.4f}"

@@ -1,4 +1,7 @@
-"""Which systems are compared with which, by repetition: systems that learn from all images against the baselines."""
+"""Paired comparisons of systems, repetition by repetition.
+
+A baseline here is a system that learns from the labelled (or captioned) images alone.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,20 @@ from reports.analysis.paired import LEVEL, detectable, holm, sign_flip
 from reports.analysis.statistics import mean_interval
 from reports.names import Name
 
-FEW = 0.2  # labelled proportions up to this one are pooled: where the paper's claim is made
-REPETITIONS = (5, 10, 20)  # for which the detectable difference is given beside the number run
-POOLED, EACH = "pooled", "each"
+FEW = 0.2  # "few labels": labelled proportions up to this one, about which the paper's claim is made
+REPETITIONS = (5, 10, 20)  # numbers of repetitions for which the detectable difference is given
+POOLED, EACH = "pooled", "each"  # families of comparisons: mean over few labels, and single proportions
 
 
 @dataclass(frozen=True)
 class Paired:
-    """Differences in top-1 (points) or another metric, one a repetition; `asked` counts the repetitions asked of both
-    sides, and `trial_ids` names every trial behind the differences."""
+    """Differences between two systems in top-1 (points) or another metric, one per repetition.
+
+    Attributes:
+        differences: of the complete repetitions.
+        asked: the number of repetitions that were asked of both systems.
+        trial_ids: all trials behind the differences.
+    """
 
     differences: tuple[float, ...]
     asked: int
@@ -29,30 +37,36 @@ class Paired:
 
     @property
     def n(self) -> int:
+        """The number of complete repetitions."""
         return len(self.differences)
 
     @property
     def mean(self) -> float:
+        """The mean difference; missing without a repetition."""
         return fmean(self.differences) if self.differences else math.nan
 
     @property
     def std(self) -> float:
+        """The sample standard deviation (ddof 1); missing with fewer than two repetitions."""
         return stdev(self.differences) if self.n > 1 else math.nan
 
     @property
     def interval(self) -> tuple[float, float]:
+        """The ends of the bootstrap interval of the mean (`statistics.mean_interval`)."""
         return mean_interval(self.differences)
 
     @property
     def wins(self) -> int:
+        """The number of differences above 0."""
         return sum(difference > 0 for difference in self.differences)
 
 
 def pair(ours: pd.DataFrame, theirs: pd.DataFrame, proportions: Iterable[float], metric: str = "top1") -> Paired:
-    """ours − theirs at these proportions, each side with columns proportion, seed, status, trial_id and the metric's.
+    """Returns the differences ours − theirs, averaged over the proportions.
 
-    A repetition gives one difference, its mean over the proportions: within a repetition the labelled sets are
-    nested, so that only the repetitions are independent. One with a trial missing on either side gives none.
+    Each side has the columns proportion, seed, status, trial_id and the metric. A repetition gives one difference, its
+    mean over the proportions: within a repetition the labelled sets are nested, so that only the repetitions are
+    independent. A repetition with a missing trial on either side gives none.
     """
     proportions = set(proportions)
     both = ours.merge(theirs, on=["proportion", "seed"], suffixes=("", "_of_baseline"))
@@ -65,27 +79,30 @@ def pair(ours: pd.DataFrame, theirs: pd.DataFrame, proportions: Iterable[float],
 
 
 def pairs(names: Mapping[str, Name]) -> list[tuple[str, str]]:
-    """(system, baseline): each that learns from all images with each that learns from labels alone, and the
-    paper's two label models with each other."""
-    ours = [system for system, name in names.items() if name.learns_from == "all images"]
+    """Returns the pairs (system, baseline) that are compared about labels.
+
+    They are each system that learns from all images with each baseline, and the paper's two label models, BSVM and
+    softmax, with each other.
+    """
+    learners = [system for system, name in names.items() if name.learns_from == "all images"]
     baselines = [system for system, name in names.items() if name.learns_from == "labelled images"]
-    found = [(system, baseline) for system in ours for baseline in baselines]
-    return found + ([("bsvm", "softmax")] if {"bsvm", "softmax"} <= names.keys() else [])
+    with_baselines = [(system, baseline) for system in learners for baseline in baselines]
+    return with_baselines + ([("bsvm", "softmax")] if {"bsvm", "softmax"} <= names.keys() else [])
 
 
 def against_all(names: Mapping[str, Name]) -> list[tuple[str, str]]:
-    """(ours, other): each of the paper's systems that learn from all images with every system that is none of them."""
+    """Returns the pairs (ours, other) that are compared about captions: each of `ours` with every other system."""
     mine = ours(names)
     return [(system, other) for system in mine for other in names if other not in mine]
 
 
 def ours(names: Mapping[str, Name]) -> list[str]:
-    """The paper's systems that learn from all images."""
+    """Returns the paper's systems that learn from all images."""
     return [system for system, name in names.items() if (name.learns_from, name.origin) == ("all images", "paper")]
 
 
 def shared_proportions(rows: pd.DataFrame, *systems: str) -> list[float]:
-    """Proportions that were asked of every one of these systems, ascending."""
+    """Returns the proportions that were asked of all these systems, ascending."""
     asked = [set(rows.loc[rows["system"] == system, "proportion"]) for system in systems]
     return sorted(set.intersection(*asked)) if asked else []
 
@@ -94,24 +111,31 @@ def compare(
     headline: pd.DataFrame,
     names: Mapping[str, Name],
     metric: str = "top1",
-    who: Callable[[Mapping[str, Name]], list[tuple[str, str]]] = pairs,
+    select_pairs: Callable[[Mapping[str, Name]], list[tuple[str, str]]] = pairs,
 ) -> pd.DataFrame:
-    """One row per pair of `who` and proportion (`family` "each"), and per pair over all proportions ≤ 20 % ("pooled",
-    proportion missing; where there are at least two).
+    """Compares pairs of systems at each proportion and over all proportions with few labels.
 
-    Columns: family, system, baseline, proportion, n, asked, mean, low, high, std, wins, p (two-sided sign flips),
-    holm (p after Holm's correction within its family), detectable (as run), detectable_N, trial_ids.
+    Args:
+        headline: the trials, from `statistics.headline`.
+        metric: the column that is compared.
+        select_pairs: returns the pairs (system, baseline), `pairs` or `against_all`.
+
+    Returns:
+        One row per pair and proportion (family "each"), and one per pair for the mean over all proportions up to 20 %
+        (family "pooled", proportion missing) where there are at least two. Columns: family, system, baseline,
+        proportion, n, asked, mean, low, high, std, wins, p (two-sided sign flips), holm (p after Holm's correction
+        within its family), detectable (with n as run), detectable_N, trial_ids.
     """
     rows = []
-    for system, baseline in who(names):
-        sides = [headline[headline["system"] == side] for side in (system, baseline)]
+    for system, baseline in select_pairs(names):
+        left, right = (headline[headline["system"] == side] for side in (system, baseline))
         shared = shared_proportions(headline, system, baseline)
         few = [proportion for proportion in shared if proportion <= FEW]
         scopes = [(POOLED, math.nan, few)] if len(few) > 1 else []
         scopes += [(EACH, proportion, [proportion]) for proportion in shared]
         for family, proportion, over in scopes:
             key = {"family": family, "system": system, "baseline": baseline, "proportion": proportion}
-            rows.append(key | _numbers(pair(*sides, over, metric)))
+            rows.append(key | _numbers(pair(left, right, over, metric)))
     table = pd.DataFrame(rows, columns=_COLUMNS)
     for _, family in table.groupby("family"):
         table.loc[family.index, "holm"] = holm(list(family["p"]))
@@ -143,11 +167,13 @@ def _numbers(paired: Paired) -> dict[str, object]:
 
 
 def marks(table: pd.DataFrame, names: Mapping[str, Name]) -> dict[tuple[str, float], str]:
-    """ "▲" for a system and proportion that is above every baseline that learns from labels alone after Holm's
-    correction, "▼" below every one; no entry otherwise."""
-    found = {}
+    """Marks by (system, proportion): "▲" above every baseline, "▼" below every one, no entry otherwise.
+
+    "Above" and "below" are significant at the 5 % level after Holm's correction in the family "each" of `table`.
+    """
+    marked = {}
     against = table["baseline"].map(lambda baseline: names[baseline].learns_from == "labelled images").astype(bool)
     for key, rows in table[against & (table["family"] == EACH)].groupby(["system", "proportion"]):
         if (rows["holm"] <= LEVEL).all() and rows["mean"].gt(0).nunique() == 1:
-            found[key] = "▲" if rows["mean"].iloc[0] > 0 else "▼"
-    return found
+            marked[key] = "▲" if rows["mean"].iloc[0] > 0 else "▼"
+    return marked

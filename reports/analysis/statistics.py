@@ -1,4 +1,4 @@
-"""Numbers over repetitions: which trials belong together, their mean and spread. Pure functions."""
+"""Which trials belong together, and their means, standard deviations and intervals over repetitions."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pandas as pd
 from scipy.stats import norm, t
 
 INTERVAL = "95 % bootstrap intervals of the mean over repetitions (expanded percentile)"
-ENUMERATED = 6  # repetitions up to which every resample is listed: 6⁶ = 46,656
-RESAMPLES = 50_000  # drawn beyond that
+ENUMERATED = 6  # up to this number of repetitions all resamples are enumerated: 6⁶ = 46,656
+RESAMPLES = 50_000  # resamples drawn beyond that
 
 
 def summarise(results: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.DataFrame:
-    """Mean and sample standard deviation (ddof 1) of each metric over the finished trials of each group.
+    """Returns the mean and sample standard deviation (ddof 1) of each metric over the finished trials of each group.
 
-    Columns: metric, *by, mean, std, n, asked, trial_ids. `asked` counts the group's trials whatever became of
-    them, `n` those that are done and have the metric, `trial_ids` names these. A group without any keeps
-    its row, with mean and std missing; with n = 1 std is missing.
+    Columns: metric, *by, mean, std, n, asked, trial_ids. `asked` counts all trials of the group; `n` counts those that
+    are done and have the metric, and `trial_ids` names them. A group without any keeps its row, with mean and std
+    missing. With n = 1 std is missing.
     """
     by = list(by)
     asked = results.groupby(by).size().rename("asked")
@@ -41,7 +41,7 @@ def summarise(results: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) 
 
 
 def estimate(results: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -> pd.DataFrame:
-    """`summarise`, with the ends `low` and `high` of each mean's `mean_interval`."""
+    """Returns the table of `summarise` with columns `low` and `high`, the ends of each mean's `mean_interval`."""
     by = list(by)
     tidy = summarise(results, metrics, by)
     done = results[results["status"] == "done"]
@@ -57,13 +57,13 @@ def estimate(results: pd.DataFrame, metrics: Sequence[str], by: Sequence[str]) -
 
 @lru_cache(maxsize=4096)
 def mean_interval(values: tuple[float, ...]) -> tuple[float, float]:
-    """95 % bootstrap interval of the mean of independent repetitions; missing with fewer than two.
+    """Returns the 95 % bootstrap interval of the mean of independent repetitions; missing with fewer than two.
 
-    The expanded percentile interval: the bootstrap means' quantiles at Φ(∓t₀.₉₇₅ √(n/(n−1))) with n − 1 degrees
-    of freedom, which undoes that percentile intervals are too short for few values (Hesterberg 2015,
-    https://doi.org/10.1080/00031305.2015.1089789). BCa and bootstrap-t need an acceleration or a standard error from
-    every resample, and at n = 5 these are mostly noise. No resampling reaches beyond the values seen, so that the
-    interval of n values covers at most 1 − 2^(1−n) (`coverage_limit`).
+    It is the expanded percentile interval: the quantiles of the bootstrap means at Φ(∓t₀.₉₇₅ √(n/(n−1))), with n − 1
+    degrees of freedom. This corrects that percentile intervals are too short for few values (Hesterberg 2015,
+    https://doi.org/10.1080/00031305.2015.1089789). BCa and bootstrap-t need an acceleration, or a standard error from
+    every resample, and at n = 5 these are mostly noise. No resample reaches beyond the observed values, so the interval
+    of n values covers at most 1 − 2^(1−n) (`coverage_limit`).
     """
     n = len(values)
     if n < 2:
@@ -75,21 +75,27 @@ def mean_interval(values: tuple[float, ...]) -> tuple[float, float]:
 
 
 def coverage_limit(n: int) -> float:
-    """How often the range of n values holds the median of what they come from: no bootstrap interval does better."""
+    """Returns the probability that the range of n values contains the median of their distribution.
+
+    No bootstrap interval covers it more often.
+    """
     return 1 - 2.0 ** (1 - n)
 
 
 @lru_cache(maxsize=64)
 def _resamples(n: int) -> np.ndarray:
-    """(resamples, n) indices: every one for few values, else drawn from a fixed seed."""
+    """Returns the indices of resamples, [resamples, n]: all of them for few values, else drawn from a fixed seed."""
     if n <= ENUMERATED:
         return np.stack(np.unravel_index(np.arange(n**n), (n,) * n), axis=1)
     return np.random.default_rng(n).integers(n, size=(RESAMPLES, n))
 
 
 def headline_xi(results: pd.DataFrame) -> dict[str, str]:
-    """The ξ, as asked, that stands for each system where only one can: "auto" where it was asked for,
-    else the one asked for at the most proportions (the smallest of several), "" without ξ."""
+    """Returns, by system, the ξ (weight of the label term) at which the main tables and figures show it.
+
+    It is "auto" where that was asked for; else the ξ asked for at the most proportions, the smallest of several; "" for
+    a system without ξ.
+    """
     chosen = {}
     for system, rows in results.groupby("system"):
         reach = rows.groupby("xi")["proportion"].nunique()
@@ -99,24 +105,24 @@ def headline_xi(results: pd.DataFrame) -> dict[str, str]:
 
 
 def headline(results: pd.DataFrame) -> pd.DataFrame:
-    """The trials that Table 1 and Figure 1 are about: each system's rows at its `headline_xi`."""
+    """Returns the trials of the main tables and figures: each system's rows at its `headline_xi`."""
     return results[results["xi"] == results["system"].map(headline_xi(results))]
 
 
 def xi_study(results: pd.DataFrame) -> pd.DataFrame:
-    """The trials at every (system, proportion) for which more than one ξ was asked."""
+    """Returns the trials at every (system, proportion) for which more than one ξ was asked."""
     values = results.groupby(["system", "proportion"])["xi"].transform("nunique")
     return results[values > 1]
 
 
 def labelled_images(results: pd.DataFrame) -> dict[float, int]:
-    """Labelled images at each proportion, where any trial says so."""
+    """Returns the number of labelled images at each proportion that has a trial with that number."""
     counts = results.dropna(subset=["labelled"]).groupby("proportion")["labelled"].max()
     return {float(proportion): int(count) for proportion, count in counts.items()}
 
 
 def count_statuses(results: pd.DataFrame) -> dict[str, int]:
-    """Trials of the grid by status: done, failed, missing."""
+    """Counts the trials of the grid by status: done, failed, missing."""
     counts = results["status"].value_counts()
     return {status: int(counts.get(status, 0)) for status in ("done", "failed", "missing")}
 

@@ -1,1 +1,1 @@
-"""What a report consists of, one file each; `contract` says how one is added."""
+"""The parts of a report, one file each; `contract` tells how to add one."""

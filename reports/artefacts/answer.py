@@ -1,4 +1,4 @@
-"""The answer: which of the paper's claims hold here, decided by rules from the numbers; a page of its own."""
+"""The answer page: which of the paper's claims hold in these results, decided by rules from the numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reports.artefacts.contract import Artefact, register
 from reports.artefacts.differences import signed
 from reports.inputs.gallery import Sweep
 from reports.inputs.sources import Sources
-from reports.names import percent
+from reports.names import Name, percent
 from reports.writing.templating import number, render
 
 RULES = (
@@ -32,12 +32,15 @@ CLASSES = {HOLDS: "done", FAILS: "failed", OPEN: "missing"}
 
 @register(place=15, learns=("labels",))
 def answer(sources: Sources) -> Artefact:
-    """answer.html, answer.md, and a section with the verdicts alone."""
+    """Makes answer.html, answer.md, and a section with the verdicts alone."""
     rows = headline(sources.results)
-    found = [told(claim) for claim in claims(sources.results, sources.averaging, sources.names, _draws(sources.sweep))]
-    chosen = [_pick(pick) for pick in _picks(sources)]
-    values = {"claims": found, "picks": chosen, "rules": RULES, "about_picks": PICKS, "dataset": sources.sweep.dataset}
-    values |= {
+    tested = claims(sources.results, sources.averaging, sources.names, _draws(sources.sweep))
+    values: dict[str, Any] = {
+        "claims": [claim_values(claim) for claim in tested],
+        "picks": [_pick_values(pick) for pick in _picks(sources)],
+        "rules": RULES,
+        "about_picks": PICKS,
+        "dataset": sources.sweep.dataset,
         "repetitions": int(rows.groupby(["system", "proportion"])["seed"].nunique().max()),
         "sweep": sources.sweep,
         "measure": MEASURE,
@@ -51,7 +54,7 @@ def answer(sources: Sources) -> Artefact:
 
 
 def _draws(sweep: Sweep) -> dict[str, int]:
-    """N_s by system, where the sweep's settings name it."""
+    """Returns N_s, the number of codes averaged over, by system, where the sweep's settings name it."""
     settings = sweep.params.get("settings")
     settings = settings if isinstance(settings, dict) else {}
     return {
@@ -67,8 +70,8 @@ def _picks(sources: Sources) -> list[Pick]:
     return picks(tidy, compare(rows, sources.names), sources.names)
 
 
-def told(claim: Claim, digits: int = 2) -> dict[str, Any]:
-    """A claim as the answer's pages print it, differences with that many decimals."""
+def claim_values(claim: Claim, digits: int = 2) -> dict[str, Any]:
+    """Formats a claim for the answer's templates, its differences with that many decimals."""
 
     def interval(ends: tuple[float, float]) -> str:
         return " to ".join(signed(end, digits) for end in ends)
@@ -97,27 +100,33 @@ def told(claim: Claim, digits: int = 2) -> dict[str, Any]:
     }
 
 
-def _pick(pick: Pick) -> dict[str, Any]:
-    def best(name: Any) -> str:
+def _pick_values(pick: Pick) -> dict[str, Any]:
+    """Formats a pick for the answer's templates."""
+
+    def best(name: Name | None) -> str:
         return f"{name.label}, {number(pick.means[name.system])}" if name else "—"
 
-    row = pick.row
-    known = row is not None and row["n"] > 0
-    verdicts = {OPEN: f"{OPEN} with {row['n']} repetition{'' if row['n'] == 1 else 's'}" if known else "", "": "—"}
-    return {
+    values = {
         "proportion": percent(pick.proportion),
         "system": best(pick.system),
         "baseline": best(pick.baseline),
-        "difference": signed(row["mean"]) if known else "—",
-        "interval": f"{signed(row['low'])} to {signed(row['high'])}" if known and row["n"] > 1 else "—",
-        "holm": p_text(row["holm"]) if known else "—",
-        "verdict": verdicts.get(pick.verdict, pick.verdict),
-        "trial_ids": row["trial_ids"].split() if known else [],
+    }
+    row = pick.row
+    if row is None or row["n"] == 0:
+        unknown = dict.fromkeys(("difference", "interval", "holm", "verdict"), "—")
+        return values | unknown | {"trial_ids": []}
+    repetitions = f"{row['n']} repetition{'' if row['n'] == 1 else 's'}"
+    return values | {
+        "difference": signed(row["mean"]),
+        "interval": f"{signed(row['low'])} to {signed(row['high'])}" if row["n"] > 1 else "—",
+        "holm": p_text(row["holm"]),
+        "verdict": f"{OPEN} with {repetitions}" if pick.verdict == OPEN else pick.verdict,
+        "trial_ids": row["trial_ids"].split(),
     }
 
 
 def claims_markdown(values: dict[str, Any]) -> list[str]:
-    """The lines of answer.md up to the last claim."""
+    """Returns the lines of answer.md up to the last claim."""
     lines = [f"# The answer: {values['dataset']}", ""]
     for place, claim in enumerate(values["claims"], 1):
         lines += [f"## {place}. {claim['title']}: {claim['verdict']}", "", claim["text"], ""]
@@ -135,7 +144,7 @@ def claims_markdown(values: dict[str, Any]) -> list[str]:
 
 
 def rules_markdown(values: dict[str, Any]) -> list[str]:
-    """The lines of answer.md from the rules on."""
+    """Returns the lines of answer.md from the rules on."""
     return ["## Rules", "", *(f"- {rule}" for rule in values["rules"]), ""]
 
 

@@ -1,4 +1,4 @@
-"""What the model of the images is worth by itself: its bound, and how much its switches say of an image."""
+"""The model of the images by itself: its lower bound, and how much information its switches carry about an image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ COLUMNS = {"elbo": "Bound (nats an image)", "kl_switches": "KL of the switches (
 
 @register(place=51)
 def bound(sources: Sources) -> Artefact:
-    """tables/bound.* and their section; none without a system that has a bound."""
+    """Makes tables/bound.* and their section; nothing without a system that has a bound."""
     rows = headline(sources.results)
     rows = rows[rows["system"].isin(rows.dropna(subset=["elbo"])["system"])]
     if rows.empty:

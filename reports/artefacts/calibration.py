@@ -1,4 +1,4 @@
-"""How far probabilities can be trusted, what they cost, and what averaging over codes adds to either."""
+"""The calibration of the predicted probabilities, their cost, and the effect of averaging over codes on both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ COLUMNS = {"ece": "ECE (%)", "train_seconds": "Training (s)", "test_ms_per_image
 
 @register(place=52, learns=("labels",))
 def calibration(sources: Sources) -> Artefact:
-    """tables/calibration.* and their section; tables/averaging.* and figures/averaging.* where codes were averaged."""
+    """Makes tables/calibration.* and their section, and tables/averaging.* and figures/averaging.*.
+
+    The latter two are made only where systems averaged over codes.
+    """
     rows = headline(sources.results)
     tidy = summarise(rows, list(COLUMNS), ["system", "proportion"])
     usual = int(tidy["asked"].mode().max())
@@ -38,26 +41,26 @@ def calibration(sources: Sources) -> Artefact:
         each = estimate(codes, list(MEASURES), ["system", "proportion", "draws"])
         pooled = estimate(_pool(codes), list(MEASURES), ["system", "draws"])
         drawn = drawing.files(averaging_figure(pooled, sources.names), "averaging")
-        found = _listing(each, sources)
-        files |= drawn | listing.files(found, each, "averaging")
+        table_by_draws = _listing(each, sources)
+        files |= drawn | listing.files(table_by_draws, each, "averaging")
         caption = (
             "Averaged predictions by the number of codes N_s, over all labelled proportions (only repetitions with "
             f"every one); bars: {INTERVAL}."
         )
         figure = figure_section(drawn["figures/averaging.svg"], "averaging", caption)
-        averaged = listing.html(found)
+        averaged = listing.html(table_by_draws)
     html = render("calibration.html", table=tables.html(table), figure=figure, averaged=averaged)
     return Artefact(files, "Calibration and cost", html)
 
 
 def _codes(sources: Sources, rows: pd.DataFrame) -> pd.DataFrame:
-    """averaging.csv of the trials in the tables, all of them done."""
+    """Returns the rows of averaging.csv for the trials of the main tables, all of them done."""
     codes = sources.averaging
     return codes[codes["trial_id"].isin(rows["trial_id"])].assign(status="done")
 
 
 def _pool(codes: pd.DataFrame) -> pd.DataFrame:
-    """One row per system, seed and N_s: means over the proportions, for seeds that have every one of them."""
+    """Averages over the proportions: one row per system, seed and N_s, for seeds that have every proportion."""
     every = codes.groupby(["system", "draws"])["proportion"].transform("nunique")
     whole = codes[codes.groupby(["system", "draws", "seed"])["proportion"].transform("nunique") == every]
     groups = whole.groupby(["system", "draws", "seed"])

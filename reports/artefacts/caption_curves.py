@@ -1,4 +1,4 @@
-"""Caption scores against captioned proportion."""
+"""The figure of caption scores against the captioned proportion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reports.writing.embedding import figure_section
 
 @register(place=30, learns=("captions",))
 def caption_curves(sources: Sources) -> Artefact:
-    """figures/captions.{png,svg,pdf} and its section."""
+    """Makes figures/captions.{png,svg,pdf} and its section."""
     tidy = estimate(headline(sources.results), list(DRAWN), ["system", "proportion"])
     files = drawing.files(caption_figure(tidy, sources.names, labelled_images(sources.results)), "captions")
     caption = (

@@ -1,4 +1,4 @@
-"""Paired differences in caption scores: is what ours is above another system more than chance?"""
+"""Paired differences in caption scores: could the lead of ours over another system be chance?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 from reports.analysis.comparison import EACH, POOLED, against_all, compare
 from reports.analysis.statistics import INTERVAL, coverage_limit, headline
 from reports.artefacts.contract import Artefact, register
-from reports.artefacts.differences import family, signed, who
+from reports.artefacts.differences import family_facts, row_heading, signed
 from reports.drawing import style as drawing
 from reports.drawing.differences import score_difference_figure
 from reports.inputs.sources import Sources
@@ -26,38 +26,45 @@ HEAD = ["System", "Against", "Captions", "n", "Difference", "95 % interval", "Ab
 
 @register(place=35, learns=("captions",))
 def caption_differences(sources: Sources) -> Artefact:
-    """figures/differences.*, tables/differences.* and their section; both say so without a pair to compare."""
+    """Makes figures/differences.*, tables/differences.* and their section.
+
+    Without a pair of systems to compare, figure and table are empty, and there is no section.
+    """
     rows = headline(sources.results)
     compared = {SCORES[score].title: compare(rows, sources.names, score, against_all) for score in COMPARED}
     tidy = pd.concat([part.assign(score=score) for score, part in zip(COMPARED, compared.values(), strict=True)])
     files = drawing.files(score_difference_figure(compared, sources.names), "differences")
-    found = _listing(compared, sources)
-    files |= listing.files(found, tidy[["score", *tidy.columns.drop("score")]], "differences")
+    table = _listing(compared, sources)
+    files |= listing.files(table, tidy[["score", *tidy.columns.drop("score")]], "differences")
     if tidy.empty:
         return Artefact(files)
     caption = (
         "Paired differences in BLEU-4 and CIDEr: ours − another system with the same captioned images, against the "
         f"captioned proportion (logarithmic). Bars: {INTERVAL}; above the line ours is better."
     )
-    one = compared[SCORES[COMPARED[0]].title]
+    first = compared[SCORES[COMPARED[0]].title]  # families have the same sizes in both scores
     html = render(
         "caption-differences.html",
         figure=figure_section(files["figures/differences.svg"], "differences", caption),
-        table=listing.html(found),
-        families={name: family(one[one["family"] == name]) for name in (POOLED, EACH) if _any(one, name)},
-        most=int(one["n"].max()),
-        coverage=coverage_limit(int(one["n"].max())),
+        table=listing.html(table),
+        families={
+            family: family_facts(first[first["family"] == family])
+            for family in (POOLED, EACH)
+            if _has_repetitions(first, family)
+        },
+        most=int(first["n"].max()),
+        coverage=coverage_limit(int(first["n"].max())),
     )
     return Artefact(files, "Paired differences", html)
 
 
-def _any(part: pd.DataFrame, name: str) -> bool:
-    return bool(part.loc[part["family"] == name, "n"].any())
+def _has_repetitions(table: pd.DataFrame, family: str) -> bool:
+    return bool(table.loc[table["family"] == family, "n"].any())
 
 
 def _listing(compared: dict[str, pd.DataFrame], sources: Sources) -> Listing:
     groups = {
-        title: [[*who(row, sources.names), *_cells(row)] for row in part.to_dict("records")]
+        title: [[*row_heading(row, sources.names), *_cells(row)] for row in part.to_dict("records")]
         for title, part in compared.items()
     }
     note = (

@@ -1,4 +1,4 @@
-"""The table of caption scores: every system at every captioned proportion."""
+"""The table of caption scores, every system at every captioned proportion."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ STYLE = "#caption_scores .spread { display: block; line-height: 1.15; }"
 
 @register(place=20, learns=("captions",))
 def caption_scores(sources: Sources) -> Artefact:
-    """tables/captions.{csv,md,tex,html} and the page's first table."""
+    """Makes tables/captions.{csv,md,tex,html} and the first table of the page."""
     table, tidy = caption_table(headline(sources.results), sources.names, labelled_images(sources.results))
     return Artefact(listing.files(table, tidy, "captions"), "Caption scores", listing.html(table), STYLE)

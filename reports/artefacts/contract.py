@@ -1,13 +1,14 @@
-"""What an artefact is: files of the report, a section of its page, or both.
+"""What an artefact is, and the registry of all artefacts.
 
-To add one, add a file to this folder with a registered function:
+An artefact is a part of a report: files, a section of the page, or both. To add one, add a file to this folder with a
+registered function:
 
     @register(place=45, learns=("labels",))
     def calibration(sources: Sources) -> Artefact:
-        '''Reliability of the predicted probabilities.'''
+        '''Makes figures/calibration.png and its section.'''
         return Artefact(files={"figures/calibration.png": ...}, title="Calibration", html=...)
 
-Without `learns` it is made of results about labels and of results about captions.
+`learns` names the kinds of results that it is made for; by default both, labels and captions.
 """
 
 from __future__ import annotations
@@ -24,8 +25,14 @@ KINDS = ("labels", "captions")
 
 @dataclass(frozen=True)
 class Artefact:
-    """`files`: content by path under the report's folder. `html`: its section of the page, under the heading
-    `title`; without one there is no section. `style`: what its section needs beyond style.css."""
+    """What one function adds to a report.
+
+    Attributes:
+        files: content by path under the folder of the report.
+        title: the heading of its section.
+        html: its section of the page; without one there is none.
+        style: CSS that its section needs beyond style.css.
+    """
 
     files: Mapping[str, bytes] = field(default_factory=dict)
     title: str = ""
@@ -34,26 +41,39 @@ class Artefact:
 
 
 Maker = Callable[[Sources], Artefact]
-_makers: dict[str, tuple[int, Maker, Collection[str]]] = {}
+# The registry has the words and the shape of `data.registry`, which this package may not import.
+_known: dict[str, tuple[int, Maker, Collection[str]]] = {}
 
 
 def register(place: int, learns: Collection[str] = KINDS) -> Callable[[Maker], Maker]:
-    """Decorator that makes an artefact known by its function's name, at that place of the page (ascending;
-    equal places by name), for results of these kinds. A name taken twice is a ValueError."""
+    """Makes an artefact known by the name of its function; a decorator.
+
+    Args:
+        place: its place on the page, ascending; artefacts with equal places are sorted by name.
+        learns: the kinds of results that it is made for.
+
+    Raises:
+        ValueError: the name is taken.
+    """
 
     def add(maker: Maker) -> Maker:
-        if maker.__name__ in _makers:
+        if maker.__name__ in _known:
             raise ValueError(f"two artefacts are named {maker.__name__!r}")
-        _makers[maker.__name__] = (place, maker, learns)
+        _known[maker.__name__] = (place, maker, learns)
         return maker
 
     return add
 
 
 def makers(kinds: Collection[str] = KINDS) -> dict[str, Maker]:
-    """Every artefact of this folder for results of one of these kinds by name, in the order of the page."""
+    """Returns the artefacts for results of any of these kinds by name, in the order of the page."""
+    _load()
+    ordered = sorted(_known.items(), key=lambda item: (item[1][0], item[0]))
+    return {name: maker for name, (_, maker, learns) in ordered if set(learns) & set(kinds)}
+
+
+def _load() -> None:
+    """Imports every module of this folder, so that its artefact registers itself."""
     package = importlib.import_module("reports.artefacts")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"reports.artefacts.{module.name}")
-    known = sorted(_makers.items(), key=lambda item: (item[1][0], item[0]))
-    return {name: maker for name, (_, maker, learns) in known if set(learns) & set(kinds)}

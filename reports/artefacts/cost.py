@@ -1,4 +1,4 @@
-"""What the numbers cost: time of the sweep, and of a trial of each system."""
+"""The cost of the results: the time of the sweep, and of the trials of each system."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from reports.artefacts.contract import Artefact, register
 from reports.inputs.sources import Sources
 from reports.writing.templating import render
 
-MEASURES = {  # column of results.csv → heading, decimals
+MEASURES = {  # from column of results.csv to heading and decimals
     "train_seconds": ("Training, s a trial", 1),
     "images_per_second": ("Training, images/s", 0),
     "test_ms_per_image": ("Test, ms an image", 3),
@@ -17,7 +17,7 @@ MEASURES = {  # column of results.csv → heading, decimals
 
 @register(place=80)
 def cost(sources: Sources) -> Artefact:
-    """The section on time: the sweep's, and per system the means over its finished trials."""
+    """Makes the section on time: that of the sweep, and the means over the finished trials of each system."""
     tidy = summarise(sources.results, list(MEASURES), ["system"])
     cells = {(row.system, row.metric): row for row in tidy.itertuples(index=False)}
     html = render("cost.html", sweep=sources.sweep, names=sources.names, measures=MEASURES, cells=cells)

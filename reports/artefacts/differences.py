@@ -1,9 +1,9 @@
-"""Paired differences: is what a system gains from images without labels more than chance?"""
+"""Paired differences: could the lead of a system that learns from all images be chance?"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -22,14 +22,17 @@ from reports.writing.listing import Listing
 from reports.writing.templating import number, render
 
 HEAD = ["System", "Baseline", "Labels", "n", "Difference", "95 % interval", "p", "Holm p"]
-SEEN = ["System", "Baseline", "Labels", "sd", "as run", *(f"n = {n}" for n in REPETITIONS)]
+DETECTABLE_HEAD = ["System", "Baseline", "Labels", "sd", "as run", *(f"n = {n}" for n in REPETITIONS)]
 GROUPS = {"paper": "The paper’s systems", "beyond": "Beyond the paper"}
 
 
 @register(place=35, learns=("labels",))
 def differences(sources: Sources) -> Artefact:
-    """figures/differences.*, tables/differences.* (each proportion), tables/differences-pooled.* and
-    tables/detectable.*, and their section; none without a pair to compare."""
+    """Makes figures/differences.*, the tables and their section; nothing without a pair of systems to compare.
+
+    The tables are tables/differences.* (single proportions), tables/differences-pooled.* (means over few labels) and
+    tables/detectable.* (detectable differences).
+    """
     table = compare(headline(sources.results), sources.names)
     if table.empty:
         return Artefact()
@@ -54,15 +57,19 @@ def differences(sources: Sources) -> Artefact:
         "differences.html",
         figure=figure_section(files["figures/differences.svg"], "differences", caption),
         tables={stem: listing.html(listings[stem]) for stem in parts if len(parts[stem])},
-        families={name: family(part) for name, part in (("pooled", pooled), ("each", each)) if part["n"].any()},
+        families={name: family_facts(part) for name, part in (("pooled", pooled), ("each", each)) if part["n"].any()},
         most=int(table["n"].max()),
         coverage=coverage_limit(int(table["n"].max())),
     )
     return Artefact(files, "Paired differences", html)
 
 
-def family(part: pd.DataFrame) -> dict[str, Any]:
-    """How far a family can go: its size, the smallest p there and after correction, the repetitions it takes."""
+def family_facts(part: pd.DataFrame) -> dict[str, Any]:
+    """Returns what a family of comparisons can show at all.
+
+    Keys: size, n (the most repetitions), floor (the smallest possible p), corrected (the same after Holm's correction),
+    needed (repetitions for a significant difference) and significant (the number of significant differences).
+    """
     size, n = int(part["p"].notna().sum()), int(part["n"].max())
     return {
         "size": size,
@@ -75,7 +82,7 @@ def family(part: pd.DataFrame) -> dict[str, Any]:
 
 
 def _listing(part: pd.DataFrame, sources: Sources, caption: str) -> Listing:
-    groups = _groups(part, sources.names, lambda row: [*who(row, sources.names), *_cells(row)])
+    groups = _groups(part, sources.names, lambda row: [*row_heading(row, sources.names), *_cells(row)])
     note = "p: two-sided sign flips; Holm p: corrected over all rows of this table; a/b: a of b repetitions."
     return Listing(caption, HEAD, groups, note, words=3)
 
@@ -83,27 +90,30 @@ def _listing(part: pd.DataFrame, sources: Sources, caption: str) -> Listing:
 def _detectable(table: pd.DataFrame, sources: Sources) -> Listing:
     def cells(row: dict[str, Any]) -> list[str]:
         sizes = [row["detectable"], *(row[f"detectable_{n}"] for n in REPETITIONS)]
-        return [*who(row, sources.names), number(row["std"]), *map(number, sizes)]
+        return [*row_heading(row, sources.names), number(row["std"]), *map(number, sizes)]
 
     return Listing(
         "The smallest mean difference (points) that a paired t test finds with 80 % power at the 5 % level, given the "
         "standard deviation (sd) of the differences seen here.",
-        SEEN,
+        DETECTABLE_HEAD,
         _groups(table, sources.names, cells),
         "One test by itself, two-sided, without correction. The sd of few repetitions is itself uncertain.",
         words=3,
     )
 
 
-def _groups(part: pd.DataFrame, names: dict[str, Name], cells: Any) -> dict[str, list[list[str]]]:
-    found: dict[str, list[list[str]]] = {}
+def _groups(
+    part: pd.DataFrame, names: Mapping[str, Name], cells: Callable[[dict[str, Any]], list[str]]
+) -> dict[str, list[list[str]]]:
+    """Groups the rows by the origin of their system; a single group has no heading."""
+    groups: dict[str, list[list[str]]] = {}
     for row in part.to_dict("records"):
-        found.setdefault(GROUPS[names[row["system"]].origin], []).append(cells(row))
-    return found if len(found) > 1 else {"": next(iter(found.values()), [])}
+        groups.setdefault(GROUPS[names[row["system"]].origin], []).append(cells(row))
+    return groups if len(groups) > 1 else {"": next(iter(groups.values()), [])}
 
 
-def who(row: dict[str, Any], names: Mapping[str, Name]) -> list[str]:
-    """The first three cells of a difference: of whom, from whom, and with how many labels or captions."""
+def row_heading(row: dict[str, Any], names: Mapping[str, Name]) -> list[str]:
+    """Returns the first three cells of a comparison: the system, the other one, and the labelled proportion."""
     labels = "≤ 20%, mean" if math.isnan(row["proportion"]) else percent(row["proportion"])
     return [names[row["system"]].label, names[row["baseline"]].label, labels]
 
@@ -115,5 +125,5 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """A difference with its sign, "—" where it is missing."""
+    """Formats a difference with its sign, or as "—" where it is missing."""
     return "—" if math.isnan(value) else f"{value:+.{digits}f}".replace("-", "−")

@@ -1,4 +1,4 @@
-"""Gradients through the switches: how wrong each estimator is, and what that costs in training."""
+"""The estimators of the gradient through the switches: the error of each, and its effect on training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ AFTER = {"steps": 0, "elbo": 1, "kl_switches": 1, "kl_code": 1, "top1": 2}
 
 @register(place=55, learns=("labels",))
 def estimators(sources: Sources) -> Artefact:
-    """figures/estimators.*, tables/estimators-{gradient,training}.* and their section; none without either file."""
+    """Makes figures/estimators.*, tables/estimators-{gradient,training}.* and their section.
+
+    There is nothing without the study in the evidence; one of its two files is enough.
+    """
     gradient, training = sources.gradient, sources.training
     if gradient is None and training is None:
         return Artefact()
@@ -28,17 +31,18 @@ def estimators(sources: Sources) -> Artefact:
         "distance that an unbiased estimator shows by chance), and variance relative to its square. Below: single "
         "seeds (dots) and their means after equal training time."
     )
-    shown = []
+    fragments = []
     for part, make, stem in (
         (gradient, _gradient, "estimators-gradient"),
         (training, _training, "estimators-training"),
     ):
         if part is not None:
-            found = make(part)
-            files |= listing.files(found, part, stem)
-            shown.append(listing.html(found))
+            table = make(part)
+            files |= listing.files(table, part, stem)
+            fragments.append(listing.html(table))
     figure = figure_section(files["figures/estimators.svg"], "estimators", caption)
-    return Artefact(files, "Gradients through the switches", render("estimators.html", figure=figure, tables=shown))
+    html = render("estimators.html", figure=figure, tables=fragments)
+    return Artefact(files, "Gradients through the switches", html)
 
 
 def _gradient(table: pd.DataFrame) -> Listing:

@@ -1,33 +1,43 @@
-"""What each system says of test images that nobody picked: a page of its own, and a section with the first few."""
+"""The captions of some test images: a page of its own, and a section with the first few of them.
+
+The images are chosen by rule, not by hand.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from reports.artefacts.contract import Artefact, register
+from reports.inputs.captions import Captions
 from reports.inputs.gallery import read_picture
 from reports.inputs.sources import Sources
+from reports.names import Name
 from reports.writing.embedding import data_uri
-from reports.writing.examples import Shown, proportions_shown, show, systems_shown
+from reports.writing.examples import example, proportions_shown, systems_shown
 from reports.writing.templating import render
 
-FIRST = 8
-# In a folder that DVC keeps whole: results about labels have no such page, and an output must always be there.
+FIRST = 8  # images in the section
+# In a folder that DVC tracks as a whole: results about labels have no such page, and a tracked file must always exist.
 PAGE = "figures/examples.html"
 
 
 @register(place=33, learns=("captions",))
 def examples(sources: Sources) -> Artefact:
-    """figures/examples.html and the section that leads there; none without captions.json or images in it."""
+    """Makes figures/examples.html and the section that links to it; nothing without images in captions.json."""
     captions = sources.captions
     if captions is None or not captions.images:
         return Artefact()
-    shown = [_shown(sources, place) for place in range(len(captions.images))]
+    shown = []
+    for image in captions.images:
+        png = read_picture(sources.gallery, image.file, "captions.json")
+        shown.append(example(image, data_uri(png), png))
     values = {
         "systems": systems_shown(captions, sources.names),
         "proportions": proportions_shown(captions),
         "chosen": captions.chosen,
         "total": len(shown),
         "same": sum(entry.image.subset == "same" for entry in shown),
-        "silent": _silent(sources),
+        "without_likelihood": _without_likelihood(captions, sources.names),
         "page": PAGE,
     }
     style = render("examples.css")
@@ -37,14 +47,8 @@ def examples(sources: Sources) -> Artefact:
     return Artefact({PAGE: f"{page}\n".encode()}, "What is said of test images", section, style)
 
 
-def _shown(sources: Sources, place: int) -> Shown:
-    image = sources.captions.images[place]
-    png = read_picture(sources.gallery, image.file, "captions.json")
-    return show(image, data_uri(png), png)
-
-
-def _silent(sources: Sources) -> list[str]:
-    """Labels of the systems that say something but have no likelihood anywhere."""
-    said = [saying for image in sources.captions.images for saying in image.said]
-    likely = {saying.system for saying in said if saying.log_likelihood is not None}
-    return [name.label for name in systems_shown(sources.captions, sources.names) if name.system not in likely]
+def _without_likelihood(captions: Captions, names: Mapping[str, Name]) -> list[str]:
+    """Returns the labels of the systems none of whose captions has a likelihood."""
+    generated = [caption for image in captions.images for caption in image.said]
+    with_likelihood = {caption.system for caption in generated if caption.log_likelihood is not None}
+    return [name.label for name in systems_shown(captions, names) if name.system not in with_likelihood]

@@ -1,11 +1,11 @@
-"""Figure 1: accuracy against labelled proportion."""
+"""Figure 1: accuracy against the labelled proportion."""
 
 from __future__ import annotations
 
 from reports.analysis.statistics import INTERVAL, estimate, headline, labelled_images
 from reports.artefacts.contract import Artefact, register
-from reports.drawing import accuracy as figures
 from reports.drawing import style as drawing
+from reports.drawing.accuracy import accuracy_figure
 from reports.inputs.sources import Sources
 from reports.kinds import ACCURACIES
 from reports.writing.embedding import figure_section
@@ -13,9 +13,9 @@ from reports.writing.embedding import figure_section
 
 @register(place=30, learns=("labels",))
 def figure1(sources: Sources) -> Artefact:
-    """figures/figure1.{png,svg,pdf} and its section."""
+    """Makes figures/figure1.{png,svg,pdf} and its section."""
     tidy = estimate(headline(sources.results), list(ACCURACIES), ["system", "proportion"])
-    figure = figures.accuracy_figure(tidy, sources.names, labelled_images(sources.results))
+    figure = accuracy_figure(tidy, sources.names, labelled_images(sources.results))
     files = drawing.files(figure, "figure1")
     caption = (
         f"Classification accuracy on the test images of {sources.sweep.dataset} against the proportion of "

@@ -1,4 +1,4 @@
-"""Trials that failed or never ran, with their reasons: what the tables show as missing."""
+"""The trials that failed or never ran, which the tables show as missing, with their reasons."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reports.writing.templating import render
 
 @register(place=70)
 def gaps(sources: Sources) -> Artefact:
-    """The section that names every gap, or says that there is none."""
+    """Makes the section that lists these trials, or says that there are none."""
     rows = sources.results[sources.results["status"] != "done"].to_dict("records")
     html = render("gaps.html", rows=rows, names=sources.names)
     return Artefact(title="Failed and missing trials", html=html)

@@ -1,4 +1,4 @@
-"""What was compared and what came out, in plain words made from the numbers."""
+"""The introduction: what was compared and what came out, in sentences built from the numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAIRS = {"labels": pairs, "captions": against_all}
 
 @register(place=10)
 def introduction(sources: Sources) -> Artefact:
-    """Opens the page: question, systems, and the outcome with the fewest and with the most labels or captions."""
+    """Makes the first section: the question, the systems, and the outcome with the fewest and the most labels."""
     kind = sources.kind
     rows = headline(sources.results)
     tidy = summarise(rows, [kind.first], ["system", "proportion"])
@@ -43,7 +43,7 @@ def introduction(sources: Sources) -> Artefact:
 
 
 def _groups(names: Sequence[Name]) -> dict[str, list[str]]:
-    """Labels of the systems by what they learn from, where that is known."""
+    """Groups the labels of the systems by what they learn from, where that is known."""
     groups: dict[str, list[str]] = {}
     for name in names:
         if name.learns_from:
@@ -52,14 +52,19 @@ def _groups(names: Sequence[Name]) -> dict[str, list[str]]:
 
 
 def _outcome(tidy: pd.DataFrame, sources: Sources, proportion: float) -> dict[str, Any]:
-    """At one proportion: systems with a result, best first, and how far the best that learns from all images
-    is above the best that learns from labelled or captioned images alone (None without one of either)."""
-    here = tidy[(tidy["proportion"] == proportion) & (tidy["n"] > 0)].sort_values("mean", ascending=False)
+    """Ranks the systems at one proportion.
+
+    Returns:
+        `ranked`: the systems with a result, best first. `pair`: the best one that learns from all images and the best
+        one that learns from labelled (or captioned) images alone. `gap`: how far the first of the pair is above the
+        second; None without one of them.
+    """
+    rows = tidy[(tidy["proportion"] == proportion) & (tidy["n"] > 0)].sort_values("mean", ascending=False)
     ranked = [
         {"name": sources.names[row.system], "mean": row.mean, "std": row.std, "n": row.n}
-        for row in here.itertuples(index=False)
+        for row in rows.itertuples(index=False)
     ]
     best = {entry["name"].learns_from: entry for entry in reversed(ranked)}
-    pair = (best.get("all images"), best.get("labelled images"))
-    gap = pair[0]["mean"] - pair[1]["mean"] if all(pair) else None
-    return {"proportion": proportion, "ranked": ranked, "pair": pair, "gap": gap}
+    ours, baseline = best.get("all images"), best.get("labelled images")
+    gap = ours["mean"] - baseline["mean"] if ours and baseline else None
+    return {"proportion": proportion, "ranked": ranked, "pair": (ours, baseline), "gap": gap}

@@ -1,4 +1,4 @@
-"""metrics.json and plots/: the numbers as DVC shows and compares them."""
+"""metrics.json and plots/: the numbers in the form that DVC shows and compares."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from reports.names import percent
 
 @register(place=110)
 def metrics(sources: Sources) -> Artefact:
-    """metrics.json: {system: {"1%": {top1, top5}}, trials: {done, failed, missing}}, means in percent, or for captions
-    their scores; a mean that is missing has no key. plots/accuracy.csv or plots/captions.csv: one row a system and
-    proportion, an empty cell for what is missing."""
+    """Makes metrics.json and plots/accuracy.csv, or plots/captions.csv for results about captions.
+
+    metrics.json is {system: {"1%": {top1, top5}}, trials: {done, failed, missing}}, with means in percent, or with the
+    scores of captions. A missing mean has no key. The CSV file has one row per system and proportion, with an empty
+    cell for a missing mean.
+    """
     kind = sources.kind
     tidy = summarise(headline(sources.results), list(kind.scores), ["system", "proportion"])
     means = tidy.pivot(index=["system", "proportion"], columns="metric", values="mean")[list(kind.scores)]
@@ -25,7 +28,7 @@ def metrics(sources: Sources) -> Artefact:
         numbers[system][percent(proportion)] = {metric: round(mean, 4) for metric, mean in row.dropna().items()}
     numbers["trials"] = count_statuses(sources.results)
     flat = means.reset_index()
-    flat.insert(0, f"{kind.given}_percent", 100 * flat.pop("proportion"))
+    flat.insert(0, f"{kind.annotated}_percent", 100 * flat.pop("proportion"))
     flat["system"] = flat["system"].map(lambda system: sources.names[system].label)
     return Artefact(
         files={

@@ -1,4 +1,4 @@
-"""Reconstructions and samples from the prior, as the sweep left them."""
+"""Reconstructions of images and samples from the prior, as drawn by the trials."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reports.writing.templating import render
 
 @register(place=60)
 def pictures(sources: Sources) -> Artefact:
-    """The section with the gallery's pictures, embedded; none without pictures."""
+    """Makes the section with the pictures of the gallery, embedded; nothing without pictures."""
     shown = [
         {"picture": picture, "uri": data_uri(read_picture(sources.gallery, picture.file))}
         for picture in sources.sweep.pictures

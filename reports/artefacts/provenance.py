@@ -1,4 +1,4 @@
-"""Where the numbers come from: command, revision, machine, versions, settings."""
+"""The provenance of the numbers: command, revision, machine, versions and settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reports.writing.templating import render
 
 @register(place=90)
 def provenance(sources: Sources) -> Artefact:
-    """The section with all that is needed to make the numbers again."""
+    """Makes the section with all that is needed to reproduce the numbers."""
     sweep = sources.sweep
     machine = {key.replace("_", " ").replace("gib", "(GiB)"): _plain(value) for key, value in sweep.machine.items()}
     html = render(

@@ -1,4 +1,4 @@
-"""The paper's own Table 1, in the layout of ours: another dataset, ImageNet 2012, so compare the shapes."""
+"""The paper's own Table 1 in the layout of ours. Its dataset is ImageNet 2012, so only the shapes compare."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from reports.artefacts.contract import Artefact, register
-from reports.drawing import accuracy as figures
 from reports.drawing import style as drawing
+from reports.drawing.accuracy import accuracy_figure
 from reports.inputs.sources import Sources
 from reports.kinds import ACCURACIES
 from reports.names import name_systems
@@ -24,11 +24,11 @@ PAPER = "Pu et al. (2016), Variational Autoencoder for Deep Learning of Images, 
 
 @register(place=40, learns=("labels",))
 def published(sources: Sources) -> Artefact:
-    """tables/published.*, figures/published.* and their section; the same whatever the results."""
+    """Makes tables/published.*, figures/published.* and their section, which do not depend on the results."""
     table, tidy = published_table()
     tidy_csv = tidy.assign(dataset=DATASET)
     ends = {"low": tidy["mean"] - tidy["std"], "high": tidy["mean"] + tidy["std"], "n": math.nan, "asked": math.nan}
-    figure = figures.accuracy_figure(tidy.assign(**ends), name_systems(table.rows), {})
+    figure = accuracy_figure(tidy.assign(**ends), name_systems(table.rows), {})
     drawn = drawing.files(figure, "published")
     caption = f"The published numbers above, on {DATASET}, drawn like Figure 1; bands and bars: ± 1 standard deviation."
     html = render(
@@ -43,7 +43,11 @@ def published(sources: Sources) -> Artefact:
 
 
 def published_table() -> tuple[tables.Table, pd.DataFrame]:
-    """The paper's Table 1 with its digits as printed, and tidy (metric, system, proportion, mean, std)."""
+    """Builds the paper's Table 1 with the digits as printed, and its tidy numbers.
+
+    Returns:
+        The table; and the columns metric, system, proportion, mean, std.
+    """
     printed = pd.read_csv(NUMBERS, dtype={"mean": str, "std": str}, keep_default_na=False)
     blocks: dict[str, dict[tuple[str, float], tables.Cell]] = {title: {} for title in ACCURACIES.values()}
     for row in printed.itertuples():

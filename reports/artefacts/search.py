@@ -1,4 +1,4 @@
-"""How the settings were found: one search per system, on validation images alone."""
+"""How the settings were found: one search per system, scored on validation images alone."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from reports.writing.templating import number, render
 
 @register(place=57, learns=("labels",))
 def search(sources: Sources) -> Artefact:
-    """figures/search.*, tables/search.* and their section; none without a search."""
+    """Makes figures/search.*, tables/search.* and their section; nothing without a search."""
     names = name_systems(sources.searches)
     if not names:
         return Artefact()
     searches = {system: sources.searches[system] for system in names}
     files = drawing.files(search_figure(searches, names), "search")
-    found, tidy = _listing(searches, names)
-    files |= listing.files(found, tidy, "search")
+    table, tidy = _listing(searches, names)
+    files |= listing.files(table, tidy, "search")
     caption = (
         "Left: importance of each parameter, the share of the score’s variance that goes with it. Right: validation "
         "accuracy, mean over the cells searched, trial by trial; a pruned trial’s score is that of the cells it got to."
@@ -36,18 +36,18 @@ def search(sources: Sources) -> Artefact:
         "search.html",
         facts=[_facts(one, names[system]) for system, one in searches.items()],
         figure=figure_section(files["figures/search.svg"], "search", caption),
-        table=listing.html(found),
+        table=listing.html(table),
     )
     return Artefact(files, "How the settings were found", html)
 
 
 def _listing(searches: dict[str, Search], names: dict[str, Name]) -> tuple[Listing, pd.DataFrame]:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "system": system,
             "parameter": name,
             "space": space,
-            "chosen": _shown(one.chosen.get(name)),
+            "chosen": _value_text(one.chosen.get(name)),
             "importance": one.importances.get(name),
         }
         for system, one in searches.items()
@@ -61,7 +61,8 @@ def _listing(searches: dict[str, Search], names: dict[str, Name]) -> tuple[Listi
     return Listing("What was searched and chosen.", head, groups, words=2), pd.DataFrame(rows)
 
 
-def _shown(value: Any) -> str:
+def _value_text(value: Any) -> str:
+    """Formats the value of a setting; Any, since settings have values of every type."""
     return f"{value:.4g}" if isinstance(value, float) else "—" if value is None else str(value)
 
 
@@ -70,9 +71,9 @@ def _facts(one: Search, name: Name) -> dict[str, Any]:
     return {
         "label": name.label,
         "search": one,
-        "budget": ", ".join(f"{key} {_shown(value)}" for key, value in one.budget.items())
+        "budget": ", ".join(f"{key} {_value_text(value)}" for key, value in one.budget.items())
         if isinstance(one.budget, dict)
-        else _shown(one.budget),
+        else _value_text(one.budget),
         "trials": ", ".join(f"{count} {state}" for state, count in counts.items() if count),
         "proportions": ", ".join(map(percent, one.proportions)),
         "seconds": float(one.trials["seconds"].sum()),

@@ -1,4 +1,4 @@
-"""Scores apart for test images whose caption was in training, and for the others."""
+"""Caption scores on the test images whose captions were in training, and on the others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reports.writing.templating import render
 
 @register(place=32, learns=("captions",))
 def subsets(sources: Sources) -> Artefact:
-    """tables/subsets.* and their section; none unless there are scores of both subsets."""
+    """Makes tables/subsets.* and their section; nothing unless there are scores of both subsets."""
     rows = sources.subsets[sources.subsets["trial_id"].isin(headline(sources.results)["trial_id"])]
     if set(rows["subset"]) != set(SUBSETS):
         return Artefact()

@@ -11,7 +11,7 @@ from reports.writing import tables
 
 @register(place=20, learns=("labels",))
 def table1(sources: Sources) -> Artefact:
-    """tables/table1.{csv,md,tex,html} and the page's first table."""
+    """Makes tables/table1.{csv,md,tex,html} and the first table of the page."""
     rows = headline(sources.results)
     table, tidy = tables.table1(rows, sources.names, marks(compare(rows, sources.names), sources.names))
     return Artefact(tables.files(table, tidy, "table1"), "Table 1", tables.html(table))

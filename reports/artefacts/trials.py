@@ -1,4 +1,4 @@
-"""Every trial, so that every number can be traced."""
+"""The list of all trials, so that every number can be traced to its trials."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ from reports.writing.templating import render
 
 @register(place=100)
 def trials(sources: Sources) -> Artefact:
-    """The section with one row a trial of the grid."""
+    """Makes the section with one row per trial of the grid."""
     rows = sources.results.astype(object).where(sources.results.notna(), None).to_dict("records")
     return Artefact(title="Every trial", html=render("trials.html", rows=rows, names=sources.names, kind=sources.kind))

@@ -1,4 +1,4 @@
-"""Figure of what averaging over N_s codes does: accuracy, calibration, time."""
+"""The figure of accuracy, calibration and time against N_s, the number of codes averaged over."""
 
 from __future__ import annotations
 
@@ -17,8 +17,13 @@ MEASURES = {"top1": "top-1 (%)", "ece": "Calibration error (%)", "ms_per_image":
 
 
 def averaging_figure(tidy: pd.DataFrame, names: Mapping[str, Name]) -> Figure:
-    """A panel per measure against N_s, evenly spaced categories so that the mean code (0) has a place, from
-    `statistics.estimate` by system and draws; time is logarithmic."""
+    """Draws a panel per measure against N_s; the axis of time is logarithmic.
+
+    N_s is a category, evenly spaced, so that the mean code (N_s = 0) has a place.
+
+    Args:
+        tidy: from `statistics.estimate` by system and draws.
+    """
     with rc_context(STYLE):
         figure, (panels,) = drawing.grid(1, list(MEASURES.values()))
         ticks = sorted(tidy["draws"].unique())

@@ -1,4 +1,4 @@
-"""Figure of caption scores against captioned proportion."""
+"""The figure of caption scores against the captioned proportion."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ BETTER = {"highest": "", "lowest": " (lower is better)"}
 
 
 def caption_figure(tidy: pd.DataFrame, names: Mapping[str, Name], labelled: Mapping[float, int]) -> Figure:
-    """A panel per score against captioned proportion (logarithmic), a line with a band from `low` to `high` per system
-    (`statistics.estimate`); perplexity is logarithmic, and a score that nobody has leaves its panel out.
+    """Draws a panel per score against the captioned proportion (logarithmic).
 
-    A missing mean breaks its line; a hollow marker stands for fewer repetitions than asked. `labelled` puts the number
-    of captioned images under the proportions it knows.
+    There is a line per system with a band from `low` to `high`. The axis of perplexity is logarithmic. A score that no
+    system has gets no panel. A missing mean breaks its line; a hollow marker means fewer repetitions than asked.
+
+    Args:
+        tidy: from `statistics.estimate`.
+        labelled: the number of captioned images by proportion, shown under the proportions that it has.
     """
-    known = set(tidy.loc[tidy["n"] > 0, "metric"])
-    scores = [score for score in DRAWN if score in known]
+    available = set(tidy.loc[tidy["n"] > 0, "metric"])
+    scores = [score for score in DRAWN if score in available]
     with rc_context(STYLE):
         if not scores:
             return drawing.notice("No scores: no trial has finished.")

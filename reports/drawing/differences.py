@@ -1,4 +1,4 @@
-"""Figure of paired differences against labelled proportion, with their intervals and a zero line."""
+"""The figures of paired differences against the labelled or captioned proportion, with intervals and a zero line."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from reports.names import Name, by_origin
 
 
 def difference_figure(compared: pd.DataFrame, names: Mapping[str, Name]) -> Figure:
-    """Differences in top-1 (points) from `comparison.compare`: a column of panels per baseline, a row each for the
-    paper's systems and those beyond it, side by side at each proportion so that no interval hides another."""
+    """Draws differences in top-1 (points) from `comparison.compare`.
+
+    There is a column of panels per baseline, and a row each for the paper's systems and those beyond it. Systems stand
+    side by side at each proportion, so that no interval hides another.
+    """
     each = compared[compared["family"] == EACH]
     with rc_context(STYLE):
         if not each["n"].any():
@@ -28,7 +31,7 @@ def difference_figure(compared: pd.DataFrame, names: Mapping[str, Name]) -> Figu
         baselines.sort(key=lambda system: names[system].learns_from != "labelled images")
         figure, rows = drawing.grid(len(groups), [f"against {names[system].label}" for system in baselines])
         proportions = sorted(each["proportion"].unique())
-        drawn = {}
+        drawn: dict[str, Name] = {}
         for panels, (origin, group) in zip(rows, groups.items(), strict=True):
             for axes, baseline in zip(panels, baselines, strict=True):
                 lines = each[(each["baseline"] == baseline) & each["system"].isin(list(group))]
@@ -44,8 +47,11 @@ def difference_figure(compared: pd.DataFrame, names: Mapping[str, Name]) -> Figu
 
 
 def score_difference_figure(compared: Mapping[str, pd.DataFrame], names: Mapping[str, Name]) -> Figure:
-    """Differences in caption scores, by the score's title, from `comparison.compare`: a row of panels a score, a
-    column each system compared with."""
+    """Draws differences in caption scores, a row of panels per score and a column per system compared with.
+
+    Args:
+        compared: from `comparison.compare`, by the title of the score.
+    """
     parts = {title: table[table["family"] == EACH] for title, table in compared.items()}
     others = [system for system in names if any((part["baseline"] == system).any() for part in parts.values())]
     with rc_context(STYLE):
@@ -53,7 +59,7 @@ def score_difference_figure(compared: Mapping[str, pd.DataFrame], names: Mapping
             return drawing.notice("No paired differences: no repetition of two systems has finished.")
         figure, rows = drawing.grid(len(parts), [f"against {names[system].label}" for system in others])
         proportions = sorted({proportion for part in parts.values() for proportion in part["proportion"]})
-        drawn = {}
+        drawn: dict[str, Name] = {}
         for panels, (title, part) in zip(rows, parts.items(), strict=True):
             for axes, other in zip(panels, others, strict=True):
                 drawn |= _panel(axes, part[part["baseline"] == other], names, proportions, "Captioned")
@@ -69,8 +75,9 @@ def _panel(
     lines: pd.DataFrame,
     names: Mapping[str, Name],
     proportions: list[float],
-    given: str = "Labelled",
+    annotated: str = "Labelled",
 ) -> dict[str, Name]:
+    """Draws one panel; returns the systems in it."""
     drawn = {system: names[system] for system in names if system in set(lines["system"])}
     axes.axhline(0, color=INK, linewidth=0.8, zorder=1)
     step = (proportions[-1] / proportions[0]) ** 0.012 if len(proportions) > 1 else 1.02
@@ -79,7 +86,7 @@ def _panel(
         shift = step ** (2 * rank - (len(drawn) - 1))
         drawing.mean_line(axes, [proportion * shift for proportion in proportions], line, name)
     drawing.proportion_axis(axes, proportions, {}, gap=0.2)
-    axes.set_xlabel(f"{given} proportion")
+    axes.set_xlabel(f"{annotated} proportion")
     axes.set_axisbelow(True)
     sns.despine(ax=axes)
     return drawn

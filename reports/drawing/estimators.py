@@ -1,4 +1,4 @@
-"""Figures of gradient estimators: the error of one gradient, and what equal training time makes of each."""
+"""The figure of gradient estimators: the error of one gradient, and results after equal training time."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from reports.drawing import style as drawing
-from reports.drawing.style import DOT, INK, MARKERS, PALETTE, PAPER, STYLE
+from reports.drawing.style import DOT, INK, MARKERS, PALETTE, PAPER, STYLE, Look
 from reports.inputs.estimators import READINGS
 
 ERRORS = {"bias": "Relative bias", "variance": "Relative variance"}
@@ -20,12 +21,15 @@ OUTCOMES = {"kl_switches": "KL of the switches (nats)", "elbo": "Bound (nats)", 
 
 
 def estimator_figure(gradient: pd.DataFrame | None, training: pd.DataFrame | None) -> Figure:
-    """Above, bias and variance of each estimator at each number of draws, a marker per training stage; below,
-    every seed after equal time and the mean. Colour: the reading of q. A row without its numbers is left out."""
+    """Draws bias and variance of each estimator above, and results after equal training time below.
+
+    Above there is a marker per training stage, at each number of draws; below, a dot per seed and their mean. The
+    colour is the reading of q. Without one of the two tables its row of panels is left out.
+    """
     with rc_context(STYLE):
         rows = [part is not None for part in (gradient, training)]
-        figure = Figure(figsize=(drawing.WIDTH, 0.5 + 2.6 * sum(rows)), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.05, hspace=0.08)
+        layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.05, hspace=0.08)
+        figure = Figure(figsize=(drawing.WIDTH, 0.5 + 2.6 * sum(rows)), layout=layout)
         grid = figure.add_gridspec(sum(rows), 6)
         stages: list[int] = []
         if gradient is not None:
@@ -36,12 +40,12 @@ def estimator_figure(gradient: pd.DataFrame | None, training: pd.DataFrame | Non
             for place, (measure, title) in enumerate(OUTCOMES.items()):
                 axes = figure.add_subplot(grid[sum(rows) - 1, 2 * place : 2 * place + 2])
                 _outcomes(axes, training, measure, title)
-        readings = [
+        readings: list[Look] = [
             {"color": _color(reading), "linewidth": 4, "label": f"{reading} q"}
             for reading in READINGS
             if any(part is not None and (part["reading"] == reading).any() for part in (gradient, training))
         ]
-        marks = [
+        marks: list[Look] = [
             {"marker": MARKERS[index], "color": INK, "linestyle": "none", "label": f"after {stage} epochs"}
             for index, stage in enumerate(stages)
         ]
@@ -63,11 +67,12 @@ def _color(reading: str) -> str:
 
 
 def _names(table: pd.DataFrame) -> list[str]:
-    """Categories in the order of the file."""
+    """Returns the categories in the order of the file."""
     return list(dict.fromkeys(table["category"]))
 
 
 def _errors(axes: Axes, gradient: pd.DataFrame, measure: str, title: str, stages: Sequence[int]) -> None:
+    """Draws one measure of the gradient's error by estimator, number of draws, reading and stage."""
     several = gradient.groupby("estimator")["draws"].transform("nunique") > 1
     category = gradient["estimator"] + ("\n×" + gradient["draws"].astype(str)).where(several, "")
     table = gradient.assign(category=category)
@@ -77,10 +82,10 @@ def _errors(axes: Axes, gradient: pd.DataFrame, measure: str, title: str, stages
             stages.index(row.stage) / max(1, len(stages) - 1) - 0.5
         )
         x, value = names.index(row.category) + shift, getattr(row, measure)
-        own = {"linestyle": "none", "color": _color(row.reading)}
+        own: Look = {"linestyle": "none", "color": _color(row.reading)}
         if measure == "bias":
             axes.plot(x, row.bias_se, **own, marker="_", markeredgewidth=1.0, zorder=2)
-        mark = {"marker": MARKERS[stages.index(row.stage)], "markeredgecolor": PAPER, "markeredgewidth": 0.5}
+        mark: Look = {"marker": MARKERS[stages.index(row.stage)], "markeredgecolor": PAPER, "markeredgewidth": 0.5}
         axes.plot(x, value, **own, **mark, zorder=3)
     positive = table.loc[table[measure] > 0, measure]
     axes.set_yscale("symlog", linthresh=float(positive.min()) if len(positive) else 1.0)
@@ -89,6 +94,7 @@ def _errors(axes: Axes, gradient: pd.DataFrame, measure: str, title: str, stages
 
 
 def _outcomes(axes: Axes, training: pd.DataFrame, measure: str, title: str) -> None:
+    """Draws one result of training by estimator and reading, a dot per seed and a bar at the mean."""
     table = training.assign(category=training["estimator"])
     names = _names(table)
     for (estimator, reading), rows in table.groupby(["estimator", "reading"], sort=False):
@@ -100,6 +106,7 @@ def _outcomes(axes: Axes, training: pd.DataFrame, measure: str, title: str) -> N
 
 
 def _categories(axes: Axes, names: Sequence[str], title: str) -> None:
+    """Labels the axes of a panel over categories."""
     axes.set_xticks(range(len(names)), names)
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_title(title)

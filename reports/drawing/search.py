@@ -1,4 +1,4 @@
-"""Figure of a search for settings: what mattered, and the score trial by trial."""
+"""The figure of the searches for settings: the importance of each parameter, and the score trial by trial."""
 
 from __future__ import annotations
 
@@ -8,24 +8,27 @@ import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from reports.drawing import style as drawing
-from reports.drawing.style import INK, PAPER, STYLE
+from reports.drawing.style import INK, PAPER, STYLE, Look
 from reports.inputs.search import Search
 from reports.names import Name
 
-COMPLETE = {"marker": "o", "linestyle": "none", "markersize": 3.5, "markeredgecolor": PAPER, "markeredgewidth": 0.4}
-PRUNED = {"marker": "o", "linestyle": "none", "markersize": 3, "markerfacecolor": "none", "markeredgewidth": 0.7}
-SHIPPED = {"color": INK, "linestyle": ":", "linewidth": 1.0}
+COMPLETE: Look = {"marker": "o", "linestyle": "none", "markersize": 3.5}
+COMPLETE |= {"markeredgecolor": PAPER, "markeredgewidth": 0.4}
+PRUNED: Look = {"marker": "o", "linestyle": "none", "markersize": 3}
+PRUNED |= {"markerfacecolor": "none", "markeredgewidth": 0.7}
+SHIPPED: Look = {"color": INK, "linestyle": ":", "linewidth": 1.0}
 
 
 def search_figure(searches: Mapping[str, Search], names: Mapping[str, Name]) -> Figure:
-    """A row per system: importance of each parameter, and scores (%) by trial with the best so far."""
+    """Draws a row of panels per system: the importance of each parameter, and the scores (%) with the best so far."""
     heights = [1.0 + 0.2 * max(4, len(search.importances)) for search in searches.values()]
     with rc_context(STYLE):
-        figure = Figure(figsize=(drawing.WIDTH, 0.5 + sum(heights)), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06, wspace=0.04, hspace=0.06)
+        layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.06, wspace=0.04, hspace=0.06)
+        figure = Figure(figsize=(drawing.WIDTH, 0.5 + sum(heights)), layout=layout)
         rows = figure.subplots(len(searches), 2, squeeze=False, gridspec_kw={"height_ratios": heights})
         for (left, right), (system, search) in zip(rows, searches.items(), strict=True):
             color = drawing.look(names[system])["color"]

@@ -1,16 +1,21 @@
-"""What every figure shares: style, looks of the systems, axes, legend, and its files. Same input, same bytes."""
+"""What all figures share: style, the looks of the systems, axes, legends and files.
+
+The same input gives the same bytes.
+"""
 
 from __future__ import annotations
 
 import io
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import seaborn as sns
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
@@ -19,18 +24,19 @@ from reports.names import Name, percent
 WIDTH = 6.75  # inches: the text width of a two-column page
 PANEL = 2.45  # inches: height of one row of panels
 INK, PAPER, RULE = "#222222", "#ffffff", "#d9d9d9"
-FAINT = "#a3a3a3"  # readable on both papers: what a panel shows for reference alone
-# By a system's place: those of labels; those of captions, which stand in figures of their own and so have the best
-# three of these looks again (ours as BSVM, the network of captioned images alone as AlexNet); then systems without a
-# place in systems.csv, the pale pink last.
+FAINT = "#a3a3a3"  # for reference lines; readable on light and dark paper
+# Colours by a system's place in systems.csv. First the systems of labels, then those of captions. The latter have
+# figures of their own, so they use the best three colours again: ours that of BSVM, the network that learns from
+# captioned images alone that of AlexNet. Last are systems that are not in systems.csv, the pale pink at the end.
 _ORDER = (*(0, 1, 2, 3, 4, 5, 9), *(2, 0, 1), *(8, 7, 6))
 PALETTE = [sns.color_palette("colorblind").as_hex()[index] for index in _ORDER]
 MARKERS = "os^DvPX^osos^"
-LINE = 98  # characters of the legend's size side by side
-# What a legend explains beside the systems: a mean of fewer repetitions than asked, and a single one.
-RING = {"marker": "o", "linestyle": "none", "color": INK, "markerfacecolor": PAPER, "markeredgewidth": 1.1}
+LINE = 98  # characters that fit in one line of a legend
+Look = dict[str, Any]  # keyword arguments of Matplotlib, which have many types
+# Marks that a legend explains beside the systems: a mean of fewer repetitions than asked, and a single repetition.
+RING: Look = {"marker": "o", "linestyle": "none", "color": INK, "markerfacecolor": PAPER, "markeredgewidth": 1.1}
 RING |= {"label": "repetitions missing"}
-DOT = {
+DOT: Look = {
     "marker": "o",
     "linestyle": "none",
     "color": INK,
@@ -78,7 +84,7 @@ STYLE = {
 
 
 def files(figure: Figure, stem: str) -> dict[str, bytes]:
-    """Content of figures/STEM.{png,svg,pdf}, by path; png at 200 dpi, no dates in any."""
+    """Returns the content of figures/STEM.{png,svg,pdf} by path; the PNG has 200 dpi, and no file holds a date."""
     content = {}
     with rc_context(STYLE):
         for kind, metadata in NO_DATE.items():
@@ -89,9 +95,9 @@ def files(figure: Figure, stem: str) -> dict[str, bytes]:
 
 
 def grid(rows: int, titles: Sequence[str]) -> tuple[Figure, list[list[Axes]]]:
-    """Rows of panels, the first under these titles."""
-    figure = Figure(figsize=(WIDTH, 0.35 + PANEL * rows), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.04, wspace=0.04, hspace=0.06)
+    """Makes a figure of rows of panels, the first row with these titles."""
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.04, wspace=0.04, hspace=0.06)
+    figure = Figure(figsize=(WIDTH, 0.35 + PANEL * rows), layout=layout)
     panels = figure.subplots(rows, len(titles), squeeze=False)
     for axes, title in zip(panels[0], titles, strict=True):
         axes.set_title(title)
@@ -99,14 +105,14 @@ def grid(rows: int, titles: Sequence[str]) -> tuple[Figure, list[list[Axes]]]:
 
 
 def notice(text: str) -> Figure:
-    """A figure that says why there is none."""
+    """Makes a figure with a text instead of data."""
     figure = Figure(figsize=(WIDTH, 0.8), layout="constrained")
     figure.text(0.5, 0.5, text, ha="center", va="center", color=INK)
     return figure
 
 
-def look(name: Name) -> dict:
-    """Colour and marker by rank, so a system looks the same in every figure; dashes for labels alone."""
+def look(name: Name) -> Look:
+    """Returns the colour, marker and line of a system, the same in every figure; dashes mean labels alone."""
     return {
         "color": PALETTE[name.place % len(PALETTE)],
         "marker": MARKERS[name.place % len(MARKERS)],
@@ -117,12 +123,15 @@ def look(name: Name) -> dict:
 
 
 def is_short(tidy: pd.DataFrame) -> pd.Series:
-    """Where some, but not all, of the repetitions asked for finished."""
+    """Tells, by row, whether some but not all of the repetitions asked for finished."""
     return (tidy["n"] > 0) & (tidy["n"] < tidy["asked"])
 
 
 def mean_line(axes: Axes, x: Sequence[float], line: pd.DataFrame, name: Name) -> None:
-    """Means at x with bars from `low` to `high`; a missing one breaks the line, a short one is a ring."""
+    """Draws means at x with bars from `low` to `high`.
+
+    A missing mean breaks the line; a mean of fewer repetitions than asked is a ring.
+    """
     own, x, mean = look(name), pd.Series(x, line.index), line["mean"]
     axes.plot(x, mean, **own, zorder=3)
     ends = [(mean - line["low"]).clip(lower=0), (line["high"] - mean).clip(lower=0)]
@@ -133,7 +142,7 @@ def mean_line(axes: Axes, x: Sequence[float], line: pd.DataFrame, name: Name) ->
 
 
 def proportion_axis(axes: Axes, proportions: Sequence[float], labelled: Mapping[float, int], gap: float = 0.13) -> None:
-    """A logarithmic axis with a tick at every proportion and a label at as many as are `gap` of its length apart."""
+    """Makes the x axis logarithmic, with a tick at every proportion and labels at least `gap` of its length apart."""
     axes.set_xscale("log")
     shown = _with_room(proportions, gap)
     texts = [percent(p) + (f"\n{labelled[p]:,}" if p in labelled else "") for p in shown]
@@ -145,7 +154,7 @@ def proportion_axis(axes: Axes, proportions: Sequence[float], labelled: Mapping[
 
 
 def _with_room(proportions: Sequence[float], gap: float) -> list[float]:
-    """The first, the last, and from the left each that is `gap` of the axis from its neighbours kept."""
+    """Chooses the proportions with a label: the first, the last, and each that is `gap` of the axis from those kept."""
     first, last = proportions[0], proportions[-1]
     kept = [first]
     span = math.log(last / first) or 1.0
@@ -157,7 +166,7 @@ def _with_room(proportions: Sequence[float], gap: float) -> list[float]:
 
 
 def accuracy_axis(axes: Axes) -> None:
-    """Accuracies end at 100 %, however wide a band; few round ticks."""
+    """Ends the y axis at 100 %, however wide a band is, with few round ticks."""
     axes.set_ylabel("Accuracy (%)")
     low, high = (0, 100) if _empty(axes) else axes.get_ylim()
     axes.set_ylim(max(low, -1.0), min(high, 100 + 0.03 * (100 - low)))
@@ -171,7 +180,7 @@ def _empty(axes: Axes) -> bool:
 
 
 def score_axis(axes: Axes) -> None:
-    """Scores that are nowhere below 0; few round ticks."""
+    """Starts the y axis near 0 where a band goes below it, with few round ticks."""
     low, high = (0, 1) if _empty(axes) else axes.get_ylim()
     axes.set_ylim(max(low, -0.03 * high), high)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
@@ -180,7 +189,7 @@ def score_axis(axes: Axes) -> None:
 
 
 def ratio_axis(axes: Axes) -> None:
-    """A logarithmic axis with numbers as they are said: at 1, 2 and 5, or evenly where it spans little."""
+    """Makes the y axis logarithmic, with plain numbers at 1, 2 and 5, or evenly spaced where the axis spans little."""
     if _empty(axes):
         axes.set_ylim(1, 10)
     axes.set_yscale("log")
@@ -194,12 +203,12 @@ def ratio_axis(axes: Axes) -> None:
 
 
 def measure_axis(axes: Axes, metric: str) -> None:
-    """The axis that a column of results.csv is drawn on."""
+    """Formats the y axis for a column of results.csv."""
     {"top1": accuracy_axis, "top5": accuracy_axis, "perplexity": ratio_axis}.get(metric, score_axis)(axes)
 
 
 def same_heights(panels: Sequence[Axes]) -> None:
-    """Gives the panels one range of y."""
+    """Gives all panels the same range of y."""
     low = min(axes.get_ylim()[0] for axes in panels)
     high = max(axes.get_ylim()[1] for axes in panels)
     for axes in panels:
@@ -207,9 +216,9 @@ def same_heights(panels: Sequence[Axes]) -> None:
 
 
 def legend(figure: Figure, names: Mapping[str, Name], extra: Sequence[Mapping]) -> None:
-    """One legend over all panels, outside them, so that it never covers data; then the places are fixed."""
+    """Adds one legend above all panels, where it covers no data, then fixes the layout."""
     looks = [*({**look(name), "label": name.label} for name in names.values()), *extra]
-    room = [len(own["label"]) + 7 for own in looks]  # in characters, the handle's included
+    room = [len(own["label"]) + 7 for own in looks]  # in characters, the handle included
     columns = len(looks) if sum(room) <= LINE else max(1, LINE // max(room))
     handles = [Line2D([], [], **own) for own in looks]
     figure.legend(
@@ -220,5 +229,6 @@ def legend(figure: Figure, names: Mapping[str, Name], extra: Sequence[Mapping]) 
         handlelength=2.4,
         columnspacing=1.5,
     )
-    figure.get_layout_engine().execute(figure)
+    if layout := figure.get_layout_engine():
+        layout.execute(figure)
     figure.set_layout_engine("none")

@@ -1,1 +1,1 @@
-"""Every file that a report reads, checked."""
+"""The files that a report reads, one module each: every value is checked."""

@@ -1,4 +1,4 @@
-"""averaging.csv: what the predictions of each trained system are worth by the number of codes averaged over."""
+"""averaging.csv: accuracy, calibration and time of each trial by N_s, the number of codes averaged over."""
 
 from __future__ import annotations
 
@@ -20,9 +20,15 @@ COLUMNS = {
 
 
 def read_averaging(path: Path, results: pd.DataFrame) -> pd.DataFrame:
-    """One row per done trial that averages over codes and per N_s, with the trial's system, proportion, ξ and
-    seed from `results`; no rows where there is no such file. UserError for a wrong value, a trial that is
-    not done, or an N_s that a trial has twice."""
+    """Reads one row per done trial and N_s, for the trials that average over codes.
+
+    Returns:
+        The columns of `COLUMNS`, and the trial's system, proportion, xi and seed from `results`; no rows where there is
+        no such file.
+
+    Raises:
+        UserError: a wrong value, a trial that is not done, or an N_s that a trial has twice.
+    """
     table = read_columns(path, COLUMNS, COLUMNS, REMEDY) if path.exists() else pd.DataFrame(columns=list(COLUMNS))
     done = results[results["status"] == "done"]
     refuse(

@@ -1,4 +1,4 @@
-"""gallery/captions.json: some test images, their references, and what each system says of them."""
+"""gallery/captions.json: some test images, the captions that people wrote, and those that each system generated."""
 
 from __future__ import annotations
 
@@ -16,9 +16,14 @@ from reports.inputs.gallery import explain
 REMEDY = "`python -m experiments run` writes it"
 
 
-class Saying(BaseModel):
-    """What one trial says of one image. `log_likelihood` is log p(text | image) in nats, None for a system without
-    a likelihood; `words` counts the text's words and its end."""
+class Caption(BaseModel):
+    """A caption that one trial generated for one image.
+
+    Attributes:
+        xi: ξ, the weight of the caption term in training, as asked.
+        log_likelihood: log p(text | image) in nats; None for a system without a likelihood.
+        words: the number of words in the text, its end counted.
+    """
 
     trial_id: str
     system: str
@@ -30,30 +35,42 @@ class Saying(BaseModel):
 
     @property
     def perplexity(self) -> float | None:
-        """exp(−log p / words): how many equally likely words a word of the text is worth."""
+        """The perplexity per word, exp(−log p / words); None without a likelihood."""
         return None if self.log_likelihood is None else math.exp(min(700.0, -self.log_likelihood / self.words))
 
 
-class Described(BaseModel):
-    """A test image, in a PNG file beside captions.json, and what is said of it."""
+class CaptionedImage(BaseModel):
+    """A test image with its captions.
+
+    Attributes:
+        index: its number among the test images.
+        file: a PNG file beside captions.json.
+        subset: "same" if all references are, word for word, captions of training images too, else "unseen".
+        references: the captions that people wrote.
+        said: the captions that the systems generated.
+    """
 
     index: int
     file: str
     subset: Literal["same", "unseen"]
     references: list[str] = Field(min_length=1)
-    said: list[Saying]
+    said: list[Caption]
 
 
 class Captions(BaseModel):
-    """captions.json. `chosen` says how the images were chosen."""
+    """The content of captions.json; `chosen` tells how the images were chosen."""
 
-    images: list[Described]
+    images: list[CaptionedImage]
     chosen: str
 
 
 def read_captions(folder: Path, results: pd.DataFrame) -> Captions | None:
-    """The checked content of captions.json in this folder, None where there is none. UserError for a wrong value,
-    for a trial that is not a done one of the results, and for a second text of a system and proportion."""
+    """Reads captions.json in this folder; returns None where there is none.
+
+    Raises:
+        UserError: a wrong value, a trial that is not a done one of the results, or two texts of one system at one
+            proportion for an image.
+    """
     path = folder / "captions.json"
     try:
         captions = Captions.model_validate_json(path.read_bytes())
@@ -70,15 +87,16 @@ def read_captions(folder: Path, results: pd.DataFrame) -> Captions | None:
     return captions
 
 
-def _check(path: Path, where: str, image: Described, trials: Mapping[str, tuple[str, float]]) -> None:
+def _check(path: Path, where: str, image: CaptionedImage, trials: Mapping[str, tuple[str, float]]) -> None:
+    """Checks the trials of an image's captions against those of the results, (system, proportion) by identity."""
     seen = set()
-    for place, saying in enumerate(image.said):
-        point = (saying.system, saying.proportion)
-        system, proportion = trials.get(saying.trial_id, ("", math.nan))
-        if system != saying.system or not math.isclose(proportion, saying.proportion):
-            what = f"trial_id {saying.trial_id!r} is no done trial of {saying.system!r} at {saying.proportion:g}"
+    for place, caption in enumerate(image.said):
+        point = (caption.system, caption.proportion)
+        system, proportion = trials.get(caption.trial_id, ("", math.nan))
+        if system != caption.system or not math.isclose(proportion, caption.proportion):
+            what = f"trial_id {caption.trial_id!r} is no done trial of {caption.system!r} at {caption.proportion:g}"
             raise UserError(f"{path}: {where}.{place}: {what} in the results; {REMEDY}")
         if point in seen:
-            what = f"a second text of {saying.system!r} at {saying.proportion:g}"
+            what = f"a second text of {caption.system!r} at {caption.proportion:g}"
             raise UserError(f"{path}: {where}.{place}: {what}; {REMEDY}")
         seen.add(point)

@@ -1,4 +1,4 @@
-"""CSV files as checked, typed frames: every mistake is one message with file, line, column and remedy."""
+"""Reads CSV files into checked, typed tables; every mistake is one message with file, line, column and remedy."""
 
 from __future__ import annotations
 
@@ -11,9 +11,17 @@ from reports.errors import UserError
 
 
 def read_columns(path: Path, columns: Mapping[str, str], never_empty: Collection[str], remedy: str) -> pd.DataFrame:
-    """The table at `path` with each of `columns` as its kind: "text" is never missing ("" instead), "whole"
-    becomes Int64, "number" float64. Further columns are kept as text. UserError where the file cannot be
-    read, lacks a column, or a value is not of its kind, or empty though in `never_empty`."""
+    """Reads the table at `path` with typed columns; columns that are not in `columns` are kept as text.
+
+    Args:
+        columns: the kind of each column. "text" is never missing, "" instead; "whole" becomes Int64; "number" becomes
+            float64.
+        never_empty: columns in which every row must have a value.
+        remedy: what the user can do, the end of every message.
+
+    Raises:
+        UserError: the file cannot be read or lacks a column, or a value is empty or not of its kind.
+    """
     raw = _read_text(path, remedy)
     table = raw.apply(lambda column: column.str.strip()) if len(raw) else raw
     return typed(path, table, columns, never_empty, remedy)
@@ -22,7 +30,7 @@ def read_columns(path: Path, columns: Mapping[str, str], never_empty: Collection
 def typed(
     path: Path, table: pd.DataFrame, columns: Mapping[str, str], never_empty: Collection[str], remedy: str
 ) -> pd.DataFrame:
-    """A table of stripped text with these columns as their kinds, as `read_columns` has them."""
+    """Converts these columns of a table of stripped text to their kinds, as `read_columns` does."""
     absent = [column for column in columns if column not in table.columns]
     if absent:
         raise UserError(f"{path} lacks the column(s) {', '.join(absent)}; {remedy}")
@@ -36,7 +44,7 @@ def typed(
 
 
 def refuse(path: Path, table: pd.DataFrame, column: str, bad: pd.Series, what: str, remedy: str) -> None:
-    """UserError for the first row where `bad` holds; line 1 of the file is its header."""
+    """Raises a UserError for the first row where `bad` holds; line 1 of the file is its header."""
     bad = bad.fillna(False)
     if bad.any():
         row = int(bad.to_numpy(bool).argmax())
@@ -46,7 +54,11 @@ def refuse(path: Path, table: pd.DataFrame, column: str, bad: pd.Series, what: s
 
 
 def numbers(path: Path, table: pd.DataFrame, column: str, kind: str, remedy: str) -> pd.Series:
-    """A column of text as float64 ("number") or Int64 ("whole"); empty is missing, anything else a UserError."""
+    """Converts a column of text to float64 ("number") or Int64 ("whole"); empty text is missing.
+
+    Raises:
+        UserError: for any other text.
+    """
     text = table[column]
     values = pd.to_numeric(text.where(text != ""), errors="coerce").astype("float64")
     refuse(path, table, column, values.isna() & (text != ""), "is not a number", remedy)

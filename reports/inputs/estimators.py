@@ -1,4 +1,4 @@
-"""The study of gradient estimators as it stands in the evidence: their errors, and what equal time makes of each."""
+"""The study of gradient estimators in the evidence: the error of one gradient, and results after equal time."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pandas as pd
 from reports.inputs.columns import read_columns, refuse
 
 REMEDY = "correct the file or remove it from the evidence"
-READINGS = ("factorised", "shared")
+READINGS = ("factorised", "shared")  # of q: the encoder pools by expectation, or with the decoder's switches
 GRADIENT = {
     "estimator": "text",
     "reading": "text",
     "stage": "whole",  # epochs trained before measuring
     "draws": "whole",  # of the switches, for one gradient
     "bias": "number",  # ‖mean − exact‖ / ‖exact‖
-    "bias_se": "number",  # what `bias` would be for an unbiased one
+    "bias_se": "number",  # the value that `bias` has by chance for an unbiased estimator
     "variance": "number",  # trace of the covariance / ‖exact‖²
     "ms_per_step": "number",
 }
@@ -34,7 +34,11 @@ TRAINING = {
 
 
 def read_gradient(path: Path) -> pd.DataFrame | None:
-    """One row per estimator, reading of q, stage and number of draws; None without the file."""
+    """Reads one row per estimator, reading of q, stage and number of draws; None without the file.
+
+    Raises:
+        UserError: a wrong value, or two rows of one key.
+    """
     if not path.exists():
         return None
     table = read_columns(path, GRADIENT, set(GRADIENT) - {"bias_se"}, REMEDY)
@@ -48,7 +52,11 @@ def read_gradient(path: Path) -> pd.DataFrame | None:
 
 
 def read_training(path: Path) -> pd.DataFrame | None:
-    """One row per estimator, reading of q and seed, after equal time; None without the file."""
+    """Reads one row per estimator, reading of q and seed, after equal training time; None without the file.
+
+    Raises:
+        UserError: a wrong value, or two rows of one key.
+    """
     if not path.exists():
         return None
     table = read_columns(path, TRAINING, TRAINING, REMEDY)

@@ -1,4 +1,4 @@
-"""The gallery: what a sweep leaves beside results.csv, sweep.json and the pictures it names."""
+"""The gallery that a sweep writes beside results.csv: sweep.json and the pictures that it names."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REMEDY = "`python -m experiments run` writes it"
 
 
 class Picture(BaseModel):
-    """One picture of a trial; `kind` is `reconstructions` or `samples`."""
+    """One picture of a trial; `kind` is "reconstructions" or "samples"."""
 
     file: str
     trial_id: str
@@ -25,7 +25,7 @@ class Picture(BaseModel):
 
 
 class Counts(BaseModel):
-    """Trials of the grid by what became of them; `reused` are those done before this sweep."""
+    """The number of trials of the grid by status; `reused` counts those that were done before this sweep."""
 
     done: int
     failed: int
@@ -34,7 +34,7 @@ class Counts(BaseModel):
 
 
 class Sweep(BaseModel):
-    """sweep.json: how, where and when the results were made. Times in seconds; dates as text."""
+    """The content of sweep.json: how, where and when the results were made. Times are in seconds, dates are text."""
 
     dataset: str
     profile: str
@@ -54,7 +54,11 @@ class Sweep(BaseModel):
 
 
 def read_sweep(folder: Path) -> Sweep:
-    """The checked content of sweep.json in this folder; UserError where it is missing or wrong."""
+    """Reads sweep.json in this folder.
+
+    Raises:
+        UserError: it is missing or wrong.
+    """
     path = folder / "sweep.json"
     try:
         return Sweep.model_validate_json(path.read_bytes())
@@ -67,14 +71,21 @@ def read_sweep(folder: Path) -> Sweep:
 
 
 def explain(error: ValidationError) -> str:
-    """The first thing that is wrong, and where in the file."""
+    """Formats the first mistake of a file, and its place in it."""
     first = error.errors()[0]
     where = ".".join(str(step) for step in first["loc"])
     return f"{where or 'the file'}: {first['msg']}"
 
 
 def read_picture(folder: Path, file: str, named: str = "sweep.json") -> bytes:
-    """Bytes of that PNG file of the gallery, which `named` names; UserError where there is none."""
+    """Reads a PNG file of the gallery.
+
+    Args:
+        named: the file that names it, for messages.
+
+    Raises:
+        UserError: there is no such file, or it is not a PNG.
+    """
     path = folder / file
     try:
         content = path.read_bytes()

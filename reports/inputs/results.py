@@ -1,4 +1,4 @@
-"""results.csv as a checked, typed frame: one row per trial of the grid, done or not."""
+"""results.csv as a checked, typed table: one row per trial of the grid, whether done or not."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from reports.kinds import LABELS, kind_of
 REMEDY = "`python -m experiments run` writes it"
 STATUSES = ("done", "failed", "missing")
 
-# What each column holds. "text" is never missing ("" instead), "whole" becomes Int64, "number" float64. Results about
-# captions have `SCORE_COLUMNS` too, and leave the accuracies empty.
+# The kinds of the columns, see `read_columns`. Results about captions also have `SCORE_COLUMNS`, and leave the
+# accuracies empty.
 COLUMNS = {
     "trial_id": "text",
     "dataset": "text",
     "system": "text",
     "proportion": "number",
-    "xi": "text",  # ξ as asked: "auto", a number, or "" for a system without it
+    "xi": "text",  # ξ, the weight of the label term, as asked: "auto", a number, or "" for a system without it
     "seed": "whole",
     "labelled": "whole",
     "status": "text",
@@ -36,7 +36,7 @@ COLUMNS = {
     "device": "text",
     "git_sha": "text",
     "mlflow_run_id": "text",
-    "xi_value": "number",  # ξ as resolved
+    "xi_value": "number",  # ξ as a number
     "best_epoch": "whole",
     "kl_switches": "number",  # nats per image
     "reason": "text",
@@ -46,11 +46,14 @@ GRID = ["system", "proportion", "xi", "seed"]
 
 
 def read_results(path: Path) -> pd.DataFrame:
-    """One row per trial, sorted by system, proportion, ξ and seed, with the dtypes of `COLUMNS` and, where the
-    results are about captions (`kinds.kind_of`), of `SCORE_COLUMNS`.
+    """Reads one row per trial, sorted by system, proportion, ξ and seed.
 
-    ξ as asked is made canonical ("0.0" and "0" are one value). Columns beyond these are kept as text.
-    UserError, naming file, line and column, for what is missing or not as it should be.
+    Returns:
+        The columns of `COLUMNS` and, for results about captions (`kinds.kind_of`), of `SCORE_COLUMNS`; further columns
+        are kept as text. ξ as asked is canonical: "0.0" becomes "0".
+
+    Raises:
+        UserError: something is missing or wrong; the message names file, line and column.
     """
     results = read_columns(path, COLUMNS, NEVER_EMPTY, REMEDY)
     if results.empty:
@@ -73,7 +76,7 @@ def _canonical_xi(path: Path, results: pd.DataFrame) -> pd.Series:
 
 
 def _check(path: Path, results: pd.DataFrame) -> None:
-    """What holds between a row's columns, and between rows."""
+    """Checks the values that every trial has, and that no two rows are about the same trial."""
     proportion = results["proportion"]
     refuse(path, results, "proportion", ~((proportion > 0) & (proportion <= 1)), "is outside (0, 1]", REMEDY)
     refuse(path, results, "status", ~results["status"].isin(STATUSES), f"is none of {', '.join(STATUSES)}", REMEDY)

@@ -1,4 +1,4 @@
-"""The columns of caption scores in a CSV file, and the values that they may have."""
+"""The columns of caption scores in results.csv and subsets.csv, and the check of their values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ SCORE_COLUMNS = dict.fromkeys(SCORES, "number")
 
 
 def check_scores(path: Path, table: pd.DataFrame, due: pd.Series, remedy: str) -> None:
-    """UserError for the first score outside its range, or empty though not optional, in the rows that are `due`."""
+    """Raises a UserError for the first score that is outside its range, or empty though not optional.
+
+    Args:
+        due: bool, the rows that must have scores.
+    """
     for column, score in SCORES.items():
         values = table[column]
         good = np.isfinite(values) & values.between(score.low, score.high)

@@ -1,4 +1,4 @@
-"""A search for settings as it stands in the evidence: search/SYSTEM.json and, trial by trial, search/SYSTEM.csv."""
+"""The searches for settings in the evidence: search/SYSTEM.json and, trial by trial, search/SYSTEM.csv."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ class Best(BaseModel):
 
 
 class Search(BaseModel):
-    """What was searched, how, and what came out; `trials` has the columns of `COLUMNS` and one per parameter."""
+    """One search: its space, its budget and its outcome. `trials` has the columns of `COLUMNS`, and one per parameter.
+
+    `budget` is plain text or a mapping, as the search wrote it.
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -54,8 +57,11 @@ class Search(BaseModel):
 
 
 def read_searches(folder: Path) -> dict[str, Search]:
-    """Every search of the folder by system, none without the folder. UserError where one is wrong, or where
-    one of its two files is missing."""
+    """Reads every search of the folder, by system; none without the folder.
+
+    Raises:
+        UserError: a file is wrong, or one of the two files of a search is missing.
+    """
     stems = sorted({path.stem for kind in ("json", "csv") for path in folder.glob(f"*.{kind}")})
     return {stem: _read(folder, stem) for stem in stems}
 

@@ -1,4 +1,4 @@
-"""All that a report is made from, read once and handed to every artefact."""
+"""Everything that a report is made from, read once and passed to every artefact."""
 
 from __future__ import annotations
 
@@ -22,11 +22,20 @@ from reports.names import Name, name_systems
 
 @dataclass(frozen=True)
 class Sources:
-    """The kind of results and the checked results themselves (`results.COLUMNS`), the sweep that made them, its
-    folder of pictures, and the systems' names in their order; accuracy by codes averaged over (`averaging.COLUMNS`,
-    the trial's grid point beside them, maybe no rows); scores by subset of the test images (`subsets.COLUMNS`, as
-    there, maybe no rows) and what is said of some of them, where the results are about captions; the evidence, whose
-    parts may be absent (`estimation`, `search`)."""
+    """The checked inputs of a report.
+
+    Attributes:
+        kind: whether the results are about labels or captions.
+        results: one row per trial, from `read_results`.
+        sweep: how the results were made.
+        gallery: the folder of pictures.
+        names: of the systems, in their order.
+        averaging: accuracy by N_s, from `read_averaging`; may have no rows.
+        subsets: caption scores by subset of the test images, from `read_subsets`; may have no rows.
+        captions: captions of some test images; None for results about labels.
+        gradient, training: the study of gradient estimators in the evidence; None where absent.
+        searches: the searches for settings in the evidence, by system.
+    """
 
     kind: Kind
     results: pd.DataFrame
@@ -42,8 +51,11 @@ class Sources:
 
 
 def read_sources(results: Path, gallery: Path, evidence: Path) -> Sources:
-    """Reads results.csv, averaging.csv and subsets.csv beside it, the gallery and the evidence; UserError where
-    one of them is wrong or they disagree."""
+    """Reads results.csv, averaging.csv and subsets.csv beside it, the gallery and the evidence.
+
+    Raises:
+        UserError: one of them is wrong, or they disagree.
+    """
     frame, sweep = read_results(results), read_sweep(gallery)
     dataset = frame["dataset"].iloc[0]
     if sweep.dataset != dataset:

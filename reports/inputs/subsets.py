@@ -1,4 +1,4 @@
-"""subsets.csv: the scores of each trial on the test images whose captions were in training, and on the others."""
+"""subsets.csv: each trial's scores on the test images whose captions were in training, and on the others."""
 
 from __future__ import annotations
 
@@ -20,11 +20,17 @@ COLUMNS = {
 
 
 def read_subsets(path: Path, results: pd.DataFrame) -> pd.DataFrame:
-    """One row per done trial and subset with images in it, with the trial's system, proportion, ξ and seed from
-    `results`; no rows where there is no such file or nothing in it. UserError for a wrong value, a trial that is
-    not done, or a subset that a trial has twice."""
-    there = path.exists() and path.stat().st_size
-    table = read_columns(path, COLUMNS, ("trial_id", "subset", "images"), REMEDY) if there else _nothing()
+    """Reads one row per done trial and subset that has images.
+
+    Returns:
+        The columns of `COLUMNS`, and the trial's system, proportion, xi and seed from `results`; no rows where the file
+        is absent or empty.
+
+    Raises:
+        UserError: a wrong value, a trial that is not done, or a subset that a trial has twice.
+    """
+    has_rows = path.exists() and path.stat().st_size > 0
+    table = read_columns(path, COLUMNS, ("trial_id", "subset", "images"), REMEDY) if has_rows else _no_rows()
     done = results[results["status"] == "done"]
     known = table["trial_id"].isin(done["trial_id"])
     refuse(path, table, "trial_id", ~known, "is no done trial of the results", REMEDY)
@@ -36,6 +42,6 @@ def read_subsets(path: Path, results: pd.DataFrame) -> pd.DataFrame:
     return table[table["images"] > 0].merge(grid, on="trial_id", how="left").assign(status="done")
 
 
-def _nothing() -> pd.DataFrame:
+def _no_rows() -> pd.DataFrame:
     kinds = {"text": "object", "whole": "Int64", "number": "float64"}
     return pd.DataFrame({column: pd.Series(dtype=kinds[kind]) for column, kind in COLUMNS.items()})

@@ -1,9 +1,10 @@
-"""The tables of caption scores in the layout of the field: systems down, scores across, a group a proportion."""
+"""The tables of caption scores: a row per system, a column per score, a group of rows per captioned proportion."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ from reports.inputs.subsets import SUBSETS
 from reports.names import Name, percent
 from reports.scores import SCORES
 from reports.writing import tables
-from reports.writing.listing import Listing
+from reports.writing.listing import Listing, Row
 from reports.writing.tables import Cell
 
 BOLD = "Bold: the best mean of a proportion, which may be best by chance."
@@ -25,16 +26,21 @@ Place = tuple[str, float]  # system, proportion
 def caption_table(
     headline: pd.DataFrame, names: Mapping[str, Name], labelled: Mapping[float, int]
 ) -> tuple[Listing, pd.DataFrame]:
-    """The scores of these trials (`statistics.headline`) and their tidy numbers: metric, system, proportion, mean,
-    std, n, asked, trial_ids. A score that no finished trial of a place has is "—"; a place without any finished
-    trial says so."""
+    """Builds the table of the scores of these trials (`statistics.headline`), and its tidy numbers.
+
+    A "place" is a system at a proportion. A score that no finished trial of a place has is "—"; a place without any
+    finished trial shows how many were asked.
+
+    Returns:
+        The table; and the columns metric, system, proportion, mean, std, n, asked, trial_ids.
+    """
     tidy = summarise(headline, list(SCORES), ["system", "proportion"])
     usual = int(tidy["asked"].mode().max())
-    found = score_cells(tidy, usual, tuple(SCORES), _finished(headline))
+    by_score = score_cells(tidy, usual, tuple(SCORES), _finished(headline))
     labels = tables.labels(headline, names)
-    groups = {
+    groups: dict[str, list[Row]] = {
         _heading(proportion, labelled): [
-            [label, *(found[score].get((system, proportion), Cell()) for score in SCORES)]
+            [label, *(by_score[score].get((system, proportion), Cell()) for score in SCORES)]
             for system, label in labels.items()
             if ((tidy["system"] == system) & (tidy["proportion"] == proportion)).any()
         ]
@@ -49,27 +55,33 @@ def caption_table(
 def score_cells(
     tidy: pd.DataFrame, usual: int, scores: Sequence[str], finished: frozenset[Place]
 ) -> dict[str, dict[Place, Cell]]:
-    """Cells by score and place of `statistics.summarise`'s numbers, the best of each proportion marked; none where
-    trials finished without the score."""
+    """Formats the numbers of `statistics.summarise` as cells, by score and place.
+
+    The best mean of each proportion is marked. A place whose trials finished without the score has no cell.
+
+    Args:
+        usual: the usual number of repetitions.
+        finished: places with a finished trial.
+    """
     ran = [place in finished for place in zip(tidy["system"], tidy["proportion"], strict=True)]
     blank = (tidy["n"] == 0) & pd.Series(ran, tidy.index, dtype=bool)
-    found = {}
+    by_score = {}
     for score in scores:
         rows = tidy[(tidy["metric"] == score) & ~blank]
         (cells,) = tables.cells(rows, {score: score}, usual, SCORES[score].digits).values()
         best = _best(rows, score)
-        found[score] = {place: replace(cell, best=place in best) for place, cell in cells.items()}
-    return found
+        by_score[score] = {place: replace(cell, best=place in best) for place, cell in cells.items()}
+    return by_score
 
 
 def _best(rows: pd.DataFrame, score: str) -> set[Place]:
-    """Who has the best mean as printed at each proportion where there are several."""
+    """Returns the places with the best mean, as printed, at each proportion with more than one system."""
     best: set[Place] = set()
-    for _, here in rows[rows["n"] > 0].groupby("proportion"):
-        printed = here["mean"].map(f"{{:.{SCORES[score].digits}f}}".format).astype(float)
-        end = printed.max() if SCORES[score].best == "highest" else printed.min()
-        first = here[printed == end]
-        best |= set(zip(first["system"], first["proportion"], strict=True)) if len(here) > 1 else set()
+    for _, systems in rows[rows["n"] > 0].groupby("proportion"):
+        printed = systems["mean"].map(f"{{:.{SCORES[score].digits}f}}".format).astype(float)
+        extreme = printed.max() if SCORES[score].best == "highest" else printed.min()
+        first = systems[printed == extreme]
+        best |= set(zip(first["system"], first["proportion"], strict=True)) if len(systems) > 1 else set()
     return best
 
 
@@ -94,22 +106,28 @@ def _beyond(names: Mapping[str, Name]) -> str:
 
 
 def subset_table(subsets: pd.DataFrame, names: Mapping[str, Name], dataset: str) -> tuple[Listing, pd.DataFrame]:
-    """Scores apart for the two subsets of the test images (`subsets.read_subsets`), each system's beneath each other,
-    and their tidy numbers, with the fewest and the most images of a trial's subset."""
+    """Builds the table of scores on each of the two subsets of the test images, and its tidy numbers.
+
+    Args:
+        subsets: from `inputs.subsets.read_subsets`.
+
+    Returns:
+        The table; and the columns of `statistics.summarise` with the fewest and the most images of a trial's subset.
+    """
     keys = ["system", "proportion", "subset"]
     tidy = summarise(subsets, list(SUBSET_SCORES), keys)
     images = subsets.groupby(keys)["images"].agg(fewest_images="min", most_images="max").reset_index()
     usual = int(tidy["asked"].mode().max())
-    found = {}
+    by_subset = {}
     for subset in SUBSETS:
-        mine = tidy[tidy["subset"] == subset]
-        places = frozenset(zip(mine["system"], mine["proportion"], strict=True))
-        found[subset] = score_cells(mine, usual, SUBSET_SCORES, places)
-    counts = {(row.system, row.proportion, row.subset): _span(row) for row in images.itertuples()}
-    groups = {
+        rows = tidy[tidy["subset"] == subset]
+        places = frozenset(zip(rows["system"], rows["proportion"], strict=True))
+        by_subset[subset] = score_cells(rows, usual, SUBSET_SCORES, places)
+    counts = {(row.system, row.proportion, row.subset): _range_text(row) for row in images.itertuples()}
+    groups: dict[str, list[Row]] = {
         f"{percent(proportion)} of the captions": [
             [name.label, subset, counts[system, proportion, subset]]
-            + [found[subset][score].get((system, proportion), Cell()) for score in SUBSET_SCORES]
+            + [by_subset[subset][score].get((system, proportion), Cell()) for score in SUBSET_SCORES]
             for subset in SUBSETS
             for system, name in names.items()
             if (system, proportion, subset) in counts
@@ -125,6 +143,7 @@ def subset_table(subsets: pd.DataFrame, names: Mapping[str, Name], dataset: str)
     return Listing(caption, head, groups, note, words=2, dense=True), tidy.merge(images, on=keys)
 
 
-def _span(row: tuple) -> str:
+def _range_text(row: Any) -> str:
+    """Formats the number of images of a row of a table: one number, or "a to b"."""
     ends = dict.fromkeys([f"{row.fewest_images:,}", f"{row.most_images:,}"])
     return " to ".join(ends)

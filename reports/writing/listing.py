@@ -1,4 +1,4 @@
-"""Plain tables, a heading and rows of text or cells, as Markdown, LaTeX and HTML; the CSV beside holds the numbers."""
+"""Plain tables as Markdown, LaTeX and HTML, beside a CSV file with the unformatted numbers."""
 
 from __future__ import annotations
 
@@ -17,8 +17,16 @@ Row = Sequence[str | Cell]
 
 @dataclass(frozen=True)
 class Listing:
-    """Groups of rows under a heading each ("" for none); `words` columns from the left hold words, not numbers;
-    a `dense` table is set in smaller type."""
+    """A table of rows in groups.
+
+    Attributes:
+        caption: above the table.
+        head: the headings of the columns.
+        groups: rows by the heading of their group, "" for none.
+        note: below the table.
+        words: the number of columns, from the left, that hold words and not numbers.
+        dense: whether it is set in smaller type.
+    """
 
     caption: str
     head: Row
@@ -29,7 +37,7 @@ class Listing:
 
 
 def markdown(listing: Listing) -> str:
-    """The table for GitHub's Markdown."""
+    """Renders the table for GitHub's Markdown."""
     width = len(listing.head)
     rules = [":--" if place < listing.words else "--:" for place in range(width)]
     lines = [f"**{listing.caption}**", "", tables.pipes(listing.head), tables.pipes(rules)]
@@ -40,7 +48,7 @@ def markdown(listing: Listing) -> str:
 
 
 def latex(listing: Listing, label: str) -> str:
-    r"""The table as a LaTeX `table` environment for a document with \usepackage{booktabs}."""
+    r"""Renders the table as a LaTeX `table` environment for a document with \usepackage{booktabs}."""
     width = len(listing.head)
     columns = "l" * listing.words + "r" * (width - listing.words)
     lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{tables.tex(listing.caption)}}}", rf"\label{{{label}}}"]
@@ -56,12 +64,12 @@ def latex(listing: Listing, label: str) -> str:
 
 
 def html(listing: Listing) -> Markup:
-    """The table as an HTML fragment."""
+    """Renders the table as an HTML fragment."""
     return render("listing.html", listing=listing)
 
 
 def files(listing: Listing, tidy: pd.DataFrame, stem: str) -> dict[str, bytes]:
-    """Content of tables/STEM.{csv,md,tex,html}, by path; the CSV holds the tidy numbers."""
+    """Returns the content of tables/STEM.{csv,md,tex,html} by path; the CSV file holds the tidy numbers."""
     standalone = render("table-page.html", title=listing.caption, fragment=html(listing))
     return {
         f"tables/{stem}.csv": tidy.to_csv(index=False, lineterminator="\n", float_format="%.10g").encode(),

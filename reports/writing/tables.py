@@ -1,10 +1,14 @@
-"""Tables in the layout of the paper's Table 1, from tidy numbers to Markdown, LaTeX and HTML."""
+"""Tables in the layout of the paper's Table 1, from tidy numbers to Markdown, LaTeX and HTML.
+
+A row is a system, a column a labelled proportion, and a block of rows a metric.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
@@ -15,7 +19,7 @@ from reports.names import Name, percent
 from reports.writing.templating import render
 
 BEYOND = "Beyond the paper"
-WIDEST = 6  # proportions side by side; more are split over stacked halves, as in the paper
+WIDEST = 6  # the most proportions side by side; more are split into stacks, as in the paper
 
 MARKS = (
     "▲ / ▼: in top-1 above / below every system that learns from labelled images alone, by paired sign-flip tests "
@@ -25,8 +29,16 @@ MARKS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """What a cell says: `mean`, its `mark` and `spread` ("" without) as text, a `note` on its n, and its trials.
-    The mean of a `best` cell is printed bold in plain tables (`listing`)."""
+    """The text of a cell.
+
+    Attributes:
+        mean: the mean, or "—".
+        spread: its standard deviation, or "".
+        note: on the number of repetitions, or "".
+        trial_ids: the trials that it is a mean of, separated by blanks.
+        mark: follows the mean (`comparison.marks`), or "".
+        best: whether plain tables (`listing`) print the mean in bold.
+    """
 
     mean: str = "—"
     spread: str = ""
@@ -39,7 +51,7 @@ class Cell:
         return self.text()
 
     def text(self, bold: str = "{}", escape: Callable[[str], str] = str) -> str:
-        """The cell in a language that has `bold` and wants text escaped."""
+        """Formats the cell for a markup language, given its way to print bold and to escape text."""
         mean = escape(self.mean + self.mark)
         rest = [self.spread and f"± {self.spread}", self.note]
         return " ".join([bold.format(mean) if self.best else mean, *map(escape, filter(None, rest))])
@@ -47,39 +59,53 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Blocks (top-1, top-5) of cells by (system, proportion); a cell that is absent was never asked for.
-    The rows of systems `beyond` the paper stand apart in every block."""
+    """A table of one or more blocks, such as top-1 and top-5.
+
+    Attributes:
+        caption: above the table.
+        note: below the table.
+        rows: from system to label, in order.
+        proportions: the columns.
+        blocks: by title, the cells by (system, proportion). An absent cell was never asked for.
+        beyond: the systems beyond the paper, whose rows stand apart in every block.
+    """
 
     caption: str
     note: str
-    rows: Mapping[str, str]  # system → label, in order
+    rows: Mapping[str, str]
     proportions: tuple[float, ...]
     blocks: Mapping[str, Mapping[tuple[str, float], Cell]]
     beyond: frozenset[str] = frozenset()
 
     def groups(self) -> list[tuple[str, dict[str, str]]]:
-        """(heading, rows): the paper's without a heading, then those beyond it, where there are any."""
+        """Returns (heading, rows): the paper's systems without a heading, then those beyond the paper, if any."""
         paper = {system: label for system, label in self.rows.items() if system not in self.beyond}
         beyond = {system: label for system, label in self.rows.items() if system in self.beyond}
         return [group for group in (("", paper), (BEYOND, beyond)) if group[1]]
 
     def stacks(self) -> list[tuple[float, ...]]:
-        """The proportions, cut into as few equal stacks as keep each within `WIDEST`."""
+        """Cuts the proportions into the fewest stacks of equal size that keep each within `WIDEST`."""
         count = math.ceil(len(self.proportions) / WIDEST)
         size = math.ceil(len(self.proportions) / count)
         return [self.proportions[start : start + size] for start in range(0, len(self.proportions), size)]
 
     def cell(self, block: str, system: str, proportion: float) -> Cell:
-        """The cell at that place, "—" where there is none."""
+        """Returns the cell at that place, or one with "—"."""
         return self.blocks[block].get((system, proportion), Cell())
 
 
 def table1(
     headline: pd.DataFrame, names: Mapping[str, Name], marks: Mapping[tuple[str, float], str]
 ) -> tuple[Table, pd.DataFrame]:
-    """Table 1 of these trials (`statistics.headline`), and its tidy numbers: metric, system, proportion,
-    mean, std, n, asked, trial_ids. A cell whose n is not the table's usual one says so; `marks` (as
-    `comparison.marks`) stand at the top-1 means."""
+    """Builds Table 1 of these trials (`statistics.headline`), and its tidy numbers.
+
+    Args:
+        marks: of the top-1 means, from `comparison.marks`.
+
+    Returns:
+        The table, in which a cell notes its n where that is not the usual one; and the columns metric, system,
+        proportion, mean, std, n, asked, trial_ids.
+    """
     tidy = summarise(headline, list(ACCURACIES), ["system", "proportion"])
     usual = int(tidy["asked"].mode().max())
     blocks = cells(tidy, ACCURACIES, usual)
@@ -100,14 +126,22 @@ def table1(
 def cells(
     tidy: pd.DataFrame, titles: Mapping[str, str], usual: int, digits: int = 2
 ) -> dict[str, dict[tuple[str, float], Cell]]:
-    """The blocks of a table, by title, of tidy numbers (`statistics.summarise`), whose usual n is known."""
+    """Formats tidy numbers as the blocks of a table, by title.
+
+    Args:
+        tidy: from `statistics.summarise`.
+        titles: of the blocks, by metric.
+        usual: the usual number of repetitions; a cell with another number notes it.
+        digits: decimals.
+    """
     blocks: dict[str, dict[tuple[str, float], Cell]] = {title: {} for title in titles.values()}
     for row in tidy.itertuples():
         blocks[titles[row.metric]][row.system, row.proportion] = _cell(row, usual, digits)
     return blocks
 
 
-def _cell(row: tuple, usual: int, digits: int) -> Cell:
+def _cell(row: Any, usual: int, digits: int) -> Cell:
+    """Formats a row of a tidy table."""
     if row.n == 0:
         return Cell(note=f"(n=0/{row.asked})")
     note = ""
@@ -118,7 +152,7 @@ def _cell(row: tuple, usual: int, digits: int) -> Cell:
 
 
 def note(usual: int) -> str:
-    """What a cell's numbers are."""
+    """Explains the numbers of a cell, given the usual number of repetitions."""
     if usual == 1:
         spread = "One repetition a cell (n = 1), so no standard deviation"
     else:
@@ -127,12 +161,12 @@ def note(usual: int) -> str:
 
 
 def labels(headline: pd.DataFrame, names: Mapping[str, Name]) -> dict[str, str]:
-    """The rows' labels, with a system's ξ where that is not the usual one."""
+    """Returns the labels of the rows, with the ξ of a system that is not shown at ξ = auto."""
     return {system: _label(name, headline) for system, name in names.items()}
 
 
 def beyond(names: Mapping[str, Name]) -> frozenset[str]:
-    """The systems whose rows stand apart."""
+    """Returns the systems beyond the paper, whose rows stand apart."""
     return frozenset(system for system, name in names.items() if name.origin == "beyond")
 
 
@@ -142,7 +176,7 @@ def _label(name: Name, headline: pd.DataFrame) -> str:
 
 
 def markdown(table: Table) -> str:
-    """The table for GitHub's Markdown, one pipe table a stack."""
+    """Renders the table for GitHub's Markdown, one pipe table per stack."""
     lines = [f"**{table.caption}**"]
     for stack in table.stacks():
         lines += ["", pipes(["Proportion", *map(percent, stack)]), pipes([":--", *["--:"] * len(stack)])]
@@ -157,7 +191,7 @@ def markdown(table: Table) -> str:
 
 
 def pipes(cells: Sequence[str | Cell]) -> str:
-    """A row for Markdown."""
+    """Renders a row for Markdown."""
     texts = [(cell.text("**{}**") if isinstance(cell, Cell) else cell).replace("|", "\\|") for cell in cells]
     return f"| {' | '.join(texts)} |"
 
@@ -171,7 +205,7 @@ _TEX = str.maketrans(
 
 
 def latex(table: Table, label: str) -> str:
-    r"""The table as a LaTeX `table` environment for a document with \usepackage{booktabs}."""
+    r"""Renders the table as a LaTeX `table` environment for a document with \usepackage{booktabs}."""
     width = len(table.stacks()[0])
     lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{table.caption.translate(_TEX)}}}"]
     lines += [rf"\label{{{label}}}", r"\small", rf"\begin{{tabular}}{{l{'c' * width}}}"]
@@ -198,27 +232,27 @@ def _padded(cells: list[str], width: int) -> list[str]:
 
 
 def tex(text: str | Cell) -> str:
-    """Text with what LaTeX would take as a command escaped."""
+    """Escapes the characters that are commands in LaTeX."""
     return text.text(r"\textbf{{{}}}", tex) if isinstance(text, Cell) else text.translate(_TEX)
 
 
 def spanning(heading: str, width: int) -> str:
-    """A heading over `width` columns, for LaTeX."""
+    """Renders a heading over `width` columns for LaTeX."""
     return rf"\multicolumn{{{width}}}{{l}}{{\emph{{{tex(heading)}}}}} \\"
 
 
 def ampersands(cells: Sequence[str | Cell]) -> str:
-    """A row for LaTeX."""
+    """Renders a row for LaTeX."""
     return " & ".join(map(tex, cells)).rstrip() + r" \\"
 
 
 def html(table: Table) -> Markup:
-    """The table as an HTML fragment: one <table> a stack, each cell's trials in its title."""
+    """Renders the table as an HTML fragment, with the trials of each cell in its title."""
     return render("table.html", table=table)
 
 
 def files(table: Table, tidy: pd.DataFrame, stem: str) -> dict[str, bytes]:
-    """Content of tables/STEM.{csv,md,tex,html}, by path; the CSV holds the tidy numbers."""
+    """Returns the content of tables/STEM.{csv,md,tex,html} by path; the CSV file holds the tidy numbers."""
     standalone = render("table-page.html", title=table.caption, fragment=html(table))
     return {
         f"tables/{stem}.csv": tidy.to_csv(index=False, lineterminator="\n", float_format="%.10g").encode(),

@@ -1,4 +1,4 @@
-"""HTML from the templates of this package: everything put in is escaped unless it is `Markup`."""
+"""Renders the HTML templates of this package. Values are escaped unless they are `Markup`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _environment = Environment(
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: "8.1 s", "3 min 20 s", "2 h 05 min"."""
+    """Formats seconds for reading: "8.1 s", "3 min 20 s", "2 h 05 min"."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -28,7 +28,7 @@ def duration(seconds: float) -> str:
 
 
 def number(value: float | None, digits: int = 2) -> str:
-    """A number with that many decimals and thousands set off by commas; "—" where it is missing."""
+    """Formats a number with that many decimals and commas between thousands, or as "—" where it is missing."""
     return "—" if value is None or value != value else f"{value:,.{digits}f}"
 
 
@@ -36,5 +36,5 @@ _environment.filters |= {"percent": percent, "duration": duration, "number": num
 
 
 def render(template: str, **values: Any) -> Markup:
-    """The template of that file name, filled in."""
+    """Renders the template of that file name with these values."""
     return Markup(_environment.get_template(template).render(**values))
