@@ -1,54 +1,18 @@
-"""The page: needs nothing but itself, shows what there is and what there is not."""
+"""The page needs no other file, and shows both results and gaps."""
 
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 
 import pytest
 
 from reports.__main__ import build
-
-VOID = {"meta", "link", "img", "br", "hr", "input"}
-
-
-class Outline(HTMLParser):
-    """Everything with an address, every id, and the tags left open."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.addresses: list[tuple[str, str, str]] = []
-        self.ids: list[str] = []
-        self.tags: set[str] = set()
-        self.open: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list) -> None:
-        self.tags.add(tag)
-        for name, value in attrs:
-            if name in ("src", "href", "xlink:href", "srcset", "data", "poster", "action"):
-                self.addresses.append((tag, name, value))
-            if name == "id":
-                self.ids.append(value)
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+from tests.reports.pages import Outline, text_of
 
 
 @pytest.fixture(scope="module")
 def html(report) -> str:
     return (report / "index.html").read_text(encoding="utf-8")
-
-
-def text_of(html: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<(style|svg).*?</\1>|<[^>]*>", " ", html, flags=re.DOTALL))
 
 
 def test_the_page_loads_nothing(html):
@@ -82,25 +46,6 @@ def test_every_trial_and_every_gap_can_be_found(html, leavings):
     assert (
         html.count("— (n=0/2)") + html.count('—<span class="note"> (n=0/2)') == 2 + 3 + 2
     )  # Table 1, calibration, bound
-
-
-def test_the_introduction_speaks_from_the_numbers(html, leavings):
-    def mean(system: str) -> float:
-        rows = [r for r in leavings.rows if (r["system"], r["proportion"]) == (system, 0.01)]
-        return sum(r["top1"] for r in rows) / len(rows)
-
-    text = text_of(html)
-    assert "1%, 5%, 10%, 30% and 100% of the labels (35 to 3,500 labelled images), 2 times" in text
-    assert "BSVM (ours) and Softmax (ours) learn from all training images" in text
-    ours, theirs = max(mean("bsvm"), mean("softmax")), max(mean("alexnet"), mean("googlenet"))
-    assert f"{abs(ours - theirs):.2f} points {'above' if ours >= theirs else 'below'}" in text
-
-
-def test_settings_versions_machine_and_revision_are_there(html):
-    for fact in ("3f1c9e02b7d64a5598aa0d7c41e6b2f08d9c1a77", "2.13.0", "Linux-6.1", "8 min 44 s", "16 min 02 s"):
-        assert fact in html
-    assert "estimator: exact" in html
-    assert html.count("data:image/png;base64,") == 4
 
 
 def test_a_sweep_that_has_not_begun_makes_a_page(world, tmp_path):

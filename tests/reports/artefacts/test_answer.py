@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.reports.test_page import Outline, text_of
+from tests.reports.pages import Outline, text_of
 
 
 @pytest.fixture(scope="module")
