@@ -59,7 +59,7 @@ def done_trial(tmp_path):
     folder.begin({"system": "caption"})
     (folder.path / "pictures").mkdir()
     Image.new("L", (4, 4)).save(folder.path / "pictures" / "samples.png")
-    folder.save_said([{"image": 0, "subset": "unseen", "text": "a dog", "log_likelihood": -3.5, "words": 3}])
+    folder.save_captions([{"image": 0, "subset": "unseen", "text": "a dog", "log_likelihood": -3.5, "words": 3}])
     folder.finish({"top1": 50.0})
     trial = SimpleNamespace(identity="0123456789abcdef", system="caption", proportion=0.1, xi="auto", order=0)
     return trial, store
