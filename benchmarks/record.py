@@ -39,8 +39,7 @@ def fill() -> None:
     from experiments.compute.resources import of_this_machine
     from experiments.files import write_csv
     from experiments.settings.config import load
-    from experiments.sweep.results import AVERAGING, COLUMNS, row, write_gallery
-    from experiments.sweep.run import sweep_facts
+    from experiments.sweep.results import AVERAGING, COLUMNS, row, sweep_facts, write_gallery
     from experiments.trial_store.folders import TrialStore
     from experiments.trial_store.layout import Layout
     from experiments.trials.grid import trials

@@ -7,6 +7,7 @@ captions, with `captions.json`.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -16,7 +17,10 @@ import numpy as np
 from PIL import Image
 
 from data.prepared.store import ImageStore
+from experiments.compute.resources import Resources, gpus
 from experiments.files import write_json
+from experiments.provenance import machine, revision, versions
+from experiments.settings.config import Config
 from experiments.trial_store.folders import TrialStore
 from experiments.trials.caption_scores import SCORES
 from experiments.trials.grid import Trial, xi_text
@@ -81,6 +85,32 @@ def subset_rows(trials: Sequence[Trial], store: TrialStore) -> Iterator[dict[str
         result = store.folder(trial.identity).result() or {}
         for scored in result.get("subsets", ()):
             yield {"trial_id": trial.identity, **scored}
+
+
+def sweep_facts(
+    config: Config, command: str, resources: Resources, seconds: float, wanted: Sequence[Trial], store: TrialStore
+) -> dict[str, Any]:
+    """Returns what `sweep.json` says of a sweep that has just ended after so many seconds."""
+    finished = time.time()
+    results = [result for trial in wanted if (result := store.folder(trial.identity).result())]
+    return {
+        "dataset": config.dataset,
+        "profile": config.params.profile,
+        "command": command,
+        "params": config.resolved(),
+        "versions": versions(),
+        **revision(),
+        "machine": machine(gpus()),
+        "workers": resources.workers,
+        "started": _clock(finished - seconds),
+        "finished": _clock(finished),
+        "wall_seconds": seconds,
+        "trial_seconds": sum(result["seconds"] for result in results),
+    }
+
+
+def _clock(moment: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
 def write_gallery(folder: Path, trials: Sequence[Trial], store: TrialStore, facts: Mapping[str, Any]) -> None:

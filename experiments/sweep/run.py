@@ -14,7 +14,6 @@ from experiments.compute.resources import Resources, gpus, of_this_machine
 from experiments.files import write_csv
 from experiments.learning import contract
 from experiments.learning.device import set_up
-from experiments.provenance import machine, revision, versions
 from experiments.secrets import masked
 from experiments.settings.config import Config
 from experiments.sweep.cost import Costs
@@ -30,6 +29,7 @@ from experiments.sweep.results import (
     averaging_rows,
     row,
     subset_rows,
+    sweep_facts,
     write_captions,
     write_gallery,
 )
@@ -220,32 +220,6 @@ def show_pages(live: Live, config: Config, dashboard: str) -> None:
         live.link("MLflow", uri)
     else:
         live.note(f"MLflow: {uri} (`make ui` shows it)")
-
-
-def sweep_facts(
-    config: Config, command: str, resources: Resources, seconds: float, wanted: Sequence[Trial], store: TrialStore
-) -> dict[str, Any]:
-    """Returns what `sweep.json` says of a sweep that has just ended after so many seconds."""
-    finished = time.time()
-    results = [result for trial in wanted if (result := store.folder(trial.identity).result())]
-    return {
-        "dataset": config.dataset,
-        "profile": config.params.profile,
-        "command": command,
-        "params": config.resolved(),
-        "versions": versions(),
-        **revision(),
-        "machine": machine(gpus()),
-        "workers": resources.workers,
-        "started": _clock(finished - seconds),
-        "finished": _clock(finished),
-        "wall_seconds": seconds,
-        "trial_seconds": sum(result["seconds"] for result in results),
-    }
-
-
-def _clock(moment: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
 def _print_outcome(rows: Sequence[Row], summary: str, tracker: Tracker) -> None:
