@@ -33,8 +33,8 @@ def caption_claims(rows: pd.DataFrame, names: Mapping[str, Name]) -> list[Claim]
         ),
         Claim(
             f"Over all proportions, {who} is above {_both(beyond, 'systems beyond the paper')} in {TITLE}",
-            "A caption put together word by word is nearer to the references, by its mean, than what each "
-            "system here that is not the paper’s says.",
+            "On average, captions that are generated word by word are nearer to the references than those of each "
+            "system here that is not the paper’s.",
             _parts(rows, mine, beyond, few=False),
             "the two were not both run",
         ),

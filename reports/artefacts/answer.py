@@ -16,14 +16,14 @@ from reports.writing.templating import number, render
 
 RULES = (
     "Each claim was made, with its direction, before these runs, so each is tested by itself, one-sided, at the 5 % "
-    "level: by exact sign flips of the paired differences, one difference a repetition. Five repetitions are the "
-    "fewest with which this test can say anything (1/2^5 = 0.031).",
+    "level: by exact sign flips of the paired differences, one difference per repetition. Five repetitions are the "
+    "fewest with which this test can reach that level (1/2^5 = 0.031).",
     f"“{HOLDS.capitalize()}”: every difference named under the claim is above zero (the largest of their p above "
     "is at most 0.05).",
-    f"“{FAILS.capitalize()}”: one of them is below zero (Simes’ p over their p below is at most 0.05, which allows "
-    "for there being several).",
+    f"“{FAILS.capitalize()}”: one of them is below zero (Simes’ p over their p below is at most 0.05, which accounts "
+    "for their number).",
     f"“{OPEN.capitalize()}”: neither. That is not evidence of no difference.",
-    "The tests are about other choices of labelled images and other initial weights on this one dataset. There is no "
+    "The tests hold for other choices of labelled images and other initial weights on this one dataset. There is no "
     "correction across the claims.",
 )
 MEASURE = "Difference in top-1 (points)"
@@ -131,7 +131,7 @@ def claims_markdown(values: dict[str, Any]) -> list[str]:
     for place, claim in enumerate(values["claims"], 1):
         lines += [f"## {place}. {claim['title']}: {claim['verdict']}", "", claim["text"], ""]
         if claim["missing"]:
-            lines += [f"Nothing here tests it: {claim['missing']}.", ""]
+            lines += [f"These results do not test it: {claim['missing']}.", ""]
             continue
         lines += [f"| {values['measure']} | Mean | 95 % interval | Above 0 in | p above | p below |"]
         lines += ["| :-- | --: | --: | --: | --: | --: |"]
@@ -167,5 +167,5 @@ def _trials(trial_ids: list[str]) -> str:
 
 PICKS = (
     "The best mean among the systems that learn from all images, and among those that learn from labels alone. The "
-    "pair was chosen by these very numbers, so only its p after Holm’s correction over all comparisons decides."
+    "pair was chosen by these same numbers, so only its p after Holm’s correction over all comparisons decides."
 )

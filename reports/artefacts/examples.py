@@ -41,10 +41,10 @@ def examples(sources: Sources) -> Artefact:
         "page": PAGE,
     }
     style = render("examples.css")
-    title = f"What is said of test images: {sources.sweep.dataset}"
+    title = f"Captions of test images: {sources.sweep.dataset}"
     page = render("examples.html", title=title, shown=shown, style=style, sweep=sources.sweep, **values)
     section = render("examples-section.html", shown=shown[:FIRST], **values)
-    return Artefact({PAGE: f"{page}\n".encode()}, "What is said of test images", section, style)
+    return Artefact({PAGE: f"{page}\n".encode()}, "Captions of test images", section, style)
 
 
 def _without_likelihood(captions: Captions, names: Mapping[str, Name]) -> list[str]:

