@@ -1,5 +1,6 @@
 """The command line of `python -m experiments`: its options, versions and start-up."""
 
+import errno
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 import typer
 
+from experiments import __main__ as commands
 from experiments.__main__ import app
 
 SETTINGS = {"run", "submit", "plan", "status", "trial", "search", "study", "check", "data", "sync"}
@@ -55,3 +57,16 @@ def test_the_program_is_called_as_it_was_started(tmp_path):
     )
     assert "vae-experiments [OPTIONS]" in started.stdout
     assert "--install-completion" in started.stdout
+
+
+def test_a_full_disk_is_one_message(monkeypatch, capsys):
+    def full():
+        raise OSError(errno.ENOSPC, "No space left on device", "experiments/results.csv")
+
+    monkeypatch.setattr(commands, "app", lambda **_: full())
+    with pytest.raises(SystemExit) as ended:
+        commands.main()
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert "experiments/results.csv: No space left on device" in err
+    assert "finished trials are safe" in err

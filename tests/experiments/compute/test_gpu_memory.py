@@ -1,4 +1,4 @@
-"""How many trials share a GPU. There need be none here: PyTorch's answers are put in its mouth."""
+"""How many trials share a GPU, with a GPU that is simulated: PyTorch's functions are replaced."""
 
 import math
 import weakref
@@ -30,7 +30,10 @@ class Card:
 
     def __init__(self):
         self.reserved = 0
-        self.release_memory = []
+        self.released = 0
+
+    def empty_cache(self):
+        self.released += 1
 
     def mem_get_info(self, device=None):
         return 16 * GIB - GIB - GIB // 2 - self.reserved, 16 * GIB
@@ -41,8 +44,8 @@ def card(monkeypatch):
     made = Card()
     monkeypatch.setattr(torch.cuda, "mem_get_info", made.mem_get_info)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: made.release_memory.append(True))
-    # A second process pays for its own half GiB too.
+    monkeypatch.setattr(torch.cuda, "empty_cache", made.empty_cache)
+    # A second process takes half a GiB of its own too.
     monkeypatch.setattr(
         "experiments.compute.gpu_memory._free_in_another_process", lambda: [made.mem_get_info()[0] - GIB // 2]
     )
@@ -54,39 +57,39 @@ def card(monkeypatch):
 @pytest.mark.parametrize("gpus", [1, 3])
 def test_as_many_as_fit_and_no_more(trial, images, gpus):
     held = {"small": Held(0, 1), "large": Held(int(images * GIB), int(trial * GIB))}
-    there = Room(15 * GIB, GIB // 2)
-    found = fitting(Resources(64, 1, 1 / 8), held, set(), there, gpus)
-    on_one = math.floor(1 / found.gpus + 1e-9)
+    space = Room(15 * GIB, GIB // 2)
+    fitted = fitting(Resources(64, 1, 1 / 8), held, set(), space, gpus)
+    on_one = math.floor(1 / fitted.gpus + 1e-9)
     need = 0.5 + images + MARGIN * trial
-    assert found.workers == on_one * gpus
+    assert fitted.workers == on_one * gpus
     assert on_one * need <= 15
     assert on_one == 8 or (on_one + 1) * need > 15
 
 
 def test_cpus_and_settings_still_say_how_many_at_most():
-    held, there = {"small": Held(0, GIB // 8)}, Room(15 * GIB, GIB // 2)
-    found = fitting(Resources(3, 1, 1 / 3), held, set(), there, 1)
-    assert (found.workers, found.gpus) == (3, pytest.approx(1 / 3))
-    assert fitting(Resources(3, 1, 1 / 3), held, set(), there, 2).gpus == pytest.approx(1 / 2)
+    held, space = {"small": Held(0, GIB // 8)}, Room(15 * GIB, GIB // 2)
+    fitted = fitting(Resources(3, 1, 1 / 3), held, set(), space, 1)
+    assert (fitted.workers, fitted.gpus) == (3, pytest.approx(1 / 3))
+    assert fitting(Resources(3, 1, 1 / 3), held, set(), space, 2).gpus == pytest.approx(1 / 2)
 
 
 def test_fewer_are_stacked_where_all_do_not_fit():
-    held, there = {"stackable": Held(0, 4 * GIB), "other": Held(0, 4 * GIB)}, Room(15 * GIB, GIB // 2)
-    found = fitting(Resources(8, 1, 1 / 8, stack=8), held, {"stackable"}, there, 1)
-    assert found.stack == 3
+    held, space = {"stackable": Held(0, 4 * GIB), "other": Held(0, 4 * GIB)}, Room(15 * GIB, GIB // 2)
+    fitted = fitting(Resources(8, 1, 1 / 8, stack=8), held, {"stackable"}, space, 1)
+    assert fitted.stack == 3
     assert 0.5 + MARGIN * 3 * 4 <= 15 < 0.5 + MARGIN * 4 * 4
-    assert found.workers == 1
+    assert fitted.workers == 1
 
 
 def test_one_that_does_not_fit_is_refused_by_name():
-    held, there = {"small": Held(0, GIB), "huge": Held(0, 20 * GIB)}, Room(15 * GIB, GIB // 2)
+    held, space = {"small": Held(0, GIB), "huge": Held(0, 20 * GIB)}, Room(15 * GIB, GIB // 2)
     with pytest.raises(UserError, match=r"a trial of huge needs 23.50 GiB of a GPU, of which 15.00 GiB are free"):
-        fitting(Resources(8, 1, 1 / 8), held, set(), there, 1)
+        fitting(Resources(8, 1, 1 / 8), held, set(), space, 1)
 
 
 def test_what_a_process_holds_for_itself_is_asked_of_a_second_one(card):
-    found = room(GPU, grown=GIB // 4)
-    assert found == Room(free=int(14.5 * GIB), process=3 * GIB // 4)
+    measured_room = room(GPU, grown=GIB // 4)
+    assert measured_room == Room(free=int(14.5 * GIB), process=3 * GIB // 4)
 
 
 def measured(card, monkeypatch, peaks):
@@ -115,9 +118,9 @@ def share(wanted, costs, notes=None, **compute):
 def test_the_share_is_that_of_the_largest_system_asked_for(world, card, monkeypatch):
     world.params(default={"systems": ["toy", "toy-bounded"], "proportions": [0.05]})
     wanted, costs = measured(card, monkeypatch, {"toy": 0.1, "toy-bounded": 4.0})
-    found = share(wanted, costs)
-    assert found.workers == 2  # 14.5 GiB over 0.5 + 1.15 · 4
-    assert found.gpus == pytest.approx(1 / 2)
+    shared = share(wanted, costs)
+    assert shared.workers == 2  # 14.5 GiB over 0.5 + 1.15 · 4
+    assert shared.gpus == pytest.approx(1 / 2)
     assert share([trial for trial in wanted if trial.system == "toy"], costs).workers == 8
 
 

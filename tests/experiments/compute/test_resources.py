@@ -41,13 +41,13 @@ def test_trials_are_stacked_on_gpus(compute, gpus, stack):
 
 
 @pytest.mark.parametrize(
-    ("compute", "cores", "gpus", "told"),
+    ("compute", "cores", "gpus", "message"),
     [
         ({"cpus_per_trial": 9}, 8, 0, "cpus_per_trial = 9: this machine has 8 CPUs"),
         ({"gpus_per_trial": 0.1}, 8, 0, "gpus_per_trial = 0.1: this machine has none"),
         ({"gpus_per_trial": 2.0}, 8, 1, "gpus_per_trial = 2: this machine has 1"),
     ],
 )
-def test_more_than_there_is_is_refused(compute, cores, gpus, told):
-    with pytest.raises(UserError, match=told):
+def test_more_than_there_is_is_refused(compute, cores, gpus, message):
+    with pytest.raises(UserError, match=message):
         resolve(Compute(**compute), cores, gpus)

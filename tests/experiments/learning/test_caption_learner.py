@@ -107,7 +107,7 @@ def test_a_drawn_caption_is_each_of_the_images_own_as_often(captions):
 
 
 def test_captions_without_a_word_can_be_learned_from(world, captions):
-    """Such as "?" of somebody's own pictures: a cell has to read something."""
+    """Such as "?" in a user's own pictures: a recurrent cell has to read something."""
     known, _, splits = captions
     texts = known._texts
     nothing = replace(texts, numbers=np.zeros_like(texts.numbers), captions=np.arange(len(texts.captions)))
@@ -161,7 +161,7 @@ def test_captions_that_may_not_be_read_do_not_matter(world, system, monkeypatch)
 
     def after(changed):
         task, learner = made(world, system)
-        task.captions.__dict__.pop("_known", None)
+        task.captions.__dict__.pop("_known_captions", None)
         texts = task.captions._texts
         numbers = texts.numbers.copy()
         for image in changed(task):
@@ -177,7 +177,7 @@ def test_captions_that_may_not_be_read_do_not_matter(world, system, monkeypatch)
     own, other = after(lambda task: []), after(lambda task: task.labelled)
     assert torch.equal(rest[0], own[0])
     assert torch.equal(rest[1], own[1])
-    learned = 0 if system == "neighbour" else 1  # whose weights no caption moves, but which lends other ones
+    learned = 0 if system == "neighbour" else 1  # captions change no weights of `neighbour`, but what it answers
     assert not torch.equal(other[learned], own[learned])
 
 
@@ -207,7 +207,7 @@ def test_without_xi_captions_are_fitted_afterwards_and_move_nothing_else(world):
 
 
 def test_the_consensus_by_hand():
-    # Runs in common: the second shares two words and a pair with each of the others, which share one word.
+    # Common n-grams: the second caption shares two words and a pair with each of the others, which share no word.
     assert consensus([["a", "dog"], ["a", "dog", "in", "snow"], ["in", "snow"]]) == 1
     assert consensus([["a", "dog"], ["a", "dog"], ["snow", "falls"]]) == 0
     assert consensus([["dog"], ["cat"]]) == 0
@@ -229,10 +229,10 @@ def test_likelihoods_do_not_depend_on_how_the_memory_is_shared_out(world, system
     trained(learner, range(1))
     images = task.store.batch(task.validation)
     rows, owner = map(torch.from_numpy, task.captions.every(task.validation))
-    whole, said = learner.log_likelihoods(images, rows, owner), learner.describe(images)
+    whole, captioned = learner.log_likelihoods(images, rows, owner), learner.describe(images)
     monkeypatch.setattr("experiments.learning.caption_learner.SCORES", 500)
     torch.testing.assert_close(learner.log_likelihoods(images, rows, owner), whole)
-    assert torch.equal(learner.describe(images).words, said.words)
+    assert torch.equal(learner.describe(images).words, captioned.words)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Trials over several devices: real processes on the CPU, which speak through gloo."""
+"""Trials on several devices: real processes on the CPU, which communicate through gloo."""
 
 import dataclasses
 from pathlib import Path
@@ -38,7 +38,10 @@ def settings(name, changes):
 
 
 def trained(name, changes, ranks):
-    """The weights after a few steps and what the steps told, but for what is drawn: in that alone ranks differ."""
+    """Returns the scalars of a few steps and the weights after them.
+
+    Codes are their means: ranks differ in the numbers that they draw, and in nothing else.
+    """
     with mock.patch("vae.encoder.normal_like", torch.zeros_like):
         learner = contract.SYSTEMS.get(name).learner(
             dataclasses.replace(task_of(), ranks=ranks), settings(name, changes)
@@ -52,12 +55,12 @@ def in_a_process(index, folder):
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=index, world_size=PROCESSES)
     ranks = Ranks(index, PROCESSES)
-    found = [trained(name, changes, ranks) for name, changes in CASES]
+    results = [trained(name, changes, ranks) for name, changes in CASES]
     statistics = torch.nn.BatchNorm1d(2)
     statistics.running_mean.fill_(index + 1.0)
     ranks.broadcast_buffers(statistics)
-    heard = ranks.broadcast({"weights": torch.ones(2), "rows": [1]} if index == 0 else None)
-    torch.save({"found": found, "mean": statistics.running_mean, "heard": heard}, f"{folder}/{index}.pt")
+    received = ranks.broadcast({"weights": torch.ones(2), "rows": [1]} if index == 0 else None)
+    torch.save({"results": results, "mean": statistics.running_mean, "received": received}, f"{folder}/{index}.pt")
     distributed.destroy_process_group()
 
 
@@ -66,7 +69,7 @@ def whole_trials(index, trial, folder):
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=index, world_size=PROCESSES)
     for store, stopped in (("undisturbed", False), ("stopped", True)):
-        for rows in [taking_part(index, trial, store) for _ in range(1 + stopped)]:
+        for rows in [rows_of_rank(index, trial, store) for _ in range(1 + stopped)]:
             if stopped:
                 next(rows)
                 rows.close()
@@ -76,7 +79,7 @@ def whole_trials(index, trial, folder):
     distributed.destroy_process_group()
 
 
-def taking_part(index, trial, store):
+def rows_of_rank(index, trial, store):
     device, ranks = torch.device("cpu"), Ranks(index, PROCESSES)
     if index:
         return follow(trial, Layout(), device, ranks)
@@ -95,23 +98,23 @@ def processes(tmp_path_factory):
 def test_two_devices_take_the_step_of_one(processes, case):
     rows, weights = trained(*CASES[case], ALONE)
     for process in processes:
-        told, found = process["found"][case]
-        assert [row["images"] for row in told] == [row["images"] for row in rows]
-        assert [row["loss"] for row in told] == pytest.approx([row["loss"] for row in rows], rel=1e-6)
-        torch.testing.assert_close(found, weights, rtol=1e-3, atol=1e-4)
+        their_rows, their_weights = process["results"][case]
+        assert [row["images"] for row in their_rows] == [row["images"] for row in rows]
+        assert [row["loss"] for row in their_rows] == pytest.approx([row["loss"] for row in rows], rel=1e-6)
+        torch.testing.assert_close(their_weights, weights, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("case", range(len(CASES)), ids=[name for name, _ in CASES])
 def test_devices_never_drift_apart(processes, case):
-    (_, first), (_, second) = (process["found"][case] for process in processes)
+    (_, first), (_, second) = (process["results"][case] for process in processes)
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_the_first_process_has_the_say(processes):
+def test_the_first_process_broadcasts(processes):
     for process in processes:
         assert process["mean"].tolist() == [1.0, 1.0]
-        assert process["heard"]["rows"] == [1]
-        assert process["heard"]["weights"].tolist() == [1.0, 1.0]
+        assert process["received"]["rows"] == [1]
+        assert process["received"]["weights"].tolist() == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
@@ -132,7 +135,7 @@ def test_each_process_draws_its_own_numbers():
 
 @pytest.fixture
 def alexnet(world):
-    """Writes params for trials of a small AlexNet with dropout, on so many devices; gives the only trial."""
+    """Writes params for one trial of a small AlexNet with dropout, on several devices; returns the trial."""
 
     def make(devices):
         small = {"epochs": 2, "epoch_images": 64, "batch": 16, "width": 0.1}
@@ -191,7 +194,7 @@ def test_each_device_is_a_whole_gpu_or_some_cpus(compute, cores, gpus, workers, 
 
 
 @pytest.mark.parametrize(
-    ("compute", "cores", "gpus", "told"),
+    ("compute", "cores", "gpus", "message"),
     [
         ({"devices_per_trial": 3}, 2, 0, "devices_per_trial = 3: this machine has CPUs for 2 at once"),
         ({"devices_per_trial": 3}, 8, 2, "this machine has 2 GPUs and CPUs for 8 at once"),
@@ -199,6 +202,6 @@ def test_each_device_is_a_whole_gpu_or_some_cpus(compute, cores, gpus, workers, 
         ({"devices_per_trial": 2, "gpus_per_trial": 1.0}, 8, 0, "this machine has 0 GPUs"),
     ],
 )
-def test_more_devices_than_there_are_are_refused(compute, cores, gpus, told):
-    with pytest.raises(UserError, match=told):
+def test_more_devices_than_there_are_are_refused(compute, cores, gpus, message):
+    with pytest.raises(UserError, match=message):
         resolve(Compute(**compute), cores, gpus)

@@ -1,4 +1,4 @@
-"""The trial store believes what is whole, and nothing else."""
+"""The trial store counts whole files only."""
 
 import json
 import os
@@ -132,7 +132,7 @@ def test_one_sweep_at_a_time_has_the_store(tmp_path):
         pass
 
 
-def test_a_store_that_cannot_be_made_is_told(tmp_path):
+def test_a_store_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write the trial store"), TrialStore(tmp_path / "file/store").locked():
         pass

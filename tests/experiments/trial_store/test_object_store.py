@@ -1,4 +1,4 @@
-"""A trial store on S3, as a server of moto's speaks it: machines with copies of their own, which come and go."""
+"""A trial store on S3, served by moto: several machines, each with its own copy, come and go."""
 
 import threading
 import time
@@ -34,7 +34,7 @@ def only(world):
 
 
 def machine(name, uri):
-    """What one machine has: a folder of its own and the same objects."""
+    """Returns the store of one machine: a folder of its own and the shared objects."""
     return SharedStore(Path(name), uri)
 
 
@@ -161,8 +161,8 @@ def test_a_holder_that_died_is_succeeded_by_one(uri, monkeypatch):
 def test_places_that_are_none(uri):
     with pytest.raises(UserError, match="unknown protocol"):
         SharedStore(Path("a"), "nowhere://x")
-    told = r"s3://no-such-bucket/x: does not exist \(The specified bucket does not exist\): make the bucket"
-    with pytest.raises(UserError, match=told), machine("a", "s3://no-such-bucket/x").marked(".mark"):
+    message = r"s3://no-such-bucket/x: does not exist \(The specified bucket does not exist\): make the bucket"
+    with pytest.raises(UserError, match=message), machine("a", "s3://no-such-bucket/x").marked(".mark"):
         pass
-    with pytest.raises(UserError, match=told), machine("a", "s3://no-such-bucket/x").locked():
+    with pytest.raises(UserError, match=message), machine("a", "s3://no-such-bucket/x").locked():
         pass
