@@ -1,29 +1,22 @@
 """One trial: the same digits every time, whatever interrupted it on its way."""
 
 import itertools
-import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 
-from experiments.learning.contract import Learner
 from experiments.settings.config import load
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
 from experiments.trials import label_evaluation
 from experiments.trials import training as training_module
 from experiments.trials.grid import trials
-from experiments.trials.label_evaluation import evaluate, expected_calibration_error
 from experiments.trials.run import epochs
-from experiments.trials.training import TrialFailed, mean_scalars
+from experiments.trials.training import TrialFailed
 
 TIMINGS = {"seconds", "images_per_second", "time", "train_seconds", "test_ms_per_image", "finished_at"}
 
@@ -208,144 +201,3 @@ def test_pictures_are_kept(start):
         validation = parts["validation"]
     expected = validation[labels[validation] == 0][0]  # the first one of the first class
     assert np.array_equal(first, images[expected, :, :, 0])
-
-
-def test_means_are_weighted_by_images():
-    steps = [{"loss": torch.tensor(1.0), "images": 30}, {"loss": 4.0, "images": 10, "rate": 0.5}]
-    steps[0]["rate"] = 0.1
-    found = mean_scalars(iter(steps), 0)
-    assert found == pytest.approx({"images": 40, "loss": 1.75, "rate": 0.2})
-
-
-@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
-def test_the_first_step_whose_loss_is_not_finite_is_named(loss):
-    steps = [{"loss": torch.tensor(value), "images": 1} for value in (1.0, loss, 2.0)]
-    with pytest.raises(TrialFailed, match="epoch 7, step 1"):
-        mean_scalars(iter(steps), 7)
-
-
-class Fixed(Learner):
-    """Says class `images[0, 0, 0] · 255`, then the next ones."""
-
-    def predict(self, images):
-        first = (images[:, 0, 0, 0] * 255).round().long()
-        ranks = (torch.arange(10)[None] - first[:, None]) % 10
-        return (10.0 - ranks) / 55
-
-
-class FakeStore:
-    def __init__(self, said, labels):
-        self.images = torch.zeros(len(said), 1, 2, 2)
-        self.images[:, 0, 0, 0] = torch.tensor(said) / 255
-        self.labels = np.array(labels)
-        self.shape = (1, 2, 2)
-
-    def batch(self, indices, device):
-        return self.images[indices]
-
-
-def test_top1_and_top5_are_what_they_say(cpu):
-    store = FakeStore(said=[0, 3, 9, 5] * 300, labels=[0, 7, 3, 1] * 300)  # hit; 5th; 5th (9 0 1 2 3); miss
-    found = evaluate(Fixed(), store, np.arange(1200), cpu)
-    assert (found["top1"], found["top5"]) == (25.0, 75.0)
-    assert set(found) == {"top1", "top5", "ece", "ms_per_image", "averaging"}
-    assert found["averaging"] == []
-
-
-def test_calibration_error_of_a_worked_example():
-    """Two confident and right, two as confident and half right, two unsure: (0.1 · 2 + |1 − 2 · 0.8| + …)/6 by hand."""
-    probabilities = torch.tensor([[0.95, 0.05], [0.05, 0.95], [0.8, 0.2], [0.2, 0.8], [0.55, 0.45], [0.55, 0.45]])
-    labels = torch.tensor([0, 1, 0, 0, 0, 1])
-    expected = (abs(2 - 1.9) + abs(1 - 1.6) + abs(1 - 1.1)) / 6
-    assert expected_calibration_error(probabilities, labels) == pytest.approx(expected, abs=1e-6)
-
-
-@given(st.integers(0, 1000), st.integers(1, 20))
-def test_calibration_error_is_the_binned_gap(seed, bins):
-    """A second implementation: numpy's histograms."""
-    rng = np.random.default_rng(seed)
-    probabilities, labels = rng.dirichlet(np.ones(4), 60), rng.integers(0, 4, 60)
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
-    edges = np.linspace(0, 1, bins + 1)
-    counts = np.histogram(confidence, edges)[0]
-    sums = [np.histogram(confidence, edges, weights=each)[0] for each in (right.astype(float), confidence)]
-    accuracy, mean = (each / np.maximum(counts, 1) for each in sums)
-    expected = (counts / 60 * np.abs(accuracy - mean)).sum()
-    found = expected_calibration_error(torch.tensor(probabilities), torch.tensor(labels), bins)
-    assert found == pytest.approx(expected, abs=1e-12)
-
-
-class Averaging(Fixed):
-    """Is right with an even number of draws alone."""
-
-    def average(self, images, draws):
-        return self.predict(images).roll(draws % 2, 1)
-
-
-def test_each_number_of_draws_is_measured_on_the_same_images(cpu):
-    store = FakeStore(said=[0, 3], labels=[0, 3])
-    found = evaluate(Averaging(), store, np.arange(2), cpu, averages=(0, 1, 10))
-    assert [(entry["draws"], entry["top1"]) for entry in found["averaging"]] == [(0, 100.0), (1, 0.0), (10, 100.0)]
-    assert found["top1"] == 100.0
-
-
-PROBE = """
-import sys
-import toy_systems
-sys.argv = ["experiments", "trial", "--system", "toy-bounded", "--proportion", "0.1", "--seed", "1"]
-from experiments.__main__ import main
-try:
-    main()
-except SystemExit as stop:
-    assert not stop.code
-print(sorted({name.split(".")[0] for name in sys.modules} & {"ray", "mlflow", "pandas"}))
-"""
-
-
-def test_a_trial_in_process_imports_neither_ray_nor_mlflow(world):
-    world.params(systems={"toy-bounded": {}})
-    found = subprocess.run(
-        [sys.executable, "-c", PROBE], cwd=world.folder, env=world.environment, capture_output=True, text=True
-    )
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.splitlines()[-1] == "[]"
-    assert found.stdout.count("\nepoch ") == 3
-    (result,) = world.store.glob("*/result.json")
-    assert json.loads(result.read_text())["trial"]["seed"] == 1
-
-
-def test_trial_by_identity(world, main):
-    (only,) = trials(load(Path("params.yaml")), Layout())
-    code, out, _ = main("trial", "--id", only.identity[:6])
-    assert code == 0
-    assert "top1" in out
-    code, out, _ = main("trial", "--id", only.identity[:6])
-    assert code == 0
-    assert "done before" in out
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        ([], "--system and --proportion"),
-        (["--system", "toy"], "--system and --proportion"),
-        (["--system", "resnet", "--proportion", "0.1"], "unknown system 'resnet'"),
-        (["--system", "toy-nan", "--proportion", "0.1"], "no settings for it"),
-        (["--system", "toy", "--proportion", "1.5"], "above 0 and at most 1"),
-        (["--system", "toy", "--proportion", "0.1", "--xi", "3"], "does not use"),
-        (["--system", "toy", "--proportion", "0.1", "--seed", "7"], "repetition 7"),
-        (["--id", "zzz"], "no trial of profile"),
-    ],
-)
-def test_a_trial_that_cannot_be_is_refused(world, main, arguments, told):
-    code, _, err = main("trial", *arguments)
-    assert code == 2
-    assert told in err
-    assert "Traceback" not in err
-
-
-def test_a_failing_trial_in_process_tells_its_reason(world, main):
-    world.params(systems={"toy-nan": {}})
-    code, _, err = main("trial", "--system", "toy-nan", "--proportion", "0.1")
-    assert code == 2
-    assert "the loss is not finite (nan) in epoch 1" in err
