@@ -31,14 +31,14 @@ def without_types(tree):
 
 
 def reached_from(module, *names):
-    """What some functions of a module import, its functions and methods that they use, and its head."""
+    """What some functions or methods of a module import, the functions and methods that they use, and its head."""
     tree = without_types(ast.parse(MODULES[module].read_text(encoding="utf-8")))
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     methods = {node.name: node for each in classes for node in each.body if isinstance(node, ast.FunctionDef)}
     head = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
     found, seen = imports_of(ast.unparse(ast.Module(head, [])), MODULES), set()
-    wanted = [functions[name] for name in names]
+    wanted = [(functions | methods)[name] for name in names]
     while wanted:
         function = wanted.pop()
         if function not in seen:
@@ -78,8 +78,9 @@ def files_of(command):
     if package == "experiments":
         first = reached_from("experiments.__main__", words[0])
         if words[0] == "data":  # one command for three stages
-            first = first - {"data.stages"} | reached_from("data.stages", words[1])
-            start.add("data.stages")
+            first -= {"data.stages", "experiments.options"}
+            first |= reached_from("data.stages", words[1]) | reached_from("experiments.options", "config")
+            start |= {"data.stages", "experiments.options"}
             cut = SETTINGS
     else:
         first = REAL_IMPORTS[f"{package}.__main__"]
