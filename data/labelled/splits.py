@@ -1,7 +1,8 @@
 """Training, validation and test parts, and nested labelled subsets of the training part.
 
-A labelled subset is the share of the training images, the labelled proportion, whose labels (or captions) a system may
-use. A repetition is one independent draw of such subsets; in it, a smaller subset is contained in every larger one.
+A labelled subset is the training images whose labels (or captions) a system may use; its share of the training part is
+the labelled proportion. A repetition is one independent draw of such subsets; in it, every larger subset contains the
+smaller ones.
 
 `ROOT/splits/DATASET` holds `parts.npz` (train, validation, test: sorted indices), one `order-NNN.npy` per repetition
 (the training indices in the order in which they get labels) and `meta.json`. These files depend on the labels and the

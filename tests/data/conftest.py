@@ -1,5 +1,7 @@
-"""A little dataset in the official IDX format, written with `struct` alone, the catalog row for it, and a real HTTP
-server on this machine that can be told to misbehave."""
+"""A small dataset in the official IDX format, its catalog row, and a real HTTP server that can misbehave.
+
+The dataset is written with `struct` alone. The server runs on this machine.
+"""
 
 from __future__ import annotations
 
@@ -95,13 +97,13 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
 
 @dataclass
 class Mirrors:
-    """One server; `answers[mirror]` are the answers that each file gets in turn, the last one for ever.
+    """One server with two mirrors. `answers[mirror]` lists what each file gets, request by request, the last for ever.
 
-    `right` obeys Range and If-Range; `cut`, or `cut N`, is right up to half of the bytes asked for, or N of them;
-    `hold N` waits for `release` after N; `meet` waits until as many requests are there as `meeting` wants;
-    `no range`, `other range` and `other version` do not obey Range as they should; `wrong`, `long`, `endless`,
-    `short` send other bytes; `stall` none; a number is a status, `503 7` with Retry-After.
-    `asked` is what came: path, Range, If-Range. `sent` counts body bytes by path.
+    `right` obeys Range and If-Range. `cut`, or `cut N`, breaks off after half of the bytes, or N of them. `hold N`
+    waits for `release` after N bytes. `meet` waits until `meeting` requests have arrived. `no range`, `other range` and
+    `other version` do not obey Range as they should. `wrong`, `long`, `endless` and `short` send other bytes, `stall`
+    sends none. A number is a status; `503 7` has a Retry-After.
+    `asked` lists the requests: path, Range, If-Range. `sent` counts body bytes by path.
     """
 
     address: str
@@ -190,8 +192,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def serve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Dataset, Path], Mirrors]]:
-    """Serves a row's official files, which lie in a folder, under /a/ and /b/ of one server, well unless told not to,
-    and makes these the mirrors of its row in the catalog. Nobody pauses between two tries."""
+    """Returns a function that serves the files in a folder as a dataset's mirrors, under /a/ and /b/ of one server.
+
+    The mirrors enter the dataset's row in the catalog. There is no pause between two tries.
+    """
     from data.official import http_transfer as transfer
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)

@@ -1,7 +1,7 @@
-"""Little datasets in their official formats, written by the standard library, Pillow and scipy alone.
+"""Small datasets in their official formats, written by the standard library, Pillow and SciPy alone.
 
-`make(name, folder)` writes the files and gives the catalog's row for them, `truth(name)` says what is in them. Both are
-the same at every call.
+`make(name, folder)` writes the files and returns their catalog row; `truth(name)` returns what is in them. Both are the
+same at every call.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Every dataset of the catalog, the whole way: official files from a server that breaks off, or a folder of the
-user's, or nothing at all, to arrays, to labelled or captioned splits, and to one step of training its architecture of
-Table 2."""
+"""Every dataset of the catalog, from official files to one step of training.
+
+The files come from a server that breaks off, from a folder of the user's, or there are none. They become arrays and
+labelled or captioned splits; the model has the architecture of the dataset in Table 2.
+"""
 
 from __future__ import annotations
 

@@ -265,8 +265,7 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path):
 
 @pytest.mark.slow
 def test_on_a_cluster_whose_workers_are_elsewhere(tmp_path, monkeypatch):
-    """`python -m data prepare` with a root relative to its own folder, on a running cluster of two nodes; what it makes
-    is what this process makes."""
+    """`python -m data prepare`, with a relative root, on a cluster of two nodes makes what this process makes."""
     from ray.cluster_utils import Cluster
 
     for number in range(40):

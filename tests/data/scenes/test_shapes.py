@@ -1,7 +1,7 @@
-"""Scenes that the project draws: what is said of them, held against the pixels by a reading of its own.
+"""Drawn scenes: their captions are checked against their pixels by an independent reader of pictures.
 
-The reader knows shapes by their names and geometry, in floating point; it finds objects by their colours, and tells a
-shape by which of all would look most like it.
+The reader finds objects by their colours and takes for their shape the one that fits the pixels best. It has its own
+geometry of shapes, in floating point.
 """
 
 from __future__ import annotations
