@@ -78,7 +78,7 @@ def caption(
     import numpy as np
     import torch
 
-    from data.formats.pictures import BrokenPicture, decoded
+    from data.formats.pictures import BrokenPicture, read_picture
     from vae.captioner import Captioner
 
     try:
@@ -89,7 +89,7 @@ def caption(
     broken = False
     for path in pictures:
         try:
-            pixels = decoded(Path(path).read_bytes(), (side, side, channels))
+            pixels = read_picture(Path(path), (side, side, channels))
         except (OSError, BrokenPicture) as error:
             print(f"error: {path}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
             broken = True

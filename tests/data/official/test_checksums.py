@@ -59,7 +59,7 @@ def test_another_checksum_in_the_catalog_is_another_file(toy, raw, read, tmp_pat
 
 
 @pytest.mark.parametrize("damage", ["gone", "no JSON", "not a mapping", "cannot be written"])
-def test_without_receipts_everything_is_read(toy, raw, read, tmp_path, damage, monkeypatch):
+def test_without_a_record_everything_is_read(toy, raw, read, tmp_path, damage, monkeypatch):
     path = raw.parent / ".toy.verified.json"
     path.unlink()
     if damage == "no JSON":
