@@ -1,4 +1,4 @@
-"""Leavings of a made-up sweep over captioned images: results.csv, subsets.csv, sweep.json, captions.json, pictures."""
+"""The files of a made-up sweep over captioned images: results.csv, subsets.csv, captions.json and pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHAPES = ("circle", "square", "cross")
 
 
 def row(system: str, proportion: float, xi: float | str | None, seed: int, bleu4: float) -> dict[str, object]:
-    """A finished trial, its scores around this BLEU-4."""
+    """Returns the row of a finished trial with scores around this BLEU-4."""
     key = json.dumps(["shapes", system, proportion, xi, seed])
     draw = random.Random(key)
     bleu4 = round(bleu4 + draw.gauss(0, 0.004 / proportion**0.3), 5)
@@ -57,7 +57,7 @@ def row(system: str, proportion: float, xi: float | str | None, seed: int, bleu4
 
 
 def scored(bleu4: float, system: str, draw: random.Random) -> dict[str, object]:
-    """All scores around a BLEU-4; nearest neighbours have no likelihood."""
+    """Returns all scores around a BLEU-4; nearest neighbours have no likelihood."""
     lower = {f"bleu{n}": round(bleu4 ** (n / 4) * (1 if n == 4 else 0.95), 5) for n in (1, 2, 3, 4)}
     more = {"meteor": round(0.1 + 0.6 * bleu4, 5), "rouge_l": round(0.2 + bleu4, 5), "cider": round(4 * bleu4, 5)}
     perplexity = "" if system == "neighbour" else round(1.6 + 0.9 / bleu4**0.8 + draw.gauss(0, 0.05), 4)
@@ -65,7 +65,7 @@ def scored(bleu4: float, system: str, draw: random.Random) -> dict[str, object]:
 
 
 def grid(repetitions: int = 2, proportions: tuple[float, ...] = PROPORTIONS) -> list[dict[str, object]]:
-    """Rows of three systems at these proportions, every trial done, with a study of ξ at a tenth of the captions."""
+    """Returns rows of three systems at these proportions, all done, with a study of ξ at a tenth of the captions."""
     rows = [
         row(system, proportion, "auto" if system == "caption" else None, seed, bleu4)
         for system, means in BLEU4.items()
@@ -78,7 +78,7 @@ def grid(repetitions: int = 2, proportions: tuple[float, ...] = PROPORTIONS) -> 
 
 
 def subset_rows(rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """subsets.csv of the done trials: easier where the caption was in training."""
+    """Returns subsets.csv of the done trials; scores are better where the caption was in training."""
     return [
         {"trial_id": trial["trial_id"], "subset": subset, "images": images}
         | scored(trial["bleu4"] * factor, str(trial["system"]), random.Random(trial["trial_id"] + subset))
@@ -89,12 +89,12 @@ def subset_rows(rows: list[dict[str, object]]) -> list[dict[str, object]]:
 
 
 def without_meteor(rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """The rows as they are where there was no Java."""
+    """Returns the rows as they are without Java."""
     return [trial | {"meteor": ""} for trial in rows]
 
 
 def picture(colour: str, shape: str, side: int) -> Image.Image:
-    """A coloured shape."""
+    """Draws a coloured shape."""
     image = Image.new("RGB", (side, side), (236, 233, 225))
     middle, reach = side // 2, side // 4
     for x in range(side):
@@ -110,8 +110,8 @@ def picture(colour: str, shape: str, side: int) -> Image.Image:
     return image
 
 
-def said(trial: dict[str, object], colour: str, shape: str) -> dict[str, object]:
-    """What a trial says of an image: right more often with more captions."""
+def generated_caption(trial: dict[str, object], colour: str, shape: str) -> dict[str, object]:
+    """Returns a trial's caption of an image, which is right more often with more captions."""
     draw = random.Random(f"{trial['trial_id']} {colour} {shape}")
     right = draw.random() < 0.35 + 0.3 * math.log10(100 * trial["proportion"])
     text = (
@@ -128,7 +128,7 @@ def said(trial: dict[str, object], colour: str, shape: str) -> dict[str, object]
 
 
 def captions(rows: list[dict[str, object]], count: int) -> dict[str, object]:
-    """captions.json about that many images."""
+    """Returns the content of captions.json for that many images."""
     speakers = [
         trial for trial in rows if trial["seed"] == 0 and trial["status"] == "done" and trial["xi"] in ("", "auto")
     ]
@@ -141,14 +141,14 @@ def captions(rows: list[dict[str, object]], count: int) -> dict[str, object]:
                 "file": f"test-{41 * place:06d}.png",
                 "subset": "same" if place % 3 else "unseen",
                 "references": [f"A {colour} {shape}, in the middle.", f"there is one {colour} {shape}"],
-                "said": [said(trial, colour, shape) for trial in speakers],
+                "said": [generated_caption(trial, colour, shape) for trial in speakers],
             }
         )
     return {"images": images, "chosen": "evenly spaced over the test part"}
 
 
 def write_pictures(gallery: Path, content: dict[str, object]) -> None:
-    """captions.json and the pictures that it names, small and large."""
+    """Writes captions.json and the pictures that it names, small and large."""
     for place, image in enumerate(content["images"]):
         side = (32, 64, 256)[place % 3]
         picture(list(COLOURS)[place % 4], SHAPES[place % 3], side).save(gallery / image["file"])

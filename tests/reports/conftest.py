@@ -1,4 +1,4 @@
-"""A sweep's leavings as the contract describes them: results.csv with gaps, sweep.json, pictures."""
+"""The files of a made-up sweep: results.csv with gaps, sweep.json, pictures, and the evidence."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _row(system: str, proportion: float, xi: float | str | None, seed: int, mean
 
 
 def grid(repetitions: int = 2) -> list[dict[str, object]]:
-    """Rows of the default grid with its ξ study, every trial done."""
+    """Returns the rows of the default grid with its ξ study, every trial done."""
     rows = [
         _row(system, proportion, "auto" if system in ("bsvm", "softmax") else None, seed, mean)
         for system, means in TOP1.items()
@@ -79,13 +79,13 @@ def grid(repetitions: int = 2) -> list[dict[str, object]]:
 
 
 def lose(row: dict[str, object], status: str, reason: str) -> None:
-    """Makes a finished trial one that failed or never ran."""
+    """Turns the row of a finished trial into that of one that failed or never ran."""
     kept = {*HEADER[:7], "xi_value"}
     row.update({column: "" for column in row if column not in kept}, status=status, reason=reason)
 
 
 def find(rows: list[dict[str, object]], system: str, proportion: float, seed: int, xi: object = None) -> dict:
-    """The row of that grid point; without a ξ the one at the system's usual ξ."""
+    """Returns the row of that grid point; without `xi`, the one at the system's usual ξ."""
     usual = ("auto", "") if xi is None else (xi,)
     (row,) = (
         row
@@ -99,7 +99,7 @@ BEYOND = {"tbsvm": ("bsvm", 0.8), "m2": ("softmax", -1.4), "pseudo": ("alexnet",
 
 
 def beyond(repetitions: int = 2) -> list[dict[str, object]]:
-    """Rows of the systems that are not the paper's, made like those of a system of the paper."""
+    """Returns rows of the systems beyond the paper, each near those of a system of the paper."""
     return [
         _row(system, proportion, None if system == "pseudo" else "auto", seed, mean + gain * (1 - proportion))
         for system, (like, gain) in BEYOND.items()
@@ -109,8 +109,8 @@ def beyond(repetitions: int = 2) -> list[dict[str, object]]:
 
 
 @dataclass(frozen=True)
-class Leavings:
-    """Where a sweep's files are, and the rows they were written from."""
+class SweepFiles:
+    """The paths of a sweep's files, and the rows that they were written from."""
 
     results: Path
     gallery: Path
@@ -118,8 +118,8 @@ class Leavings:
     rows: list[dict[str, object]]
 
 
-def write_sweep(folder: Path, rows: list[dict[str, object]]) -> Leavings:
-    """results.csv and gallery/ under the folder, as a sweep with these rows leaves them."""
+def write_sweep(folder: Path, rows: list[dict[str, object]]) -> SweepFiles:
+    """Writes results.csv and gallery/ under the folder, as a sweep with these rows writes them."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "results.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, HEADER, lineterminator="\n")
@@ -151,7 +151,7 @@ def write_sweep(folder: Path, rows: list[dict[str, object]]) -> Leavings:
                 }
             )
     (gallery / "sweep.json").write_text(json.dumps(_sweep(rows, pictures), indent=2), encoding="utf-8")
-    return Leavings(folder / "results.csv", gallery, folder / "evidence", rows)
+    return SweepFiles(folder / "results.csv", gallery, folder / "evidence", rows)
 
 
 def _picture(kind: str) -> Image.Image:
@@ -219,7 +219,7 @@ def _sweep(rows: list[dict[str, object]], pictures: list[dict[str, object]]) -> 
 
 
 @pytest.fixture(scope="session")
-def leavings(tmp_path_factory: pytest.TempPathFactory) -> Leavings:
+def sweep_files(tmp_path_factory: pytest.TempPathFactory) -> SweepFiles:
     """A sweep with gaps: alexnet failed once at 5 %, softmax never ran at 30 %, one ξ trial is missing."""
     rows = grid()
     lose(find(rows, "alexnet", 0.05, 1), "failed", "the loss of epoch 3 is not finite (nan) <0.05>")
@@ -230,7 +230,7 @@ def leavings(tmp_path_factory: pytest.TempPathFactory) -> Leavings:
 
 
 def write_table(path: Path, rows: list[dict[str, object]]) -> None:
-    """A CSV file with these rows, its columns those of the first."""
+    """Writes a CSV file with these rows and the columns of the first one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
@@ -239,7 +239,7 @@ def write_table(path: Path, rows: list[dict[str, object]]) -> None:
 
 
 def averaging(rows: list[dict[str, object]]) -> list[dict[str, object]]:
-    """averaging.csv of the done trials that average: worse with one code, best with fifty."""
+    """Returns averaging.csv of the done trials that average over codes: one code is worst, fifty are best."""
     shifts = {0: -0.2, 1: -2.0, 10: 0.0, 50: 0.1}
     return [
         {
@@ -257,7 +257,7 @@ def averaging(rows: list[dict[str, object]]) -> list[dict[str, object]]:
 
 
 def write_evidence(folder: Path) -> None:
-    """The three studies, each with every kind of row."""
+    """Writes the evidence, both files about estimators and one search, each with every kind of row."""
     kinds = [("exact", "factorised", 0), ("nvil", "factorised", 1), ("nvil", "shared", 1), ("gumbel", "shared", 1)]
     kinds += [("rloo", "factorised", 2), ("rloo", "factorised", 4)]
     gradient = [
@@ -297,7 +297,7 @@ def write_evidence(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def rich(tmp_path_factory: pytest.TempPathFactory) -> Leavings:
+def rich(tmp_path_factory: pytest.TempPathFactory) -> SweepFiles:
     """Five repetitions of everything: the systems beyond the paper, averaging.csv, all evidence; one trial failed."""
     rows = grid(5) + beyond(5)
     lose(find(rows, "m2", 0.1, 3), "failed", "out of memory")
@@ -309,15 +309,15 @@ def rich(tmp_path_factory: pytest.TempPathFactory) -> Leavings:
 
 
 @pytest.fixture(scope="session")
-def rich_report(rich: Leavings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the report on it."""
+def rich_report(rich: SweepFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the report on that sweep."""
     out = tmp_path_factory.mktemp("rich-report")
     build(rich.results, rich.gallery, rich.evidence, out)
     return out
 
 
-def write_captioned(folder: Path, rows: list[dict[str, object]], images: int = 10) -> Leavings:
-    """What a sweep over captioned images with these rows leaves."""
+def write_captioned(folder: Path, rows: list[dict[str, object]], images: int = 10) -> SweepFiles:
+    """Writes the files of a sweep over captioned images with these rows."""
     sweep = write_sweep(folder, [])
     write_table(sweep.results, rows)
     if subsets := made.subset_rows(rows):
@@ -325,13 +325,15 @@ def write_captioned(folder: Path, rows: list[dict[str, object]], images: int = 1
     facts = _sweep(rows, []) | {"dataset": "shapes", "profile": "captions"}
     (sweep.gallery / "sweep.json").write_text(json.dumps(facts), encoding="utf-8")
     made.write_pictures(sweep.gallery, made.captions(rows, images))
-    return Leavings(sweep.results, sweep.gallery, sweep.evidence, rows)
+    return SweepFiles(sweep.results, sweep.gallery, sweep.evidence, rows)
 
 
 @pytest.fixture(scope="session")
-def captioned(tmp_path_factory: pytest.TempPathFactory) -> Leavings:
-    """A sweep over captioned images: cnn-rnn failed once at 2 %, neighbour never ran at all captions, nothing else
-    is missing; ten images with captions."""
+def captioned(tmp_path_factory: pytest.TempPathFactory) -> SweepFiles:
+    """A sweep over captioned images: cnn-rnn failed once at 2 %, and neighbour never ran at 100 %.
+
+    Ten images have captions.
+    """
     rows = made.grid()
     lose(find(rows, "cnn-rnn", 0.02, 1), "failed", "the loss of epoch 2 is not finite (nan)")
     for seed in (0, 1):
@@ -340,8 +342,8 @@ def captioned(tmp_path_factory: pytest.TempPathFactory) -> Leavings:
 
 
 @pytest.fixture(scope="session")
-def captioned_report(captioned: Leavings, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the report on it."""
+def captioned_report(captioned: SweepFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the report on that sweep."""
     out = tmp_path_factory.mktemp("captioned-report")
     build(captioned.results, captioned.gallery, captioned.evidence, out)
     return out
@@ -349,17 +351,17 @@ def captioned_report(captioned: Leavings, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="session")
 def world() -> SimpleNamespace:
-    """The functions above, for tests that want a sweep of their own."""
+    """The functions above, for tests that make a sweep of their own."""
     functions = {"grid": grid, "beyond": beyond, "find": find, "lose": lose, "write": write_sweep, "header": HEADER}
     functions |= {"captioned": made, "write_captioned": write_captioned}
     return SimpleNamespace(**functions, averaging=averaging, write_table=write_table, write_evidence=write_evidence)
 
 
 @pytest.fixture(scope="session")
-def command(leavings: Leavings, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
-    """The folder that the command wrote its report on the sweep with gaps to, and what it said."""
+def command(sweep_files: SweepFiles, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
+    """The folder of the command's report on the sweep with gaps, and the command's output."""
     out = tmp_path_factory.mktemp("report")
-    arguments = ["--results", leavings.results, "--gallery", leavings.gallery, "--evidence", leavings.evidence]
+    arguments = ["--results", sweep_files.results, "--gallery", sweep_files.gallery, "--evidence", sweep_files.evidence]
     arguments += ["--out", out]
     return out, CliRunner().invoke(app, [str(argument) for argument in arguments])
 

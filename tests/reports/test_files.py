@@ -1,4 +1,4 @@
-"""Files are written whole, or the old ones stay."""
+"""A file is written whole, or the old one stays."""
 
 from __future__ import annotations
 

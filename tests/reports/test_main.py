@@ -37,10 +37,10 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_report_is_these_files_and_the_same_bytes_again(report, leavings, tmp_path):
+def test_a_report_is_these_files_and_the_same_bytes_again(report, sweep_files, tmp_path):
     first = contents(report)
     assert set(first) == FILES
-    build(leavings.results, leavings.gallery, leavings.evidence, tmp_path)
+    build(sweep_files.results, sweep_files.gallery, sweep_files.evidence, tmp_path)
     assert contents(tmp_path) == first
 
 
@@ -51,11 +51,11 @@ def test_every_study_adds_its_files_and_no_other(rich, rich_report, tmp_path):
     assert contents(tmp_path) == first
 
 
-def test_metrics_are_the_table_s_means(report, leavings, world):
+def test_metrics_are_the_table_s_means(report, sweep_files, world):
     metrics = json.loads((report / "metrics.json").read_text())
     assert metrics["trials"] == {"done": 42, "failed": 1, "missing": 3}
     assert list(metrics) == ["alexnet", "googlenet", "bsvm", "softmax", "trials"]
-    values = [world.find(leavings.rows, "bsvm", 0.01, seed)["top1"] for seed in (0, 1)]
+    values = [world.find(sweep_files.rows, "bsvm", 0.01, seed)["top1"] for seed in (0, 1)]
     assert metrics["bsvm"]["1%"]["top1"] == pytest.approx(sum(values) / 2, abs=1e-4)
     assert metrics["softmax"]["30%"] == {}  # missing has no number, not even a null or a zero
 
@@ -68,7 +68,7 @@ def test_the_plot_s_csv_has_a_row_a_point_and_leaves_gaps_empty(report):
     assert gaps == [("Softmax (ours)", "30")]
 
 
-def test_the_xi_study_can_be_traced(report, world, leavings):
+def test_the_xi_study_can_be_traced(report, world, sweep_files):
     rows = list(csv.DictReader((report / "tables" / "xi.csv").open()))
     top1 = [row for row in rows if row["metric"] == "top1"]
     assert [(row["xi"], float(row["xi_value"]), row["n"]) for row in top1] == [
@@ -77,7 +77,7 @@ def test_the_xi_study_can_be_traced(report, world, leavings):
         ("10", 10, "2"),
         ("auto", 784, "2"),
     ]
-    assert top1[1]["trial_ids"] == world.find(leavings.rows, "bsvm", 0.1, 0, xi=1.0)["trial_id"]
+    assert top1[1]["trial_ids"] == world.find(sweep_files.rows, "bsvm", 0.1, 0, xi=1.0)["trial_id"]
 
 
 def test_the_command_says_what_it_wrote(command):
@@ -95,9 +95,9 @@ def test_the_command_says_what_it_wrote(command):
         (None, "no", "sweep.json does not exist; `python -m experiments run` writes it"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(leavings, tmp_path, results, gallery, expected):
-    arguments = ["--results", tmp_path / results if results else leavings.results]
-    arguments += ["--gallery", tmp_path / gallery if gallery else leavings.gallery, "--out", tmp_path / "out"]
+def test_a_mistake_is_one_line_and_exit_code_2(sweep_files, tmp_path, results, gallery, expected):
+    arguments = ["--results", tmp_path / results if results else sweep_files.results]
+    arguments += ["--gallery", tmp_path / gallery if gallery else sweep_files.gallery, "--out", tmp_path / "out"]
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
     assert result.exit_code == 2
     assert result.stdout == ""

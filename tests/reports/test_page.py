@@ -35,8 +35,8 @@ def test_ids_are_unique_and_every_inner_link_has_its_end(html):
     assert {"table1", "figure1", "published", "xi", "gaps", "trials"} <= ends
 
 
-def test_every_trial_and_every_gap_can_be_found(html, leavings):
-    for row in leavings.rows:
+def test_every_trial_and_every_gap_can_be_found(html, sweep_files):
+    for row in sweep_files.rows:
         assert row["trial_id"] in html
         if row["status"] == "done":
             assert row["mlflow_run_id"] in html

@@ -20,7 +20,7 @@ TWO_POOLINGS = Architecture("two poolings", 5, 1, (Layer(1, 2, 2), Layer(1, 1, 2
 
 
 def build(architecture, estimator, reading, activation="relu", kind=VariationalAutoencoder):
-    """A tiny model whose switches matter: larger weights than a training run starts from."""
+    """Builds a tiny model whose switches matter: its weights are larger than initial ones."""
     torch.manual_seed(7)
     maps, side, _ = architecture.code_shape
     pooling = [index for index, layer in enumerate(architecture.layers) if layer.pooling > 1]
@@ -38,7 +38,7 @@ def build(architecture, estimator, reading, activation="relu", kind=VariationalA
 
 
 def all_switches(architecture):
-    """Every joint setting of all switches: by layer, one-hot weights [p², K, n², combinations]."""
+    """Returns every joint setting of all switches: by layer, one-hot weights [p², K, n², combinations]."""
     blocks = []  # (layer, element, block, real positions)
     for index, (layer, sizes) in enumerate(zip(architecture.layers, architecture.sizes, strict=True)):
         if layer.pooling > 1:
@@ -60,7 +60,7 @@ def all_switches(architecture):
 
 @pytest.fixture
 def fixed_noise(monkeypatch):
-    """Every code is drawn with the same ε, so that the switches are all that is left to average over."""
+    """Draws every code with the same ε, so that only the switches are left to average over."""
 
     def sample(encoding, times=1):
         noise = torch.linspace(-1.2, 0.9, encoding.mean.shape[0] * encoding.mean.shape[1])

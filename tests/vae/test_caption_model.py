@@ -74,7 +74,7 @@ def test_likelihood_against_the_cells_definitions(cell):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_word_by_word_says_the_same(cell):
-    """`start`, `next_word` and `advance`, by which captions are said, and the likelihood that is trained."""
+    """`start`, `next_word` and `advance`, which generate captions, agree with the likelihood that is trained."""
     model = model_of(cell)
     code, captions = torch.randn(2, 3, 2), captions_of((4, 2, END), (3, 3, END))
     state, total = model.start(code), torch.zeros(2)
@@ -90,7 +90,7 @@ def test_a_gpus_cells_are_given_a_state_as_they_want_it(cell):
 
 
 def test_all_captions_together_are_certain():
-    """Σ p(Y|s) over all captions of at most two words, and those that go on, is one."""
+    """Σ p(Y|s) over all captions of at most two words, and all longer beginnings, is one."""
     model = model_of().double()
     code = torch.randn(2, 3, 1, dtype=torch.double)
     sayable = range(1, WORDS)
@@ -120,7 +120,7 @@ def test_given_word_vectors_are_where_it_starts():
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_gradient_against_finite_differences(cell):
-    """Of the caption term, for the code, which the encoder learns from, and for every weight."""
+    """The gradient of the caption term, with respect to the code and every weight."""
     model = model_of(cell).double()
     captions = captions_of((2, 5, END), (3, END))
     names, weights = zip(*model.named_parameters(), strict=True)
@@ -151,7 +151,7 @@ def captioning(architecture, estimator, reading):
 
 
 class _Always:
-    """A caption model asked as `enumerated` asks a label model: every image has the same caption."""
+    """A caption model with the interface that `enumerated` needs: every image has the same caption."""
 
     def __init__(self, model, caption):
         self.model, self.caption = model, caption

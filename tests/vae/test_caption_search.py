@@ -1,4 +1,4 @@
-"""Saying captions against saying everything that can be said."""
+"""Generated captions against an enumeration of all possible captions."""
 
 import itertools
 import math
@@ -11,8 +11,8 @@ from vae.caption_model import CELLS, END, PADDING, UNKNOWN
 from vae.caption_search import beam_search, log_likelihood, most_probable, sampled, word_by_word
 
 LONGEST = 3
-SAYABLE = (2, 3, 4, 5, 6)
-EVERYTHING = [(*words, END) for length in range(LONGEST + 1) for words in itertools.product(SAYABLE, repeat=length)]
+VOCABULARY = (2, 3, 4, 5, 6)
+EVERYTHING = [(*words, END) for length in range(LONGEST + 1) for words in itertools.product(VOCABULARY, repeat=length)]
 
 
 def codes_of(draws, images, seed=0):
@@ -21,7 +21,7 @@ def codes_of(draws, images, seed=0):
 
 
 def exhausted(model, codes, power):
-    """By image: the best of all captions under p̄, with its log-likelihood, from the definition of p̄ alone."""
+    """Returns, by image, the best of all captions under p̄ and its log-likelihood, from the definition of p̄."""
     captions = captions_of(*EVERYTHING)
     lengths = (captions != PADDING).sum(1)
     best = []
@@ -41,13 +41,13 @@ def exhausted(model, codes, power):
 @pytest.mark.parametrize("power", [0.0, 0.7, 1.0])
 @pytest.mark.parametrize("draws", [1, 4])
 def test_beam_search_finds_the_best_of_all(cell, power, draws):
-    """With as many beams as there are beginnings nothing is lost."""
+    """With as many beams as there are beginnings the search is exact."""
     model = model_of(cell).eval()
     codes = codes_of(draws, images=6)
     with torch.no_grad():
-        said = beam_search(model, codes, beams=len(SAYABLE) ** LONGEST, power=power, longest=LONGEST)
+        captions = beam_search(model, codes, beams=len(VOCABULARY) ** LONGEST, power=power, longest=LONGEST)
         best = exhausted(model, codes, power)
-    for words, total, (expected, nats) in zip(said.words, said.log_likelihood, best, strict=True):
+    for words, total, (expected, nats) in zip(captions.words, captions.log_likelihood, best, strict=True):
         assert tuple(words[words != PADDING].tolist()) == expected
         assert float(total) == pytest.approx(nats, abs=1e-4)
 
@@ -58,8 +58,8 @@ def test_few_beams_are_never_better_and_more_never_worse_here():
     best = beam_search(model, codes, beams=125, power=0.7, longest=LONGEST)
     scores = []
     for beams in (1, 3, 125):
-        said = beam_search(model, codes, beams=beams, power=0.7, longest=LONGEST)
-        scores.append(said.log_likelihood / said.lengths**0.7)
+        captions = beam_search(model, codes, beams=beams, power=0.7, longest=LONGEST)
+        scores.append(captions.log_likelihood / captions.lengths**0.7)
         assert (scores[-1] <= best.log_likelihood / best.lengths**0.7 + 1e-5).all()
     assert scores[0].mean() <= scores[1].mean() <= scores[2].mean()
 
@@ -67,20 +67,20 @@ def test_few_beams_are_never_better_and_more_never_worse_here():
 def test_what_a_search_says_of_its_caption_is_its_likelihood():
     model = model_of().eval()
     codes = codes_of(5, images=8)
-    for said in (
+    for captions in (
         beam_search(model, codes, beams=2, power=1.0, longest=LONGEST),
         word_by_word(model, codes, choose=most_probable, longest=LONGEST),
         word_by_word(model, codes, choose=sampled, longest=LONGEST),
     ):
-        torch.testing.assert_close(said.log_likelihood, log_likelihood(model, codes, said.words))
-        assert (said.words.gather(1, said.lengths[:, None] - 1) == END).all()
-        assert not (said.words == UNKNOWN).any()
+        torch.testing.assert_close(captions.log_likelihood, log_likelihood(model, codes, captions.words))
+        assert (captions.words.gather(1, captions.lengths[:, None] - 1) == END).all()
+        assert not (captions.words == UNKNOWN).any()
 
 
 def test_greedy_takes_the_most_probable_word_each_time():
     model = model_of().eval()
     codes = codes_of(1, images=5)
-    said = word_by_word(model, codes, choose=most_probable, longest=LONGEST)
+    captions = word_by_word(model, codes, choose=most_probable, longest=LONGEST)
     with torch.no_grad():
         for image in range(5):
             state, words = model.start(codes[0, ..., image : image + 1]), []
@@ -92,20 +92,20 @@ def test_greedy_takes_the_most_probable_word_each_time():
                     break
                 state = model.advance(state, torch.tensor(words[-1:]))
             expected = words if words[-1] == END else [*words, END]
-            assert said.words[image][said.words[image] != PADDING].tolist() == expected
+            assert captions.words[image][captions.words[image] != PADDING].tolist() == expected
 
 
 def test_samples_come_as_often_as_they_are_probable():
-    """χ² over all captions of at most one word, of p̄ without UNKNOWN, renormalised at each word."""
+    """χ² test over all captions of at most one word; p̄ has no UNKNOWN and is renormalised at each word."""
     model = model_of().eval()
     draws, copies = 2, 20_000
     codes = codes_of(draws, images=1)
     torch.manual_seed(1)
-    said = word_by_word(model, codes.expand(-1, -1, -1, copies), choose=sampled, longest=1)
+    captions = word_by_word(model, codes.expand(-1, -1, -1, copies), choose=sampled, longest=1)
     with torch.no_grad():
         first = torch.stack([model.next_word(model.start(code))[0].exp() for code in codes]).mean(0)
     first[UNKNOWN] = 0
     expected = copies * first / first.sum()
-    counts = torch.bincount(said.words[:, 0], minlength=7)
+    counts = torch.bincount(captions.words[:, 0], minlength=7)
     chi = ((counts - expected).square() / expected.clamp(min=1e-9))[expected > 0].sum()
     assert chi < 20.5  # 0.1 % of χ² with five degrees of freedom

@@ -79,7 +79,7 @@ def test_the_places_of_the_classes_learn_from_images_without_labels(model, image
 
 
 def test_samples_come_class_after_class():
-    """With places far apart and nothing else in the code, images of one class are those of its place."""
+    """With places far apart and no other spread in the code, samples of a class are images of its place."""
     model = build(TWO_POOLINGS, "exact", "factorised", kind=ClassConditional)
     torch.nn.init.normal_(model.places, std=1e4)
     torch.manual_seed(0)

@@ -27,7 +27,7 @@ def encoder_gradient(model):
 
 
 def enumerated(model, image, sample, label=None, weight=0.0, switch_weight=1.0):
-    """The gradient of the exact expectation over all switches, for one image [1, N_c, H, W]."""
+    """Returns the gradient of the exact expectation over all switches, for one image [1, N_c, H, W]."""
     model.zero_grad()
     weights = all_switches(model.architecture)
     combinations = next(iter(weights.values())).shape[-1]
@@ -54,7 +54,7 @@ def enumerated(model, image, sample, label=None, weight=0.0, switch_weight=1.0):
 
 
 def estimated(model, image, labelled=None, switch_weight=1.0):
-    """Mean and standard error of the estimator's gradient, over independent repeats."""
+    """Returns mean and standard error of the estimator's gradient over independent repeats."""
     images = image.expand(COPIES // model.estimator.draws, -1, -1, -1).contiguous()
     gradients = []
     model.loss(Batch(images, labelled))  # the first batch only starts the running statistics
@@ -88,7 +88,7 @@ def test_gradient_of_the_bound_is_the_enumerated_one(architecture, estimator, re
 @pytest.mark.parametrize("architecture", [ONE_POOLING, TWO_POOLINGS], ids=lambda a: a.name)
 @pytest.mark.parametrize(("estimator", "reading"), [("nvil", "shared"), ("rloo", "shared"), ("rloo", "factorised")])
 def test_gradient_with_the_label_term(architecture, estimator, reading, fixed_noise):
-    """Shared switches learn from the labels too; factorised ones do not, and must not lose anything to them."""
+    """Shared switches learn from the labels too. Factorised ones do not, and labels must not change their gradient."""
     model = build(architecture, estimator, reading)
     torch.manual_seed(11)
     image, weight = torch.rand(1, 1, architecture.side, architecture.side), 0.7
@@ -101,7 +101,7 @@ def test_gradient_with_the_label_term(architecture, estimator, reading, fixed_no
 
 @pytest.mark.parametrize(("estimator", "reading"), [("rloo", "shared"), ("exact", "factorised")])
 def test_gradient_while_the_switches_term_comes_in(estimator, reading, fixed_noise):
-    """Upper layers' weighed KL is part of what the shared draws below them are to blame for."""
+    """Shared draws influence the weighted KL of the layers above, so it is part of their signal."""
     model = build(TWO_POOLINGS, estimator, reading)
     torch.manual_seed(11)
     image = torch.rand(1, 1, 5, 5)
@@ -125,7 +125,7 @@ def test_exact_refuses_the_shared_reading():
 
 
 def test_running_statistics_come_from_earlier_batches():
-    """The first batch starts them and teaches nothing; with decay 0.8 the second moves them by a fifth."""
+    """The first batch starts the statistics and gives no gradient; with decay 0.8 the second moves them by a fifth."""
     control = Nvil(4, [0]).controls["images-0"]
     images, first, second = torch.rand(2, 1, 2, 2), torch.tensor([10.0, 30.0]), torch.tensor([50.0, 50.0])
     assert control(images, first)[0].tolist() == [0.0, 0.0]
@@ -136,7 +136,7 @@ def test_running_statistics_come_from_earlier_batches():
 
 
 def test_leave_one_out_by_hand():
-    """Two images, three draws: each draw's signal less the mean of the other two, times its log-probability."""
+    """Two images, three draws: each draw's signal minus the mean of the other two, times its log-probability."""
     estimator = Rloo(4, [0], draws=3)
     signal = torch.tensor([[1.0, 10.0], [4.0, 10.0], [7.0, 40.0]])
     log_probability = torch.tensor([[-1.0, -2.0], [-3.0, -4.0], [-5.0, -6.0]])
@@ -202,8 +202,10 @@ def test_straight_through_gradient_is_the_soft_one(short_posterior):
 
 
 def test_the_temperature_biases_and_less_so_as_it_falls():
-    """A signal linear in the switch, two positions: E's slope is η₀ η₁, that of the soft weight is integrated over
-    the quantiles of the noise, whose difference is logistic."""
+    """The signal is linear in the switch, with two positions: the expectation's slope is η₀ η₁.
+
+    The slope of the soft weight is integrated over the quantiles of the noise, whose difference is logistic.
+    """
     quantiles = (torch.arange(100_000, dtype=torch.double) + 0.5) / 100_000
     noise = torch.stack([quantiles.logit(), torch.zeros_like(quantiles)])
     biases = []
@@ -220,8 +222,10 @@ def test_the_temperature_biases_and_less_so_as_it_falls():
 @pytest.mark.parametrize("architecture", [ONE_POOLING, TWO_POOLINGS], ids=lambda a: a.name)
 @pytest.mark.parametrize("reading", ["factorised", "shared"])
 def test_straight_through_is_biased(architecture, reading, fixed_noise):
-    """On the bound, which is not linear in the switches, it stays away from enumeration by far more than noise,
-    hot or cold."""
+    """On the bound, which is not linear in the switches, it differs from enumeration by far more than noise.
+
+    This holds at a high and at a low temperature.
+    """
     model = build(architecture, "gumbel", reading)
     torch.manual_seed(11)
     image = torch.rand(1, 1, architecture.side, architecture.side)

@@ -28,7 +28,7 @@ TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
 def trainers(
     dtype=torch.float64, architecture=ONE_POOLING, estimator="exact", reading="factorised", kind=VariationalAutoencoder
 ):
-    """One for each trial, from different weights."""
+    """Returns a trainer per trial, each with its own initial weights."""
     found = []
     for trial in range(TRIALS):
         model = build(architecture, estimator, reading, kind=kind).to(dtype)
@@ -41,7 +41,7 @@ def trainers(
 
 
 def parts_of(trial, step, dtype, architecture, with_labels=False):
-    """What a trial learns from in a step, as `Batch.of` takes it; each has weights and totals of its own."""
+    """Returns what a trial learns from in a step, for `Batch.of`, with weights and totals of its own."""
     generator = torch.Generator().manual_seed(100 * trial + step)
     side = architecture.side
 
@@ -131,7 +131,7 @@ def test_stacked_trials_have_the_numbers_they_would_have_alone(dtype, architectu
 
 
 def test_a_trial_goes_in_and_out_of_a_stack_with_its_state():
-    """Two steps alone, two stacked, one alone again: as five alone."""
+    """Two steps alone, two stacked and one alone again give the numbers of five steps alone."""
 
     def parts(trial, step):
         return parts_of(trial, step, torch.float64, ONE_POOLING)
@@ -203,7 +203,7 @@ def test_only_trainers_that_are_alike_and_equally_far_are_stacked():
 
 
 def test_all_trials_in_one_go_as_on_a_gpu(monkeypatch):
-    """There nothing is cut into parts that fit a cache."""
+    """Other devices than the CPU get no parts that fit a cache."""
 
     def parts(trial, step):
         return parts_of(trial, step, torch.float64, ONE_POOLING)

@@ -13,8 +13,8 @@ from reports.inputs.results import read_results
 
 
 @pytest.fixture(scope="module")
-def results(leavings):
-    return read_results(leavings.results)
+def results(sweep_files):
+    return read_results(sweep_files.results)
 
 
 def make(*rows: tuple) -> pd.DataFrame:
@@ -30,13 +30,13 @@ def test_mean_and_sample_deviation_by_hand():
     assert row.std == pytest.approx(math.sqrt(13), rel=1e-12)
 
 
-def test_every_group_agrees_with_the_statistics_module(leavings, results):
+def test_every_group_agrees_with_the_statistics_module(sweep_files, results):
     tidy = summarise(results, ["top1", "top5"], ["system", "proportion", "xi"])
     assert len(tidy) == 2 * (4 * 5 + 3)
     for row in tidy.itertuples():
         same = [
             other
-            for other in leavings.rows
+            for other in sweep_files.rows
             if (other["system"], other["proportion"]) == (row.system, row.proportion)
             and (other["xi"] if isinstance(other["xi"], str) else f"{other['xi']:g}") == row.xi
         ]

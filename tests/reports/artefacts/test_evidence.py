@@ -7,7 +7,7 @@ import json
 from reports.__main__ import build
 
 
-def test_what_is_absent_makes_no_section(leavings, report, rich_report):
+def test_what_is_absent_makes_no_section(sweep_files, report, rich_report):
     bare, full = ((folder / "index.html").read_text() for folder in (report, rich_report))
     for section in ("estimators", "search"):
         assert f'<section id="{section}">' in full

@@ -12,9 +12,9 @@ def html(report) -> str:
     return (report / "index.html").read_text(encoding="utf-8")
 
 
-def test_the_introduction_to_labels_speaks_from_the_numbers(html, leavings):
+def test_the_introduction_to_labels_speaks_from_the_numbers(html, sweep_files):
     def mean(system: str) -> float:
-        rows = [r for r in leavings.rows if (r["system"], r["proportion"]) == (system, 0.01)]
+        rows = [r for r in sweep_files.rows if (r["system"], r["proportion"]) == (system, 0.01)]
         return sum(r["top1"] for r in rows) / len(rows)
 
     text = text_of(html)

@@ -15,8 +15,8 @@ from reports.names import name_systems
 
 
 @pytest.fixture(scope="module")
-def results(leavings):
-    return read_results(leavings.results)
+def results(sweep_files):
+    return read_results(sweep_files.results)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from reports.names import name_systems
 
 
 @pytest.fixture(scope="module")
-def results(leavings):
-    return read_results(leavings.results)
+def results(sweep_files):
+    return read_results(sweep_files.results)
 
 
 def test_xi_zero_and_auto_have_their_places_in_the_order_of_values(results):

@@ -19,8 +19,8 @@ def test_averaging_comes_with_its_trials_grid_points(rich):
     assert (table["seed"].to_numpy() == done.loc[table["trial_id"], "seed"].to_numpy()).all()
 
 
-def test_no_averaging_is_no_rows(rich, leavings, tmp_path):
-    results = read_results(leavings.results)
+def test_no_averaging_is_no_rows(rich, sweep_files, tmp_path):
+    results = read_results(sweep_files.results)
     header = tmp_path / "averaging.csv"
     header.write_text("trial_id,draws,top1,top5,ece,ms_per_image\n")
     for path in (header, tmp_path / "none.csv"):

@@ -13,14 +13,14 @@ from reports.inputs.sources import read_sources
 
 
 @pytest.fixture
-def gallery(leavings, tmp_path):
-    return shutil.copytree(leavings.gallery, tmp_path / "gallery")
+def gallery(sweep_files, tmp_path):
+    return shutil.copytree(sweep_files.gallery, tmp_path / "gallery")
 
 
-def test_a_sweep_comes_back(leavings):
-    sweep = read_sweep(leavings.gallery)
+def test_a_sweep_comes_back(sweep_files):
+    sweep = read_sweep(sweep_files.gallery)
     assert (sweep.dataset, sweep.trials.failed, len(sweep.pictures)) == ("mnist-5k", 1, 4)
-    assert all(read_picture(leavings.gallery, picture.file).startswith(b"\x89PNG") for picture in sweep.pictures)
+    assert all(read_picture(sweep_files.gallery, picture.file).startswith(b"\x89PNG") for picture in sweep.pictures)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_a_picture_that_is_gone_or_none_is_named(gallery):
         read_picture(gallery, second.file)
 
 
-def test_results_and_gallery_of_two_sweeps_are_not_mixed(leavings, gallery):
+def test_results_and_gallery_of_two_sweeps_are_not_mixed(sweep_files, gallery):
     path = gallery / "sweep.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"dataset": "fashion-mnist"}))
     with pytest.raises(UserError, match=r"is about mnist-5k but .* about fashion-mnist"):
-        read_sources(leavings.results, gallery, leavings.evidence)
+        read_sources(sweep_files.results, gallery, sweep_files.evidence)

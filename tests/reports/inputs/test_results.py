@@ -9,27 +9,27 @@ from reports.errors import UserError
 from reports.inputs.results import COLUMNS, read_results
 
 
-def test_every_row_comes_back_with_its_type(leavings):
-    results = read_results(leavings.results)
-    assert len(results) == len(leavings.rows) == 46
+def test_every_row_comes_back_with_its_type(sweep_files):
+    results = read_results(sweep_files.results)
+    assert len(results) == len(sweep_files.rows) == 46
     assert results["seed"].dtype == results["epochs"].dtype == "Int64"
     assert results["top1"].dtype == results["xi_value"].dtype == "float64"
     by_id = results.set_index("trial_id")
-    for row in leavings.rows:
+    for row in sweep_files.rows:
         read = by_id.loc[row["trial_id"]]
         assert (read["system"], read["proportion"], read["status"]) == (row["system"], row["proportion"], row["status"])
         assert pd.isna(read["top1"]) if row["top1"] == "" else read["top1"] == row["top1"]
 
 
-def test_xi_is_canonical_and_rows_are_sorted(leavings):
-    results = read_results(leavings.results)
+def test_xi_is_canonical_and_rows_are_sorted(sweep_files):
+    results = read_results(sweep_files.results)
     assert set(results["xi"]) == {"", "auto", "0", "1", "10"}  # written as 0.0, 1.0, 10.0
     grid = results[["system", "proportion", "xi", "seed"]]
     assert list(grid.itertuples(index=False)) == sorted(grid.itertuples(index=False))
 
 
-def test_further_columns_are_kept(leavings, tmp_path):
-    raw = pd.read_csv(leavings.results, dtype=str, keep_default_na=False).assign(bleu="0.5")
+def test_further_columns_are_kept(sweep_files, tmp_path):
+    raw = pd.read_csv(sweep_files.results, dtype=str, keep_default_na=False).assign(bleu="0.5")
     raw.to_csv(tmp_path / "results.csv", index=False)
     assert set(read_results(tmp_path / "results.csv")["bleu"]) == {"0.5"}
 
@@ -51,8 +51,8 @@ def test_further_columns_are_kept(leavings, tmp_path):
         ("dataset", "cifar-10", "mixes the datasets"),
     ],
 )
-def test_a_wrong_value_is_named_with_its_line(leavings, tmp_path, column, value, expected):
-    raw = pd.read_csv(leavings.results, dtype=str, keep_default_na=False)
+def test_a_wrong_value_is_named_with_its_line(sweep_files, tmp_path, column, value, expected):
+    raw = pd.read_csv(sweep_files.results, dtype=str, keep_default_na=False)
     raw.loc[0, column] = value
     raw.to_csv(tmp_path / "results.csv", index=False)
     with pytest.raises(UserError) as caught:
@@ -61,8 +61,8 @@ def test_a_wrong_value_is_named_with_its_line(leavings, tmp_path, column, value,
     assert "\n" not in str(caught.value)
 
 
-def test_a_trial_listed_twice_is_refused(leavings, tmp_path):
-    raw = pd.read_csv(leavings.results, dtype=str, keep_default_na=False)
+def test_a_trial_listed_twice_is_refused(sweep_files, tmp_path):
+    raw = pd.read_csv(sweep_files.results, dtype=str, keep_default_na=False)
     pd.concat([raw, raw.iloc[[3]]]).to_csv(tmp_path / "same-id.csv", index=False)
     with pytest.raises(UserError, match=r"line 48: trial_id .* is there twice"):
         read_results(tmp_path / "same-id.csv")

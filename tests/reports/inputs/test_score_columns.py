@@ -22,8 +22,8 @@ def changed(path: Path, out: Path, column: str, value: str, row: int = 0) -> Pat
     return out / path.name
 
 
-def test_the_kind_is_told_by_the_column_of_bleu4(captioned, leavings):
-    assert kind_of(read_results(leavings.results)) is LABELS
+def test_the_kind_is_told_by_the_column_of_bleu4(captioned, sweep_files):
+    assert kind_of(read_results(sweep_files.results)) is LABELS
     results = read_results(captioned.results)
     assert kind_of(results) is CAPTIONS
     assert (results[list(SCORES)].dtypes == "float64").all()

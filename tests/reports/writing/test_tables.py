@@ -72,7 +72,7 @@ def cells(rows: list[list[str]]) -> dict[tuple[str, str, str], str]:
     return found
 
 
-def test_the_forms_of_table_1_agree_with_each_other_and_with_the_trials(report, leavings):
+def test_the_forms_of_table_1_agree_with_each_other_and_with_the_trials(report, sweep_files):
     folder = report / "tables"
     markdown = cells(from_markdown((folder / "table1.md").read_text()))
     assert len(markdown) == 2 * 4 * 5
@@ -82,7 +82,7 @@ def test_the_forms_of_table_1_agree_with_each_other_and_with_the_trials(report, 
         for proportion in (0.01, 0.05, 0.1, 0.3, 1.0):
             values = [
                 row["top1"]
-                for row in leavings.rows
+                for row in sweep_files.rows
                 if (row["system"], row["proportion"]) == (system, proportion)
                 and row["xi"] in ("", "auto")
                 and row["status"] == "done"
@@ -95,13 +95,13 @@ def test_the_forms_of_table_1_agree_with_each_other_and_with_the_trials(report, 
             assert markdown["top-1", label, f"{100 * proportion:g}%"] == expected[len(values)]
 
 
-def test_the_tidy_csv_says_whose_numbers_they_are(report, leavings):
+def test_the_tidy_csv_says_whose_numbers_they_are(report, sweep_files):
     rows = list(csv.DictReader((report / "tables" / "table1.csv").open()))
     assert list(rows[0]) == ["metric", "system", "proportion", "mean", "std", "n", "asked", "trial_ids"]
     at = {(row["metric"], row["system"], float(row["proportion"])): row for row in rows}
     assert len(at) == len(rows) == 2 * 4 * 5
     alone, none = at["top5", "alexnet", 0.05], at["top1", "softmax", 0.3]
-    (done,) = (r for r in leavings.rows if r["trial_id"] == alone["trial_ids"])
+    (done,) = (r for r in sweep_files.rows if r["trial_id"] == alone["trial_ids"])
     assert float(alone["mean"]) == pytest.approx(done["top5"])
     assert (alone["std"], alone["n"], alone["asked"]) == ("", "1", "2")
     assert (none["mean"], none["std"], none["n"], none["asked"], none["trial_ids"]) == ("", "", "0", "2", "")
@@ -142,8 +142,8 @@ def test_seven_proportions_leave_a_short_second_half_that_still_has_all_its_colu
     assert {line.count("&") for line in rows} == {4}
 
 
-def test_latex_escapes_what_users_call_their_systems(leavings):
-    results = read_results(leavings.results).replace({"system": {"bsvm": "my_net & co"}})
+def test_latex_escapes_what_users_call_their_systems(sweep_files):
+    results = read_results(sweep_files.results).replace({"system": {"bsvm": "my_net & co"}})
     rows = headline(results)
     table, _ = tables.table1(rows, name_systems(rows["system"]), {})
     assert list(table.rows.values()) == ["AlexNet", "GoogLeNet", "Softmax (ours)", "my_net & co"]
@@ -155,8 +155,8 @@ def test_latex_escapes_what_users_call_their_systems(leavings):
     assert re.search(r"(?<!\\)[%#_]", text) is None
 
 
-def test_cells_say_when_their_n_is_not_the_usual_one(leavings):
-    results = read_results(leavings.results)
+def test_cells_say_when_their_n_is_not_the_usual_one(sweep_files):
+    results = read_results(sweep_files.results)
     extra = results[(results["system"] == "googlenet") & (results["seed"] == 0)]
     rows = headline(pd.concat([results[results["system"] != "googlenet"], extra]))
     table, _ = tables.table1(rows, name_systems(rows["system"]), {})
@@ -166,8 +166,8 @@ def test_cells_say_when_their_n_is_not_the_usual_one(leavings):
     assert "n = 2 repetitions" in table.note
 
 
-def test_a_system_at_another_xi_says_so(leavings):
-    results = read_results(leavings.results)
+def test_a_system_at_another_xi_says_so(sweep_files):
+    results = read_results(sweep_files.results)
     rows = headline(results[~((results["system"] == "bsvm") & (results["xi"] != "10"))])
     table, _ = tables.table1(rows, name_systems(rows["system"]), {})
     assert table.rows["bsvm"] == "BSVM (ours), ξ = 10"
