@@ -22,6 +22,10 @@ def plugins_named(text):
     return {name for name in MODULES if any(name.startswith(f"{folder}.") for folder in named)}
 
 
+def tree_of(module):
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
 def without_types(tree):
     """The code without what is there for the type checker alone."""
     for node in ast.walk(tree):
@@ -30,15 +34,15 @@ def without_types(tree):
     return tree
 
 
-def reached_from(module, *names):
-    """What some functions or methods of a module import, the functions and methods that they use, and its head."""
-    tree = without_types(ast.parse(MODULES[module].read_text(encoding="utf-8")))
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+def reached_from(modules, *names):
+    """What some functions import, the functions and methods of those modules that they use, and the modules' heads."""
+    nodes = [node for module in modules for node in without_types(tree_of(module)).body]
+    classes = [node for node in nodes if isinstance(node, ast.ClassDef)]
+    functions = {node.name: node for node in nodes if isinstance(node, ast.FunctionDef)}
     methods = {node.name: node for each in classes for node in each.body if isinstance(node, ast.FunctionDef)}
-    head = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    head = [node for node in nodes if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
     found, seen = imports_of(ast.unparse(ast.Module(head, [])), MODULES), set()
-    wanted = [(functions | methods)[name] for name in names]
+    wanted = [functions[name] for name in names]
     while wanted:
         function = wanted.pop()
         if function not in seen:
@@ -49,13 +53,10 @@ def reached_from(module, *names):
                     wanted.append(functions[node.func.id])
                 if isinstance(node, ast.Attribute) and node.attr in methods:
                     wanted.append(methods[node.attr])
-    return found
+    return found - set(modules)
 
 
-REAL_IMPORTS = {
-    name: imports_of(ast.unparse(without_types(ast.parse(path.read_text(encoding="utf-8")))), MODULES)
-    for name, path in MODULES.items()
-}
+REAL_IMPORTS = {name: imports_of(ast.unparse(without_types(tree_of(name))), MODULES) for name in MODULES}
 
 
 def closure(start, imports=REAL_IMPORTS, cut=None):
@@ -74,17 +75,17 @@ def closure(start, imports=REAL_IMPORTS, cut=None):
 def files_of(command):
     """The project's files that a stage's command reaches, relative to the root."""
     package, *words = command.removeprefix("python -m ").split()
-    start, cut = {f"{package}.__main__"}, None
+    start, cut = [f"{package}.__main__"], None
     if package == "experiments":
-        first = reached_from("experiments.__main__", words[0])
+        start.append("experiments.options")
+        first = reached_from(start, words[0])
         if words[0] == "data":  # one command for three stages
-            first -= {"data.stages", "experiments.options"}
-            first |= reached_from("data.stages", words[1]) | reached_from("experiments.options", "config")
-            start |= {"data.stages", "experiments.options"}
+            first = first - {"data.stages"} | reached_from(["data.stages"], words[1])
+            start.append("data.stages")
             cut = SETTINGS
     else:
         first = REAL_IMPORTS[f"{package}.__main__"]
-    reached = closure(first, cut=cut) | start
+    reached = closure(first, cut=cut) | set(start)
     return {str(MODULES[name].relative_to(ROOT)) for name in reached}
 
 
