@@ -293,7 +293,7 @@ def data(
 def sync(project: Project) -> None:
     """Logs to MLflow what it lacks of the profile's trials; never anything twice."""
     from experiments.secrets import masked
-    from experiments.tracking.background import ARTIFACTS, check_tracking, tracking_uri
+    from experiments.tracking.server import ARTIFACTS, check_tracking, tracking_uri
     from experiments.trials.grid import trials
 
     config, layout = project.config, project.layout

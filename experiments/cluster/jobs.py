@@ -17,7 +17,7 @@ from experiments.cluster.nodes import PACKAGES
 from experiments.provenance import REVISION, revision
 from experiments.secrets import masked
 from experiments.settings.config import Config
-from experiments.tracking.background import check_tracking, tracking_uri
+from experiments.tracking.server import check_tracking, tracking_uri
 from experiments.trial_store.layout import Layout
 from experiments.trials.identity import digest
 

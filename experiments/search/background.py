@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from experiments.search.optuna_study import Study
 from experiments.search.protocol import Setting
 from experiments.settings.config import Config
-from experiments.tracking.background import ARTIFACTS, Notes, tracking_uri
+from experiments.tracking.background import Notes
+from experiments.tracking.server import ARTIFACTS, tracking_uri
 
 if TYPE_CHECKING:
     from experiments.search.record import SearchRecord

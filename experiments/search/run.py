@@ -20,7 +20,7 @@ from experiments.settings.config import Config
 from experiments.sweep.cost import Costs
 from experiments.sweep.live_line import Live, duration
 from experiments.sweep.run import PROBE_SECONDS, longest_first, resources_at, show_pages
-from experiments.tracking.background import check_tracking, tracking_uri
+from experiments.tracking.server import check_tracking, tracking_uri
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
 

@@ -33,7 +33,8 @@ from experiments.sweep.results import (
     write_captions,
     write_gallery,
 )
-from experiments.tracking.background import Tracker, check_tracking, tracking_uri
+from experiments.tracking.background import Tracker
+from experiments.tracking.server import check_tracking, tracking_uri
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
 from experiments.trials.caption_scores import NO_JAVA, java
