@@ -7,24 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
 
-from reports.analysis.statistics import summarise
-from reports.kinds import ACCURACIES
 from reports.names import Name, percent
 from reports.writing.templating import render
 
 BEYOND = "Beyond the paper"
 WIDEST = 6  # the most proportions side by side; more are split into stacks, as in the paper
-
-MARKS = (
-    "▲ / ▼: in top-1 above / below every system that learns from labelled images alone, by paired sign-flip tests "
-    "after Holm’s correction over all comparisons of single proportions, at the 5 % level."
-)
 
 
 @dataclass(frozen=True)
@@ -92,35 +85,6 @@ class Table:
     def cell(self, block: str, system: str, proportion: float) -> Cell:
         """Returns the cell at that place, or one with "—"."""
         return self.blocks[block].get((system, proportion), Cell())
-
-
-def table1(
-    headline: pd.DataFrame, names: Mapping[str, Name], marks: Mapping[tuple[str, float], str]
-) -> tuple[Table, pd.DataFrame]:
-    """Builds Table 1 of these trials (`statistics.headline`), and its tidy numbers.
-
-    Args:
-        marks: of the top-1 means, from `comparison.marks`.
-
-    Returns:
-        The table, in which a cell notes its n where that is not the usual one; and the columns metric, system,
-        proportion, mean, std, n, asked, trial_ids.
-    """
-    tidy = summarise(headline, list(ACCURACIES), ["system", "proportion"])
-    usual = int(tidy["asked"].mode().max())
-    blocks = cells(tidy, ACCURACIES, usual)
-    for place, mark in marks.items():
-        blocks["top-1"][place] = replace(blocks["top-1"][place], mark=mark)
-    table = Table(
-        caption=f"Classification accuracy (%) on the test images of {headline['dataset'].iloc[0]} by the "
-        "proportion of training images with labels.",
-        note=f"{note(usual)} {MARKS}",
-        rows=labels(headline, names),
-        proportions=tuple(sorted(tidy["proportion"].unique())),
-        blocks=blocks,
-        beyond=beyond(names),
-    )
-    return table, tidy
 
 
 def cells(

@@ -12,6 +12,7 @@ import pytest
 
 from reports.analysis.statistics import headline
 from reports.artefacts.published import published_table
+from reports.artefacts.table1 import accuracy_table
 from reports.inputs.results import read_results
 from reports.names import name_systems
 from reports.writing import tables
@@ -145,7 +146,7 @@ def test_seven_proportions_leave_a_short_second_half_that_still_has_all_its_colu
 def test_latex_escapes_what_users_call_their_systems(sweep_files):
     results = read_results(sweep_files.results).replace({"system": {"bsvm": "my_net & co"}})
     rows = headline(results)
-    table, _ = tables.table1(rows, name_systems(rows["system"]), {})
+    table, _ = accuracy_table(rows, name_systems(rows["system"]), {})
     assert list(table.rows.values()) == ["AlexNet", "GoogLeNet", "Softmax (ours)", "my_net & co"]
     text = tables.latex(table, "tab:table1")
     assert r"my\_net \& co & " in text
@@ -159,7 +160,7 @@ def test_cells_say_when_their_n_is_not_the_usual_one(sweep_files):
     results = read_results(sweep_files.results)
     extra = results[(results["system"] == "googlenet") & (results["seed"] == 0)]
     rows = headline(pd.concat([results[results["system"] != "googlenet"], extra]))
-    table, _ = tables.table1(rows, name_systems(rows["system"]), {})
+    table, _ = accuracy_table(rows, name_systems(rows["system"]), {})
     assert re.fullmatch(r"[\d.]+ \(n=1\)", str(table.cell("top-1", "googlenet", 0.1)))
     assert re.fullmatch(r"[\d.]+ \(n=1/2\)", str(table.cell("top-1", "alexnet", 0.05)))
     assert str(table.cell("top-1", "alexnet", 0.4242)) == "—"
@@ -169,7 +170,7 @@ def test_cells_say_when_their_n_is_not_the_usual_one(sweep_files):
 def test_a_system_at_another_xi_says_so(sweep_files):
     results = read_results(sweep_files.results)
     rows = headline(results[~((results["system"] == "bsvm") & (results["xi"] != "10"))])
-    table, _ = tables.table1(rows, name_systems(rows["system"]), {})
+    table, _ = accuracy_table(rows, name_systems(rows["system"]), {})
     assert table.rows["bsvm"] == "BSVM (ours), ξ = 10"
     assert str(table.cell("top-1", "bsvm", 0.01)) == "—"
     assert r"BSVM (ours), $\xi$ = 10" in tables.latex(table, "tab:table1")
