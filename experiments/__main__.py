@@ -299,7 +299,7 @@ def sync(project: Project) -> None:
     config, layout = project.config, project.layout
     wanted, uri, kept = trials(config, layout), tracking_uri(config), layout.trial_store
     check_tracking(uri)
-    from experiments.tracking import record as tracking
+    from experiments.tracking import mlflow_runs as tracking
 
     with kept.locked():
         kept.fetch([trial.identity for trial in wanted])

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from vae.folding import Folded
+from vae.vmap_functions import Folded
 
 
 def _gather(maps: Tensor, size: int, stride: int, count: int) -> Tensor:

@@ -16,8 +16,8 @@ from torch.autograd.function import once_differentiable
 
 from vae.architecture import Architecture
 from vae.blocks import block_matrix, overlap_add, product, slices
-from vae.folding import Folded
 from vae.pooling import Switches, draw_positions, uniform_switches
+from vae.vmap_functions import Folded
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from vae.blocks import real_positions, slices
-from vae.folding import Folded
 from vae.noise import uniform_like
+from vae.vmap_functions import Folded
 
 # A logit so low that its probability is exactly zero in single precision; finite, so that zero times it is zero.
 _NEVER = -1e9

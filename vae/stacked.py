@@ -1,9 +1,9 @@
 """Trains the models of several trials as one program; each gets the numbers that it would get alone.
 
 Weights, optimiser state and batches have one more dimension, the first, for the trials. `torch.vmap` runs the model's
-loss for all of them at once (see `vae.folding` and `vae.noise`), and Adam works element by element. So no trial's
-numbers depend on another's, even if one diverges. A program for T trials has about as many operations as a program
-for one. This pays where the operations are too small to fill a device.
+loss for all of them at once (see `vae.vmap_functions` and `vae.noise`), and Adam works element by element. So no
+trial's numbers depend on another's, even if one diverges. A program for T trials has about as many operations as a
+program for one. This pays where the operations are too small to fill a device.
 """
 
 from __future__ import annotations

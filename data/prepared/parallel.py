@@ -13,10 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from data.cluster import first_line, join, start
 from data.errors import UserError
 from data.formats.contract import Shard
 from data.prepared import shards
+from data.ray_connection import first_line, join, start
 
 AHEAD = 2  # tasks submitted per core, so that no core waits for its next task
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from data.cluster import start
+from data.ray_connection import start
 from experiments.compute.resources import Resources
 
 # Ray and Tune read these in this process and in those that they start.

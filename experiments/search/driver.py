@@ -13,8 +13,8 @@ from ray.tune.search import Searcher
 
 from experiments.compute.ray_tune import fit
 from experiments.compute.resources import Resources
-from experiments.search.front import Point, dominates
 from experiments.search.optuna_study import Study
+from experiments.search.pareto_front import Point, dominates
 from experiments.search.protocol import HALVING, Protocol, Setting
 from experiments.search.worker import (
     ASSIGNMENT,

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from experiments.files import write_csv, write_json
 from experiments.learning import contract
 from experiments.provenance import revision
-from experiments.search.front import front, knee
+from experiments.search.pareto_front import front, knee
 from experiments.search.protocol import Protocol, Setting
 from experiments.settings.spaces import written
 

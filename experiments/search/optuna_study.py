@@ -11,7 +11,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from data.seeds import seed_of
-from experiments.search import past
+from experiments.search import warm_starts
 from experiments.search.optuna_internals import enqueued_params
 from experiments.search.protocol import DRAWN, SHIPPED, Protocol, Setting, State
 from experiments.settings.spaces import Dimension
@@ -77,7 +77,7 @@ class Study:
             return
         enqueued = [(trial, enqueued_params(trial)) for trial in asked]
         known = [dict(trial.params if params is None else params) for trial, params in enqueued]
-        for params, name in past.warm_starts(self.protocol, storage, known, room):
+        for params, name in warm_starts.warm_starts(self.protocol, storage, known, room):
             self._study.enqueue_trial(params, {WARM: name})
         self._study.set_user_attr(WARM, room)
 

@@ -12,7 +12,7 @@ from experiments.compute.ray_tune import local_ray
 from experiments.compute.resources import Resources, gpus
 from experiments.learning.device import set_up
 from experiments.search import driver, evidence, storage
-from experiments.search.background import SearchTracker
+from experiments.search.mlflow_thread import SearchTracker
 from experiments.search.optuna_study import Study
 from experiments.search.progress import SearchProgress
 from experiments.search.protocol import Protocol, Setting

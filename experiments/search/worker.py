@@ -13,7 +13,7 @@ from ray import tune
 
 from data.errors import UserError
 from experiments.learning.device import set_up
-from experiments.search.operations import operations
+from experiments.search.training_flops import operations
 from experiments.trial_store.layout import Layout
 from experiments.trials.grid import Trial
 from experiments.trials.run import epochs

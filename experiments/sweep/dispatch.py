@@ -12,7 +12,7 @@ from experiments.compute.ray_tune import fit, local_ray
 from experiments.compute.resources import Resources
 from experiments.sweep.live_line import Live
 from experiments.sweep.progress import Progress
-from experiments.tracking.background import Tracker
+from experiments.tracking.mlflow_thread import Tracker
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
 from experiments.trials.grid import Trial

@@ -15,7 +15,7 @@ from experiments.sweep.live_line import Live
 from experiments.sweep.progress import Progress
 from experiments.sweep.tune_internals import forgive_failure
 from experiments.sweep.worker import ASSIGNMENT, ENDED, NOTE, ROWS, Assignment
-from experiments.tracking.background import Tracker
+from experiments.tracking.mlflow_thread import Tracker
 from experiments.trial_store.folders import TrialFolder, TrialStore
 from experiments.trials.failures import node_lost, reason_of_death
 from experiments.trials.grid import Trial

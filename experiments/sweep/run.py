@@ -33,7 +33,7 @@ from experiments.sweep.results import (
     write_captions,
     write_gallery,
 )
-from experiments.tracking.background import Tracker
+from experiments.tracking.mlflow_thread import Tracker
 from experiments.tracking.server import check_tracking, tracking_uri
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout

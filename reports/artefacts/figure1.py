@@ -7,7 +7,7 @@ from reports.artefacts.contract import Artefact, register
 from reports.drawing import style as drawing
 from reports.drawing.accuracy import accuracy_figure
 from reports.inputs.sources import Sources
-from reports.kinds import ACCURACIES
+from reports.result_kinds import ACCURACIES
 from reports.writing.embedding import figure_section
 
 

@@ -11,8 +11,8 @@ from reports.artefacts.contract import Artefact, register
 from reports.drawing import style as drawing
 from reports.drawing.accuracy import accuracy_figure
 from reports.inputs.sources import Sources
-from reports.kinds import ACCURACIES
 from reports.names import name_systems
+from reports.result_kinds import ACCURACIES
 from reports.writing import tables
 from reports.writing.embedding import figure_section
 from reports.writing.templating import render

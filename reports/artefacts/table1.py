@@ -11,8 +11,8 @@ from reports.analysis.comparison import compare, marks
 from reports.analysis.statistics import headline, summarise
 from reports.artefacts.contract import Artefact, register
 from reports.inputs.sources import Sources
-from reports.kinds import ACCURACIES
 from reports.names import Name
+from reports.result_kinds import ACCURACIES
 from reports.writing import tables
 
 MARKS = (

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from reports.drawing import style as drawing
 from reports.drawing.style import FAINT, RING, STYLE
-from reports.kinds import ACCURACIES
 from reports.names import Name, by_origin
+from reports.result_kinds import ACCURACIES
 
 GREY = {"color": FAINT, "linewidth": 1.0, "label": "systems as above"}
 

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from reports.analysis.statistics import estimate
 from reports.drawing import style as drawing
 from reports.drawing.style import DOT, RING, STYLE
-from reports.kinds import LABELS, Kind
 from reports.names import Name, percent
+from reports.result_kinds import LABELS, Kind
 
 
 def xi_figure(study: pd.DataFrame, names: Mapping[str, Name], kind: Kind = LABELS) -> Figure:

@@ -9,7 +9,7 @@ import pandas as pd
 from reports.errors import UserError
 from reports.inputs.columns import read_columns, refuse, typed
 from reports.inputs.score_columns import SCORE_COLUMNS, check_scores
-from reports.kinds import LABELS, kind_of
+from reports.result_kinds import LABELS, kind_of
 
 REMEDY = "`python -m experiments run` writes it"
 STATUSES = ("done", "failed", "missing")

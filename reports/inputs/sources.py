@@ -16,8 +16,8 @@ from reports.inputs.gallery import Sweep, read_sweep
 from reports.inputs.results import read_results
 from reports.inputs.search import Search, read_searches
 from reports.inputs.subsets import read_subsets
-from reports.kinds import Kind, kind_of
 from reports.names import Name, name_systems
+from reports.result_kinds import Kind, kind_of
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def undisturbed(monkeypatch):
 
 def ended_before():
     """Runs this folder's trials in this process and logs them to MLflow, as a finished sweep does."""
-    from experiments.tracking.record import Record, sync
+    from experiments.tracking.mlflow_runs import Record, sync
 
     config, layout = load(Path("params.yaml")), Layout()
     wanted, store, cpu = trials(config, layout), TrialStore(layout.store), set_up(1, False)

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from vae.estimators.contract import Estimator, register
-from vae.folding import Folded
 from vae.noise import exponential_like
 from vae.pooling import Switches, SwitchPosterior
+from vae.vmap_functions import Folded
 
 
 class _StraightThrough(Folded):

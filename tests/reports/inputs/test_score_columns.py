@@ -10,7 +10,7 @@ import pytest
 
 from reports.errors import UserError
 from reports.inputs.results import read_results
-from reports.kinds import CAPTIONS, LABELS, kind_of
+from reports.result_kinds import CAPTIONS, LABELS, kind_of
 from reports.scores import SCORES
 
 

@@ -14,7 +14,7 @@ from experiments.trial_store.folders import TrialStore
 from experiments.trials.grid import Trial
 
 if TYPE_CHECKING:
-    from experiments.tracking.record import Record
+    from experiments.tracking.mlflow_runs import Record
 
 RETRY_SECONDS = 20.0  # after an error, before the record is opened again
 
@@ -103,14 +103,14 @@ class Tracker(Notes):
         self.put(lambda record, parent: record.complete(trial, self._store.folder(trial.identity), parent))
 
     def open(self) -> tuple[Record, str]:
-        from experiments.tracking.record import Record
+        from experiments.tracking.mlflow_runs import Record
 
         record = Record(tracking_uri(self._config), self._config.dataset, ARTIFACTS)
         self.runs = record.runs
         return record, record.sweep(self._config.params.profile, self._config.resolved())
 
     def finish(self, record: Record, parent: str) -> None:
-        from experiments.tracking.record import sync
+        from experiments.tracking.mlflow_runs import sync
 
         sync(record, parent, self._trials, self._store)
         for identity in self._begun & record.runs.keys():

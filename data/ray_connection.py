@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from data.code_for_workers import code_folder
 from data.errors import UserError
-from data.shipping import code_folder
 
 KNOCK_SECONDS = 10
 OBJECT_STORE_BYTES = 80 * 2**20  # almost nothing goes through it; Ray demands at least 75 MiB

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from experiments.search.optuna_study import Study
 from experiments.search.protocol import Setting
 from experiments.settings.config import Config
-from experiments.tracking.background import Notes
+from experiments.tracking.mlflow_thread import Notes
 from experiments.tracking.server import ARTIFACTS, tracking_uri
 
 if TYPE_CHECKING:
-    from experiments.search.record import SearchRecord
+    from experiments.search.mlflow_runs import SearchRecord
 
 
 class SearchTracker(Notes):
@@ -27,7 +27,7 @@ class SearchTracker(Notes):
         self.put(lambda record, parent: record.setting(setting, protocol.system, protocol.name, parent))
 
     def open(self) -> tuple[SearchRecord, str]:
-        from experiments.search.record import SearchRecord
+        from experiments.search.mlflow_runs import SearchRecord
 
         protocol = self._study.protocol
         record = SearchRecord(tracking_uri(self._config), f"{self._config.dataset}-search", ARTIFACTS)

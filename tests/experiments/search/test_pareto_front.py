@@ -10,11 +10,11 @@ import pytest
 from data.errors import UserError
 from experiments.search import evidence
 from experiments.search.driver import Halving
-from experiments.search.front import front, knee
-from experiments.search.operations import operations
 from experiments.search.optuna_study import Study
+from experiments.search.pareto_front import front, knee
 from experiments.search.protocol import Protocol, Setting
 from experiments.search.storage import sqlite
+from experiments.search.training_flops import operations
 from experiments.search.worker import ASSIGNMENT, DONE_CELLS, OPERATIONS, SCORE
 from experiments.settings.config import load
 from experiments.trial_store.layout import Layout

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.tracking import record as tracking
-from experiments.tracking.record import Record, sync
+from experiments.tracking import mlflow_runs as tracking
+from experiments.tracking.mlflow_runs import Record, sync
 from tests.experiments.tracking.recorded_runs import all_runs
 
 

@@ -6,9 +6,9 @@ import threading
 import pytest
 from mlflow import MlflowClient
 
-from experiments.tracking import background as tracker_module
-from experiments.tracking import record as tracking
-from experiments.tracking.background import Tracker
+from experiments.tracking import mlflow_runs as tracking
+from experiments.tracking import mlflow_thread as tracker_module
+from experiments.tracking.mlflow_thread import Tracker
 from tests.experiments.tracking.recorded_runs import all_runs
 
 

@@ -9,7 +9,7 @@ from mlflow.entities import Metric, Param, RunTag
 
 from experiments.provenance import revision
 from experiments.search.protocol import Setting
-from experiments.tracking.record import IDENTITY, PARENT, REASON, RECORDED, Record
+from experiments.tracking.mlflow_runs import IDENTITY, PARENT, REASON, RECORDED, Record
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED"}
 
