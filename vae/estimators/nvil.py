@@ -28,8 +28,8 @@ class _SignalControl(nn.Module):
 
     def __init__(self, values: int) -> None:
         super().__init__()
-        output = nn.Linear(_UNITS, 1)
-        self.baseline = nn.Sequential(nn.Linear(values, _UNITS), nn.Tanh(), output)
+        hidden, output = nn.Linear(values, _UNITS), nn.Linear(_UNITS, 1)  # their order is that of the random draws
+        self.baseline = nn.Sequential(hidden, nn.Tanh(), output)
         nn.init.zeros_(output.weight)
         nn.init.zeros_(output.bias)
         self.register_buffer("mean_image", torch.zeros(values))
