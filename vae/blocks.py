@@ -90,7 +90,9 @@ def windows_of(maps: Tensor, kernel: int, pooling: int, count: int) -> Tensor:
     Args:
         maps: [C, side, side, B], contiguous. Where the last block is short, they are padded with zeros below and to
             the right.
-        kernel, pooling, count: k, p and n.
+        kernel: k.
+        pooling: p.
+        count: n.
 
     Returns:
         [C·w², n²·B] with w = p + k − 1.
@@ -107,7 +109,9 @@ def overlap_add(windows: Tensor, kernel: int, pooling: int, count: int, side: in
 
     Args:
         windows: [C·w², n²·B].
-        kernel, pooling, count: k, p and n.
+        kernel: k.
+        pooling: p.
+        count: n.
         side: side of the returned maps. What short blocks write beyond it is cut off; it is zero, since a padded
             position is never chosen.
 

@@ -145,7 +145,9 @@ def generate_captions(
     Args:
         codes: [N_s, K_L, m, B], N_s codes for each of B images.
         decoding: "beam", "greedy" or "sample" (each word drawn by its probability).
-        beams, power, longest: as for `beam_search`; the other ways use `longest` alone.
+        beams: as for `beam_search`; the other ways do without.
+        power: likewise.
+        longest: as for `beam_search`.
     """
     if decoding == "beam":
         return beam_search(model, codes, beams=beams, power=power, longest=longest)
