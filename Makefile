@@ -10,7 +10,7 @@ export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro captions test test-fast lint docs ui plan status search benchmark publish lock clean
+.PHONY: help setup repro captions test test-fast fuzz lint docs ui plan status search benchmark publish lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ test: setup ## run every test (about twenty minutes on two cores)
 
 test-fast: setup ## run the tests that take seconds
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+fuzz: setup ## try to break the project: bad settings, results, files, networks, kills (about an hour on two cores)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal tests/fuzz --fuzz
 
 lint: setup ## check style, format and types, and the rules of the house, the pipeline and the pages
 	@$(BIN)/ruff check .

@@ -11,6 +11,10 @@ torch.set_num_threads(1)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--fuzz", action="store_true", help="make all attempts of tests/fuzz, not a slice (an hour)")
+
+
 @pytest.fixture(scope="session")
 def server():
     """The address of an S3 server on this machine."""
