@@ -29,6 +29,11 @@ def timeless(path):
     return [{name: value for name, value in row.items() if name not in TIMINGS} for row in table(path)]
 
 
+def results(world):
+    """When each done trial's result was written, by identity."""
+    return {path.parent.name: path.stat().st_mtime_ns for path in world.store.glob("*/result.json")}
+
+
 def descendants(pid):
     """Returns the processes that descend from `pid`."""
     found = subprocess.run(["ps", "-eo", "pid,ppid"], capture_output=True, text=True, check=True).stdout

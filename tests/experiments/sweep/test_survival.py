@@ -6,7 +6,6 @@ but for timings, that of an undisturbed run.
 
 import json
 import os
-import random
 import re
 import resource
 import sqlite3
@@ -29,48 +28,15 @@ from experiments.trials.training import TrialFailed
 from tests.experiments.mlflow_server import MlflowServer
 from tests.experiments.sweeping import (
     assert_whole,
-    descendants,
     ended_before,
     idle,
     parent_of,
+    results,
     running,
     table,
     undisturbed,
     wait_for_results,
-    wait_until_gone,
 )
-
-
-def results(world):
-    """When each done trial's result was written, by identity."""
-    return {path.parent.name: path.stat().st_mtime_ns for path in world.store.glob("*/result.json")}
-
-
-@pytest.mark.slow
-def test_a_driver_killed_at_ten_random_moments_loses_nothing(tracked, monkeypatch):
-    chance, count = random.Random(2016), 12
-    profile = {"proportions": [0.02, 0.05, 0.1, 0.2], "repetitions": count // 4}
-    tracked.params(default=profile, toys={"epochs": 3, "busy": 0.4})
-    # While it starts, after so many seconds; as trials run, once so many are done; and when all are.
-    starting = [(0, chance.uniform(0.3, 9)) for _ in range(5)]
-    midway = [(done, chance.uniform(0, 0.5)) for done in sorted(chance.sample(range(1, count - 1), 4))]
-    moments = [*starting[:3], *midway[:2], *starting[3:], *midway[2:], (count, 0)]
-    assert len(moments) == 10
-    children = set()
-    for done, seconds in moments:
-        before = results(tracked)
-        with running(tracked) as driver:
-            wait_for_results(tracked, driver, done)
-            time.sleep(seconds)
-            children |= descendants(driver.pid)
-            assert driver.poll() is None, f"over before it was killed: {done} {seconds}"
-        assert results(tracked).items() >= before.items()  # what was done is not run again
-    before = results(tracked)
-    _, err = tracked.run("run")
-    assert f"{count} reused, 0 to run" in err
-    assert results(tracked) == before
-    assert_whole(tracked, undisturbed(monkeypatch))
-    wait_until_gone(children)
 
 
 def test_why_a_process_died():
