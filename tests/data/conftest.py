@@ -141,7 +141,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             told.release.wait(1.0)
             return None
         if answer == "meet":
-            told.meeting.wait(2.0)
+            told.meeting.wait(60.0)
         return self._send(answer, number, told.content[name])
 
     def _send(self, answer: str, number: str, content: bytes) -> None:
@@ -166,7 +166,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError):  # from a client that had enough
             self.wfile.write(body[:most])
         if answer == "hold":
-            told.release.wait(5.0)
+            told.release.wait(60.0)
 
     def _start(self, answer: str, number: str, size: int) -> int | None:
         """Sends the status; the byte at which the body starts, None where that was all."""

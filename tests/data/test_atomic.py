@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 import os
 import threading
-import time
 
 import pytest
 
@@ -105,8 +104,9 @@ def test_one_at_a_time(tmp_path, capsys):
     with alone(tmp_path / "thing"):
         thread = threading.Thread(target=second)
         thread.start()
-        time.sleep(0.25)
+        told = ""
+        while f"waiting for another process that is making {tmp_path / 'thing'}" not in told:
+            told += capsys.readouterr().err
         log.append("first")
-    thread.join(timeout=5)
+    thread.join(timeout=60)
     assert log == ["first", "second"]
-    assert f"waiting for another process that is making {tmp_path / 'thing'}" in capsys.readouterr().err

@@ -271,7 +271,7 @@ def test_npm_has_a_limit_of_time(row, npm, tmp_path, monkeypatch):
 
 
 def test_npm_is_ended_when_the_user_stops(row, npm, tmp_path):
-    npm(f"echo $$ > {tmp_path}/id; exec sleep 60")
+    npm(f"echo $$ > {tmp_path}/id; exec sleep 600")
     stop = threading.Event()
 
     def later():
@@ -281,9 +281,7 @@ def test_npm_is_ended_when_the_user_stops(row, npm, tmp_path):
 
     folder = tmp_path / "raw" / "emoji"
     threading.Thread(target=later).start()
-    start = time.monotonic()
     with pytest.raises(Stopped):
         from_mirrors(row, row.files[0], folder, 0, stop)
-    assert time.monotonic() - start < 10
     with pytest.raises(ProcessLookupError):
         os.kill(int((tmp_path / "id").read_text()), 0)
