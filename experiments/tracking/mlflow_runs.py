@@ -159,7 +159,8 @@ class Record:
 
     def log(self, run: str, rows: Sequence[Mapping[str, float]]) -> None:
         """Logs epochs' rows, each once, in as few calls as MLflow's limits allow: one for a single row."""
-        new = [row for row in rows if row["epoch"] >= self._known(run)]
+        known = self._known(run)
+        new = [row for row in rows if row["epoch"] >= known]
         at_once = MAX_METRICS // max(map(len, new), default=1)
         for start in range(0, len(new), at_once):
             metrics = [
@@ -169,7 +170,7 @@ class Record:
                 if name not in UNPLOTTED
             ]
             self.client.log_batch(run, metrics)
-        self._logged[run] = max([self._logged[run], *(int(row["epoch"]) + 1 for row in new)])
+        self._logged[run] = max([known, *(int(row["epoch"]) + 1 for row in new)])
 
     def _known(self, run: str) -> int:
         """Returns the number of epochs whose rows the run has."""

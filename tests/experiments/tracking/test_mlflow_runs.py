@@ -102,6 +102,23 @@ def test_a_failed_trial_that_is_tried_again_keeps_its_run(swept):
     assert len(record.client.get_metric_history(run, "top1")) == 1
 
 
+def test_a_trial_that_fails_before_its_first_epoch_in_two_sweeps_is_recorded(swept):
+    config, wanted, store = swept
+    folder = store.folder(wanted[3].identity)
+    for _ in range(2):  # each sweep opens the record anew
+        folder.begin({})
+        folder.fail("FileNotFoundError: no shard 3", "")
+        assert not folder.rows()
+        record = open_record()
+        parent = record.sweep("default", config.resolved())
+        record.begin(wanted[3], parent)
+        sync(record, parent, wanted, store)
+    _, runs = all_runs()
+    assert not [run for run in runs if run.info.status == "RUNNING"]
+    (run,) = [run for run in runs if run.data.tags.get("identity") == wanted[3].identity]
+    assert (run.info.status, run.data.tags["reason"]) == ("FAILED", "FileNotFoundError: no shard 3")
+
+
 def test_sync_as_a_command(swept, main):
     code, out, _ = main("sync")
     assert code == 0
