@@ -45,7 +45,13 @@ def about(
 
 @app.command()
 @with_project
-def run(project: Project, address: Address = None) -> None:
+def run(
+    project: Project,
+    address: Address = None,
+    complete: Annotated[
+        bool, typer.Option("--complete", help="end with exit code 1 where a trial is not done; for pipelines")
+    ] = False,
+) -> None:
     """Runs the trials that the active profile asks for and that are not done; writes results.csv and the gallery.
 
     On a cluster, every node needs the project's dependencies. It must see the
@@ -57,12 +63,26 @@ def run(project: Project, address: Address = None) -> None:
     """
     if address and address.startswith(("http://", "https://")):
         _submit(project, address)
-        return
-    config = project.config
-    from experiments.sweep import run as sweep
+    else:
+        config = project.config
+        from experiments.sweep import run as sweep
 
-    if not sweep.run_sweep(config, project.layout, f"python -m experiments {shlex.join(sys.argv[1:])}", address):
-        raise typer.Exit(STOPPED)
+        if not sweep.run_sweep(config, project.layout, f"python -m experiments {shlex.join(sys.argv[1:])}", address):
+            raise typer.Exit(STOPPED)
+    if complete:
+        _end_unless_complete(project.layout.results)
+
+
+def _end_unless_complete(results: Path) -> None:
+    """Ends the command with exit code 1 where results.csv has trials that are not done."""
+    from experiments.sweep.results import undone
+
+    if left := undone(results):
+        print(
+            f"error: {left} trials are not done; what is done is kept, and `python -m reports` shows it",
+            file=sys.stderr,
+        )
+        raise typer.Exit(1)
 
 
 @app.command()

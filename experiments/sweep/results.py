@@ -6,6 +6,7 @@ captions, with `captions.json`.
 
 from __future__ import annotations
 
+import csv
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,6 +70,12 @@ def row(
         "reason": failure,
     }
     return {name: "" if values.get(name) is None else values[name] for name in CAPTIONED}
+
+
+def undone(results: Path) -> int:
+    """Returns the number of trials in a results.csv that are not done."""
+    with results.open(encoding="utf-8", newline="") as file:
+        return sum(row["status"] != "done" for row in csv.DictReader(file))
 
 
 def averaging_rows(trials: Sequence[Trial], store: TrialStore) -> Iterator[dict[str, Any]]:

@@ -70,3 +70,19 @@ def test_a_full_disk_is_one_message(monkeypatch, capsys):
     err = capsys.readouterr().err
     assert "experiments/results.csv: No space left on device" in err
     assert "finished trials are safe" in err
+
+
+@pytest.mark.parametrize(("statuses", "code"), [(["done", "done"], 0), (["done", "failed"], 1), (["missing"], 1)])
+def test_a_sweep_that_is_to_be_complete_says_by_its_exit_code_whether_it_is(world, main, monkeypatch, statuses, code):
+    def finished(*_):
+        world.results.parent.mkdir()
+        world.results.write_text("\n".join(["trial_id,status", *(f"{i},{each}" for i, each in enumerate(statuses))]))
+        return True
+
+    monkeypatch.setattr("experiments.sweep.run.run_sweep", finished)
+    assert main("run", "--complete") == (code, "", "" if not code else main_error(statuses))
+
+
+def main_error(statuses):
+    left = sum(status != "done" for status in statuses)
+    return f"error: {left} trials are not done; what is done is kept, and `python -m reports` shows it\n"
