@@ -17,28 +17,58 @@ PACKAGES = ("torch", "numpy", "ray", "mlflow", "pandas", "dvc", "pydantic")
 REVISION = "EXPERIMENTS_REVISION"  # environment variable with the revision of code that is sent to another machine
 
 
-def _git(*arguments: str) -> str | None:
-    """Returns what a git command prints; None where it fails."""
+@cache
+def _git(*arguments: str) -> tuple[str | None, str]:
+    """Returns what a git command prints, None where it fails, and why it failed, in one line."""
     try:
-        return subprocess.run(
-            ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, check=True, timeout=20
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
+        asked = subprocess.run(
+            ["git", *arguments],
+            cwd=Path(__file__).parent,
+            env={**os.environ, "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=20,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        return None, str(error)
+    if asked.returncode:
+        return None, (asked.stderr.strip().splitlines() or ["git failed"])[0]
+    return asked.stdout.strip(), ""
+
+
+def _commit() -> tuple[str | None, str]:
+    return _git("rev-parse", "HEAD")
+
+
+def _changes() -> tuple[str | None, str]:
+    return _git("status", "--porcelain", "--untracked-files=no")
 
 
 @cache
 def revision() -> dict[str, Any]:
-    """Returns `git_sha` of the code, "unknown" outside a repository, and `git_dirty`: whether tracked files differ.
+    """Returns `git_sha` of the code, and `git_dirty`: whether tracked files differ.
 
-    Where another machine has sent the code, both are that machine's.
+    Where git does not say, they are "unknown" and None, and `unknown_revision` says why. Where another machine has sent
+    the code, both are that machine's.
     """
     if REVISION in os.environ:
         return json.loads(os.environ[REVISION])
-    return {
-        "git_sha": _git("rev-parse", "HEAD") or "unknown",
-        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
-    }
+    changes, _ = _changes()
+    return {"git_sha": _commit()[0] or "unknown", "git_dirty": None if changes is None else bool(changes)}
+
+
+def unknown_revision() -> str:
+    """Returns why git does not say which code this is, and a remedy; empty where it does."""
+    if REVISION in os.environ:
+        return ""
+    reason = _commit()[1] or _changes()[1]
+    if not reason:
+        return ""
+    remedy = ""
+    if "dubious ownership" in reason:
+        remedy = f": `git config --global --add safe.directory {Path(__file__).parents[1]}` lets git read it"
+    return f"the results will not say which revision of the code made them ({reason}{remedy})"
 
 
 @cache

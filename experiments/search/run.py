@@ -11,6 +11,7 @@ from data.errors import UserError
 from experiments.compute.ray_tune import local_ray
 from experiments.compute.resources import Resources, gpus
 from experiments.learning.device import set_up
+from experiments.provenance import unknown_revision
 from experiments.search import driver, evidence, storage
 from experiments.search.mlflow_thread import SearchTracker
 from experiments.search.optuna_study import Study
@@ -67,6 +68,8 @@ def run_searches(config: Config, layout: Layout, systems: Sequence[str], address
         device = set_up(resources.cpus, resources.gpus > 0 and bool(gpus()))  # a cluster's GPUs may be elsewhere
         with Live() as live:
             show_pages(live, config, dashboard)
+            if unknown := unknown_revision():
+                live.note(unknown)
             expected = [_expected(study, store, device) / resources.workers for study in studies]
             for study, seconds in zip(studies, expected, strict=True):
                 live.note(_plan(study, resources, seconds))

@@ -14,6 +14,7 @@ from experiments.compute.resources import Resources, gpus, of_this_machine
 from experiments.files import write_csv
 from experiments.learning import contract
 from experiments.learning.device import set_up
+from experiments.provenance import unknown_revision
 from experiments.secrets import masked
 from experiments.settings.config import Config
 from experiments.sweep.cost import Costs
@@ -195,6 +196,8 @@ def _run_pending(
         if _learns_captions(pending) and java() is None:
             live.note(NO_JAVA)
         show_pages(live, config, dashboard)
+        if unknown := unknown_revision():
+            live.note(unknown)
         tracker = Tracker(config, wanted, store)
         progress, stopped = Progress(expected, resources.workers, reused), False
         try:

@@ -8,6 +8,7 @@ from data.errors import UserError
 from experiments.compute.resources import of_this_machine
 from experiments.learning import contract
 from experiments.learning.device import set_up
+from experiments.provenance import unknown_revision
 from experiments.settings.config import Config
 from experiments.trial_store.layout import Layout
 from experiments.trials.caption_scores import SCORES
@@ -77,6 +78,8 @@ def run_in_foreground(config: Config, layout: Layout, trial: Trial) -> None:
     print(f"{trial.identity}: {trial} on {device}, {trial.labelled} labelled images, in {folder.path}")
     if folder.result() is not None:
         print("done before; delete its folder to run it again")
+    elif unknown := unknown_revision():
+        print(unknown)
     try:
         result = run_trial(trial, layout, folder, device, _print_epoch)
     except TrialFailed as error:
