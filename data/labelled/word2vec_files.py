@@ -9,6 +9,7 @@ one vector at a time.
 from __future__ import annotations
 
 import gzip
+import re
 import sys
 import zlib
 from collections.abc import Container, Iterator
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 
@@ -28,6 +30,7 @@ PIECE = 2**20  # bytes read at a time
 MANY_BYTES = 10**8  # of a file that takes more than a moment to read
 MOST_INVALID = 0.01  # share of words that may be invalid UTF-8: word2vec cuts a few long words within a letter
 REPLACEMENT = "\ufffd"  # what invalid UTF-8 becomes
+_BEGINS_A_NUMBER = re.compile(r"[+-]?[.,]?\d")
 _GZIP = b"\x1f\x8b"
 _BREAKS_OFF = "unexpected end of the file: is the number of words in its first line wrong?"
 
@@ -69,6 +72,8 @@ def read_header(file: Path) -> Header:
     numbers = _count_numbers(second)
     if numbers is not None and numbers not in (1, dimensions):  # one may be a binary vector that begins like a digit
         raise damaged(file, f"its first line says {dimensions} dimensions, its first vector has {numbers}")
+    if numbers is None and (flaw := _flaw_of_text(second, dimensions)):
+        raise damaged(file, f"line 2: {flaw}")
     header = Header(words, dimensions, binary=numbers != dimensions)
     size = file.stat().st_size
     if size < header.least_bytes and not _is_gzip(file):
@@ -96,8 +101,8 @@ def read_vectors(file: Path, header: Header, wanted: Container[str]) -> Iterator
         with _opened(file) as stream:
             stream.readline(LONGEST_HEADER)
             for word, vector in (_binary_vectors if header.binary else _text_vectors)(stream, header):
-                if word in wanted:
-                    yield word, vector
+                if (composed := normalize("NFC", word)) in wanted:  # as `data.tokens` has them
+                    yield composed, vector
                 elif REPLACEMENT in word and len(invalid) <= most_invalid:
                     invalid.add(word)
             stream.read(1)  # gzip compares the checksum when it reaches the end
@@ -138,6 +143,29 @@ def _count_numbers(line: bytes) -> int | None:
         return None
 
 
+def _flaw_of_text(line: bytes, dimensions: int) -> str | None:
+    """Says why a line without numbers is not of the text format; None where it may begin a binary vector.
+
+    Text is printable and has a digit for each number. A binary vector of several values is hardly ever printable.
+    """
+    text = line.decode(errors="replace").rstrip().replace("\t", " ")
+    fields = text.split(" ")[1:]
+    is_text = text.isprintable() and REPLACEMENT not in text and any(map(_BEGINS_A_NUMBER.match, fields))
+    if dimensions == 1 or not is_text or len(line) < 2 * dimensions:
+        return None
+    return _not_a_number(fields) or "its numbers must be separated by blanks"
+
+
+def _not_a_number(fields: list[str]) -> str | None:
+    """Names the first field that is not a number; None where all are."""
+    for field in fields:
+        try:
+            float(field)
+        except ValueError:
+            return f"{field!r} is not a number" + ("; decimals need a point" if "," in field else "")
+    return None
+
+
 def _binary_vectors(stream: BufferedIOBase, header: Header) -> Iterator[tuple[str, np.ndarray]]:
     """All words and vectors of a binary file whose header was read. Raises EOFError or ValueError where it is damaged.
 
@@ -168,5 +196,9 @@ def _text_vectors(stream: BufferedIOBase, header: Header) -> Iterator[tuple[str,
         word, *numbers = line.rstrip().decode(errors="replace").split(" ")
         if len(numbers) != header.dimensions:
             raise ValueError(f"line {line_number} has {len(numbers)} numbers, not {header.dimensions}")
-        with np.errstate(over="ignore"):  # too large a number becomes infinite
-            yield word, np.array([float(number) for number in numbers], dtype=np.float32)
+        try:
+            with np.errstate(over="ignore"):  # too large a number becomes infinite
+                vector = np.array([float(number) for number in numbers], dtype=np.float32)
+        except ValueError:
+            raise ValueError(f"line {line_number}: {_not_a_number(numbers)}") from None
+        yield word, vector

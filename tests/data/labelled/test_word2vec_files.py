@@ -88,6 +88,20 @@ def test_only_wanted_words_are_given(tmp_path):
 
 
 @pytest.mark.parametrize("write", [as_text, as_binary])
+def test_words_are_found_in_whichever_form_the_file_has_them(tmp_path, write):
+    (tmp_path / "file").write_bytes(write({"cafe\u0301": [1.0, 2.0, 3.0]}))
+    assert list(read(tmp_path / "file", {"café"})) == ["café"]
+
+
+def test_binary_vectors_are_not_taken_for_text(tmp_path):
+    for dimensions in (2, 3, 50):
+        for _ in range(300):
+            vectors = {"word": RANDOM.standard_normal(dimensions).tolist(), "b": [0.0] * dimensions}
+            (tmp_path / "file").write_bytes(as_binary(vectors))
+            assert read_header(tmp_path / "file").binary
+
+
+@pytest.mark.parametrize("write", [as_text, as_binary])
 def test_memory_does_not_grow_with_the_file(tmp_path, write):
     path = tmp_path / "file"
     vector = [0.123456] * 300
@@ -106,7 +120,11 @@ DAMAGED = {
     "a word without end": (b"1 2\n" + b"x" * (2**21 + 10), "a word has more than 1,048,576 bytes"),
     "text that ends early": (b"3 1\na 1\nb 2\n", "unexpected end"),
     "binary that ends early": (as_binary(FILE)[:-2], "unexpected end"),
-    "an unwanted line that is no number": (b"2 1\na 1\nb x\n", "could not convert string to float: 'x'"),
+    "an unwanted line that is no number": (b"2 1\na 1\nb x\n", "line 3: 'x' is not a number"),
+    "decimal commas": (as_text(FILE).replace(b".", b","), "line 2: '9,0' is not a number; decimals need a point"),
+    "a decimal comma in a later line": (b"2 2\na 1 2\nb 0,5 1\n", "line 3: '0,5' is not a number; decimals need a point"),
+    "numbers between tabs": (b"1 3\na\t1.5\t2.5\t3.5\n", "line 2: its numbers must be separated by blanks"),
+    "a word with a blank in it": (b"1 3\nNew York 1.5 2.5 3.5\n", "line 2: 'York' is not a number"),
     "a text archive with a wrong checksum": (gzip.compress(as_text(FILE))[:-8] + bytes(8), "CRC check failed"),
     "a text archive that ends early": (gzip.compress(as_text(FILE))[:-4], "end-of-stream marker"),
     "words that are no text": (
