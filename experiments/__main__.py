@@ -268,7 +268,7 @@ def study(
 @app.command()
 def check(params: Params = PARAMS, changes: Changes = None) -> None:
     """Checks the settings, and whether the user's own pictures have changed; starts nothing."""
-    from experiments.trials.grid import cells
+    from experiments.trials.grid import number_of_cells
 
     config = Project(params, changes).config
     from data import catalog
@@ -278,7 +278,7 @@ def check(params: Params = PARAMS, changes: Changes = None) -> None:
         verified_tree(catalog.get(config.dataset), tree)  # DVC does not see that the user's pictures have changed
     profile = config.profile
     print(
-        f"{params} is in order: profile {config.params.profile!r} asks for {len(list(cells(config)))} trials of "
+        f"{params} is in order: profile {config.params.profile!r} asks for {number_of_cells(config):,} trials of "
         f"{', '.join(profile.systems)} on {config.dataset}, {profile.repetitions} repetitions"
     )
 

@@ -4,9 +4,13 @@ import signal
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 # The tests' products are small, and their digits should not depend on the machine's cores.
 torch.set_num_threads(1)
+# A busy machine is no fault of what is tested: no test of properties may fail for being slow.
+settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("calm")
 # A shell's job in the background ignores Ctrl-C, and so would all that is started here and is to be stopped by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

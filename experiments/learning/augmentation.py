@@ -45,7 +45,8 @@ class Changes:
 class Augmentation(BaseModel):
     """The settings of augmentation, which every system has: how far a training image may be changed, either way."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Strict: true is no 1, and "3" is no number.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     shift: float = Field(ge=0, le=16, description="pixels by which a training image is moved at most")
     rotation: float = Field(ge=0, le=180, description="degrees by which it is turned at most")

@@ -23,13 +23,15 @@ class CaptionSettings(BaseModel):
     """Section `captions` of params.yaml: the recurrent network, and how captions are found."""
 
     cell: Literal["gru", "lstm", "plain"] = Field(description="of the recurrent network")
-    units: int = Field(ge=1, le=65_536, description="in its state")
-    word_size: int = Field(ge=1, le=65_536, description="values in a word's vector; those of given vectors go first")
+    units: int = Field(ge=1, le=8_192, description="in its state")
+    word_size: int = Field(ge=1, le=8_192, description="values in a word's vector; those of given vectors go first")
     caption_dropout: float = Field(
         ge=0, lt=1, description="share of values of word vectors and states left out in training"
     )
     caption_learning_rate: float = Field(gt=0, le=1, description="of the recurrent network, at its highest")
-    caption_draws: int = Field(ge=0, description="N_s, codes averaged over at every word; 0 takes the mean code")
+    caption_draws: int = Field(
+        ge=0, le=1_000, description="N_s, codes averaged over at every word; 0 takes the mean code"
+    )
     decoding: Literal["beam", "greedy", "sample"] = Field(description="how captions of test images are found")
     beams: int = Field(ge=1, le=1_000, description="unfinished captions that a beam search keeps")
     length_power: float = Field(ge=0, le=5, description="of a caption's length, by which its log-likelihood is divided")

@@ -38,7 +38,9 @@ class SupervisedSettings(Augmentation, Arithmetic):
     learning_rate: float = Field(gt=0, le=1, description="highest learning rate of AdamW")
     weight_decay: float = Field(ge=0, le=10, description="AdamW's decay of weights; biases and scales have none")
     warmup: float = Field(ge=0, lt=1, description="share of all steps in which the learning rate rises")
-    patience: int | None = Field(ge=1, description="epochs without a better validation score; null: no limit")
+    patience: int | None = Field(
+        ge=1, le=100_000, description="epochs without a better validation score; null: no limit"
+    )
 
 
 class ClassifierSettings(SupervisedSettings):

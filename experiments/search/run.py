@@ -27,7 +27,10 @@ from experiments.trial_store.layout import Layout
 
 
 def chosen_systems(config: Config, systems: Sequence[str], everything: bool) -> list[str]:
-    """Returns the systems that were asked for, each once. UserError where one has no space, or where none is named."""
+    """Returns the systems that were asked for, each once.
+
+    UserError where one has no space, or one that leaves out its settings in use, or where none is named.
+    """
     if config.params.search is None:
         raise UserError(f"{config.origin} has no section `search`: it says what to search, and how")
     known = ", ".join(config.spaces)
@@ -36,7 +39,10 @@ def chosen_systems(config: Config, systems: Sequence[str], everything: bool) -> 
     for system in systems:
         if system not in config.spaces:
             raise UserError(f"system {system!r} has no space in search.spaces of {config.origin}: known are {known}")
-    return list(dict.fromkeys(systems or config.spaces))
+    chosen = list(dict.fromkeys(systems or config.spaces))
+    for system in chosen:
+        config.check_searchable(system)
+    return chosen
 
 
 def run_searches(config: Config, layout: Layout, systems: Sequence[str], address: str | None = None) -> bool:

@@ -10,16 +10,16 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from data import catalog
 from data.errors import UserError
 from experiments.learning import contract
 from experiments.settings import spaces as search_spaces
 from experiments.settings.overrides import applied
-from experiments.settings.refusals import dotted, finding_text, refusal
+from experiments.settings.refusals import dotted, finding_text, refusal, shown_key, shown_value
 from experiments.settings.schema import Params, Profile, schema
-from vae.architecture import TABLE2
+from experiments.settings.yaml_text import values_of
+from vae.architecture import architecture_named
 
 
 class Config:
@@ -28,7 +28,7 @@ class Config:
     Attributes:
         params: the file as it is, with the changes of `load`.
         settings: the settings of every system that the file names, by system: its shared sections and its own together.
-        spaces: the dimensions that a search may choose from, by system and setting.
+        spaces: the dimensions that a search may choose from, and what keeps it from choosing.
         origin: the file.
     """
 
@@ -36,13 +36,14 @@ class Config:
         self,
         params: Params,
         settings: Mapping[str, BaseModel],
-        spaces: Mapping[str, Mapping[str, search_spaces.Dimension]],
+        spaces: search_spaces.Spaces,
         origin: Path,
         content: Mapping[str, Any],
     ) -> None:
         self.params = params
         self.settings = settings
-        self.spaces = spaces
+        self.spaces: Mapping[str, Mapping[str, search_spaces.Dimension]] = spaces.dimensions
+        self._conflicts = spaces.conflicts
         self.origin = origin
         self._content = content
 
@@ -65,7 +66,7 @@ class Config:
         named = self.params.shared("vae").get("architecture")
         if named is None or catalog.get(self.dataset).images is not None:
             return None, None
-        architecture = TABLE2[named]
+        architecture = architecture_named(named)
         return architecture.side, architecture.channels
 
     @property
@@ -83,6 +84,11 @@ class Config:
             "compute": self.params.compute.model_dump(mode="json"),
             "settings": {name: self.settings[name].model_dump(mode="json") for name in self.profile.all_systems},
         }
+
+    def check_searchable(self, system: str) -> None:
+        """Raises UserError where the spaces of a system do not go together with its settings in use."""
+        if system in self._conflicts:
+            raise UserError(refusal(str(self.origin), [_space_mistake(*each) for each in self._conflicts[system]]))
 
     def text(self) -> str:
         """Returns the params.yaml, with the changes of `load` in it, as YAML that `load` reads."""
@@ -104,7 +110,7 @@ def load(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> Confi
     """
     content = applied(_read(path), changes)
     # Keys alone: a value may hold a password.
-    origin = f"{path} with --set {', '.join(changes)}" if changes else str(path)
+    origin = f"{path} with --set {', '.join(map(shown_key, changes))}" if changes else str(path)
     known = schema()
     try:
         params = known.model_validate(content)
@@ -120,23 +126,24 @@ def load(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> Confi
             mistakes += [mistake for mistake in checked if mistake not in mistakes]
     if mistakes:
         raise UserError(refusal(origin, mistakes))
-    spaces, wrong = search_spaces.resolve(params.search.spaces, settings) if params.search else ({}, [])
-    if wrong:
-        raise UserError(refusal(origin, [_space_mistake(*mistake) for mistake in wrong]))
+    spaces = search_spaces.resolve(params.search.spaces if params.search else {}, settings)
+    if spaces.mistakes:
+        raise UserError(refusal(origin, [_space_mistake(*mistake) for mistake in spaces.mistakes]))
     return Config(params, settings, spaces, path, content)
 
 
 def _read(path: Path) -> dict[str, Any]:
     """Returns the file's content as plain values. UserError where it is no mapping."""
-    # ruamel.yaml, not PyYAML: DVC reads with it too, so both see the same numbers (1e-3 is one in YAML 1.2 only).
     try:
-        content = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: name another file with --params") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
-    except YAMLError as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    try:
+        content = values_of(text)
+    except ValueError as error:
+        raise UserError(f"{path} is not YAML: {error}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} is not a mapping of settings but {type(content).__name__}: write `key: value` lines")
     return content
@@ -174,7 +181,7 @@ def _profile_mistakes(params: Params) -> list[str]:
     Images whose classes the catalog does not know pass: a folder of the user's own.
     """
     if params.profile not in params.profiles:
-        return [f"profile = {params.profile!r}: unknown profile: known are {', '.join(params.profiles)}"]
+        return [f"profile = {shown_value(params.profile)}: unknown profile: known are {', '.join(params.profiles)}"]
     classes = catalog.get(params.dataset).classes
     if classes is None:
         return []
@@ -195,7 +202,16 @@ def _profile_mistakes(params: Params) -> list[str]:
 
 
 def _data_mistakes(params: Params) -> list[str]:
-    """Says what section `data` asks for and the dataset cannot have."""
+    """Says what section `data` asks for and the dataset cannot have, or an architecture that there is not."""
+    architecture = params.shared("vae").get("architecture")  # it sizes a folder of pictures, whatever the systems are
+    if architecture is not None:
+        path = f"vae.architecture = {shown_value(architecture)}"
+        if not isinstance(architecture, str):
+            return [f"{path}: should be a valid string"]
+        try:
+            architecture_named(architecture)
+        except KeyError as error:
+            return [f"{path}: {error.args[0]}"]
     try:
         catalog.sized(catalog.get(params.dataset), None, None, params.data.images)
     except UserError as error:
@@ -204,4 +220,4 @@ def _data_mistakes(params: Params) -> list[str]:
 
 
 def _space_mistake(key: tuple[str | int, ...], value: Any, message: str) -> str:
-    return f"{dotted(('search', 'spaces', *key))}{'' if value is None else f' = {value!r}'}: {message}"
+    return f"{dotted(('search', 'spaces', *key))}{'' if value is None else f' = {shown_value(value)}'}: {message}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from data.errors import UserError
+from experiments.secrets import masked
+from experiments.settings.refusals import shown_key, shown_value
+from experiments.settings.yaml_text import values_of
 
 
 def parse(options: Iterable[str]) -> dict[str, Any]:
@@ -23,11 +23,12 @@ def parse(options: Iterable[str]) -> dict[str, Any]:
     for option in options:
         key, equals, text = option.partition("=")
         if not equals or not all(key.split(".")):
-            raise UserError(f"--set {option}: write KEY=VALUE, for example --set data.images=100")
+            raise UserError(f"--set {shown_key(option)}: write KEY=VALUE, for example --set data.images=100")
         try:
-            changes[key] = YAML(typ="safe", pure=True).load(text)
-        except YAMLError as error:
-            raise UserError(f"--set {option}: the value is not YAML: {' '.join(str(error).split())}") from None
+            changes[key] = values_of(text)
+        except ValueError as error:
+            reason = masked(str(error))
+            raise UserError(f"--set {shown_key(key)}: {shown_value(text)} is not YAML: {reason}") from None
     return changes
 
 
@@ -46,7 +47,8 @@ def applied(content: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str,
         for section in sections:
             below = inner.get(section)
             if below is not None and not isinstance(below, Mapping):
-                raise UserError(f"--set {key}: {section} is {below!r} and not a section of settings")
+                found = f"{shown_key(section)} is {shown_value(below)}"
+                raise UserError(f"--set {shown_key(key)}: {found} and not a section of settings")
             inner[section] = inner = dict(below or {})
         inner[last] = value
     return changed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -11,14 +12,18 @@ from pydantic import BaseModel
 from experiments.secrets import masked
 
 KeyPath = tuple[str | int, ...]  # keys of mappings and indices of lists, from the top of the file down
-LONGEST_VALUE = 60  # characters of a value that a message shows
+LONGEST_VALUE = 60  # characters of a value, or of a key, that a message shows
+LONGEST_LINE = 600  # characters of a line about one mistake
+MOST_MISTAKES = 20  # that one message names
 
 
 def refusal(origin: str, mistakes: Sequence[str]) -> str:
     """Returns one message about all mistakes; `origin` names the file they are in."""
-    if len(mistakes) == 1:
-        return f"{origin}: {mistakes[0]}"
-    return f"{origin} has {len(mistakes)} mistakes:" + "".join(f"\n  {mistake}" for mistake in mistakes)
+    lines = [_one_line(mistake) for mistake in mistakes]
+    if len(lines) == 1:
+        return f"{origin}: {lines[0]}"
+    more = [f"and {len(lines) - MOST_MISTAKES} others"] if len(lines) > MOST_MISTAKES else []
+    return f"{origin} has {len(lines)} mistakes:" + "".join(f"\n  {line}" for line in lines[:MOST_MISTAKES] + more)
 
 
 def finding_text(schema: type[BaseModel], finding: Mapping[str, Any], section: KeyPath = ()) -> str:
@@ -40,7 +45,7 @@ def finding_text(schema: type[BaseModel], finding: Mapping[str, Any], section: K
         return f"{path}: is missing"
     if not inner or "[key]" in finding["loc"]:
         return f"{path}: {plain_message(finding)}"
-    return f"{path} = {_short(finding['input'])}: {plain_message(finding)}"
+    return f"{path} = {shown_value(finding['input'])}: {plain_message(finding)}"
 
 
 def plain_message(finding: Mapping[str, Any]) -> str:
@@ -50,12 +55,53 @@ def plain_message(finding: Mapping[str, Any]) -> str:
 
 def dotted(path: KeyPath) -> str:
     """Writes a path as in `profiles.default.systems[1]`."""
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{shown_key(part)}" for part in path)
     return text.removeprefix(".") or "the file"
 
 
-def _short(value: Any) -> str:
-    text = masked(repr(value))
+def shown_key(key: str) -> str:
+    """Returns a key as a message shows it: without passwords, invisible letters written out, and not too long."""
+    return _cut(_visible(masked(key)))
+
+
+def shown_value(value: Any) -> str:
+    """Returns a value as a message shows it: as `shown_key`, and as Python writes it."""
+    return _cut(_VALUES.repr(value))
+
+
+class _Values(reprlib.Repr):
+    """Writes values without going through all of one that is large, or that holds itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+
+    def repr_str(self, x: str, level: int) -> str:
+        return repr(masked(x))
+
+    def repr_int(self, x: int, level: int) -> str:
+        return (
+            repr(x) if abs(x) < 10**LONGEST_VALUE else f"{'-' if x < 0 else ''}a number of over {LONGEST_VALUE} digits"
+        )
+
+
+_VALUES = _Values()
+
+
+def _visible(text: str) -> str:
+    return (
+        text
+        if text.isprintable()
+        else "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    )
+
+
+def _one_line(text: str) -> str:
+    text = _visible(text)
+    return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
 
 

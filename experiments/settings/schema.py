@@ -2,100 +2,64 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, field_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator, model_validator
 
-from data import catalog
 from experiments.learning import contract
 from experiments.settings.spaces import Space
+from experiments.settings.values import (
+    Database,
+    DatasetName,
+    Gpus,
+    ProfileName,
+    Proportion,
+    Repetition,
+    Repetitions,
+    Seconds,
+    Several,
+    SystemName,
+    Text,
+    Xi,
+)
 
-
-def _number(value: Any) -> float | None:
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if plain and math.isfinite(value) else None
-
-
-def _proportion(value: Any) -> float:
-    number = _number(value)
-    if number is None or not 0 < number <= 1:
-        raise ValueError("must be a number above 0 and at most 1")
-    return number
-
-
-def _xi(value: Any) -> float | str:
-    number = _number(value)
-    if value == "auto":
-        return "auto"
-    if number is None or number < 0:
-        raise ValueError("must be auto or a number, 0 or more")
-    return number
-
-
-def _gpus(value: Any) -> float | None:
-    number = _number(value)
-    if value is not None and (number is None or number < 0 or (number > 1 and number % 1)):
-        raise ValueError("must be null, 0, a fraction of 1, or a whole number of GPUs")
-    return number
-
-
-def _seconds(value: Any) -> float | None:
-    number = _number(value)
-    if value is not None and (number is None or number <= 0):
-        raise ValueError("must be null or a number of seconds above 0")
-    return number
-
-
-def _database(value: Any) -> str | None:
-    if value is not None and not (isinstance(value, str) and re.match(r"postgresql(\+\w+)?://", value)):
-        raise ValueError(
-            "must be null (a file in the store) or a PostgreSQL URL, postgresql+psycopg://USER@HOST/DATABASE"
-        )
-    return value
-
-
-def _system(value: Any) -> str:
-    known = contract.SYSTEMS.names()
-    if value not in known:
-        raise ValueError(f"unknown system: known are {', '.join(known)}")
-    return value
-
-
-def _dataset(value: Any) -> str:
-    if value not in catalog.CATALOG:
-        raise ValueError(f"unknown dataset: known are {', '.join(sorted(catalog.CATALOG))}")
-    return value
-
-
-Proportion = Annotated[float, BeforeValidator(_proportion)]
-Xi = Annotated[float | str, BeforeValidator(_xi)]
-SystemName = Annotated[str, BeforeValidator(_system)]
-Count = Annotated[int, Field(ge=1)]
+MOST_TRIALS = 1_000_000  # of one profile, or search; each has a folder
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
+def _check_number(trials: int) -> None:
+    if trials > MOST_TRIALS:
+        raise ValueError(f"asks for {trials:,} trials, {MOST_TRIALS:,} are possible")
+
+
 class XiStudy(_Section):
     """Extra trials for the figure of accuracy against ξ, the weight of the label term in eq (18)."""
 
-    systems: list[SystemName] = Field(min_length=1)
-    proportions: list[Proportion] = Field(min_length=1)
-    xi: list[Xi] = Field(min_length=1)
+    systems: Annotated[list[SystemName], Several]
+    proportions: Annotated[list[Proportion], Several]
+    xi: Annotated[list[Xi], Several]
 
 
 class Profile(_Section):
     """A grid of trials: {system × labelled proportion × ξ × repetition}."""
 
-    systems: list[SystemName] = Field(min_length=1)
-    proportions: list[Proportion] = Field(min_length=1)
-    xi: list[Xi] = Field(min_length=1)
-    repetitions: Count
+    systems: Annotated[list[SystemName], Several]
+    proportions: Annotated[list[Proportion], Several]
+    xi: Annotated[list[Xi], Several]
+    repetitions: Repetitions
     xi_study: XiStudy | None = None
+
+    @model_validator(mode="after")
+    def _possible(self) -> Profile:
+        blocks: Sequence[Profile | XiStudy] = [self, *filter(None, [self.xi_study])]
+        cells = sum(len(block.systems) * len(block.proportions) * len(block.xi) for block in blocks)
+        _check_number(cells * self.repetitions)
+        return self
 
     @property
     def all_systems(self) -> list[str]:
@@ -111,38 +75,39 @@ class Data(_Section):
     dataset's own number. `word_vectors` is a word2vec file.
     """
 
-    source: str | None = None
-    images: Count | None = None
-    minimum_count: Count | None = None
-    word_vectors: str | None = None
+    source: Text | None = None
+    images: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    minimum_count: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    word_vectors: Text | None = None
 
 
 class Compute(_Section):
     """What a trial gets of the machine; null is chosen from the machine (see `experiments.compute.resources`)."""
 
-    workers: Count | None = None
-    cpus_per_trial: Count | None = None
-    gpus_per_trial: Annotated[float | None, BeforeValidator(_gpus)] = None
-    devices_per_trial: Count | None = None
-    epoch_seconds: Annotated[float | None, BeforeValidator(_seconds)] = None
-    stack: Count | None = None
+    workers: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    cpus_per_trial: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    gpus_per_trial: Gpus = None
+    devices_per_trial: Annotated[int, Field(ge=1, le=1_024)] | None = None
+    epoch_seconds: Seconds = None
+    stack: Annotated[int, Field(ge=1, le=1_024)] | None = None
 
 
 class Tracking(_Section):
     """The URI of MLflow; null is MLFLOW_TRACKING_URI, or sqlite:///mlflow.db."""
 
-    uri: str | None = None
+    uri: Text | None = None
 
 
 class Search(_Section):
     """A search for settings: `trials` settings of each system, each run at every proportion and repetition."""
 
-    trials: Count
-    proportions: list[Proportion] = Field(min_length=1)
-    repetitions: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    trials: Annotated[int, Field(ge=1, le=100_000)]
+    proportions: Annotated[list[Proportion], Several]
+    repetitions: Annotated[list[Repetition], Several]
     objectives: list[Literal["accuracy", "cost"]] = ["accuracy"]
-    warm_start: Annotated[int, Field(ge=0)] = 0  # the best settings of earlier studies that are tried first
-    storage: Annotated[str | None, BeforeValidator(_database)] = None
+    # The best settings of earlier studies that are tried first.
+    warm_start: Annotated[int, Field(ge=0, le=100_000)] = 0
+    storage: Database = None
     spaces: dict[str, dict[str, Space]] = Field(min_length=1)
 
     @field_validator("objectives")
@@ -159,6 +124,11 @@ class Search(_Section):
             raise ValueError("names one twice")
         return values
 
+    @model_validator(mode="after")
+    def _possible(self) -> Search:
+        _check_number(self.trials * len(self.proportions) * len(self.repetitions))
+        return self
+
 
 class Params(_Section):
     """The whole of params.yaml.
@@ -167,10 +137,10 @@ class Params(_Section):
     them as fields, and `shared` returns one.
     """
 
-    dataset: Annotated[str, BeforeValidator(_dataset)]
+    dataset: DatasetName
     data: Data = Data()
     profile: str
-    profiles: dict[str, Profile]
+    profiles: dict[ProfileName, Profile]
     compute: Compute = Compute()
     tracking: Tracking = Tracking()
     search: Search | None = None
@@ -183,7 +153,12 @@ class Params(_Section):
 
 def schema() -> type[Params]:
     """Returns `Params` with one field for each section that some known system shares."""
-    sections = sorted({section for name in contract.SYSTEMS.names() for section in contract.SYSTEMS.get(name).shares})
+    shared = {section for name in contract.SYSTEMS.names() for section in contract.SYSTEMS.get(name).shares}
+    return _with_sections(*sorted(shared))
+
+
+@lru_cache
+def _with_sections(*sections: str) -> type[Params]:
     # Typed as pydantic reads it: a field is the pair of its type and its default.
     fields: dict[str, Any] = {section: (dict[str, Any], {}) for section in sections}
     return create_model("Params", __base__=Params, **fields)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +10,27 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from experiments.learning import contract
 from experiments.learning.contract import AnySystem
-from experiments.settings.refusals import KeyPath, plain_message
+from experiments.settings.refusals import KeyPath, plain_message, shown_value
+from experiments.settings.values import LONGEST_LIST, finite
 
 DIGITS = 3  # significant digits of a number that is drawn, so that what is printed is what was tried
 Mistake = tuple[KeyPath, Any, str]  # path of the key, its value (None where the message needs none), what is allowed
+
+
+@dataclass(frozen=True)
+class Spaces:
+    """The dimensions of each system, and what is wrong.
+
+    Attributes:
+        dimensions: by system and setting.
+        mistakes: what is wrong in itself.
+        conflicts: by system, what does not go together with the settings in use. Only a search minds, since it tries
+            these settings first.
+    """
+
+    dimensions: dict[str, dict[str, Dimension]]
+    mistakes: list[Mistake]
+    conflicts: dict[str, list[Mistake]]
 
 
 class Space(BaseModel):
@@ -28,12 +44,12 @@ class Space(BaseModel):
     low: Any = None
     high: Any = None
     log: bool = False
-    choices: list[Any] | None = Field(None, min_length=2)
+    choices: list[Any] | None = Field(None, min_length=2, max_length=LONGEST_LIST)
 
     @field_validator("low", "high")
     @classmethod
     def _number(cls, value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if finite(value) is None:
             raise ValueError("must be a number")
         return value
 
@@ -127,29 +143,24 @@ def written(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def resolve(
-    spaces: Mapping[str, Mapping[str, Space]], settings: Mapping[str, BaseModel]
-) -> tuple[dict[str, dict[str, Dimension]], list[Mistake]]:
+def resolve(spaces: Mapping[str, Mapping[str, Space]], settings: Mapping[str, BaseModel]) -> Spaces:
     """Merges the spaces of shared sections and of systems into the dimensions of each system.
 
     A system's own space for a setting replaces that of a section it shares.
 
     Args:
         spaces: spaces by section, or system, and setting.
-        settings: the settings in use, by system; each must lie in its space, since a search tries them first.
-
-    Returns:
-        Dimensions by system and setting, and what is wrong with the spaces.
+        settings: the settings in use, by system.
     """
     sharers: dict[str, list[str]] = {}
     for name in settings:
         for section in contract.SYSTEMS.get(name).shares:
             sharers.setdefault(section, []).append(name)
-    mistakes: list[Mistake] = []
-    resolved: dict[str, dict[str, Dimension]] = {}
+    resolved = Spaces({}, [], {})
     for section in (key for key in spaces if key not in sharers and key not in settings):
         known = ", ".join([*sharers, *settings])
-        mistakes.append(((section,), None, f"neither a shared section nor a system with settings: known are {known}"))
+        message = f"neither a shared section nor a system with settings: known are {known}"
+        resolved.mistakes.append(((section,), None, message))
     for name, used in settings.items():
         system = contract.SYSTEMS.get(name)
         merged: dict[str, tuple[str, Space]] = {}  # by setting, the space that counts and its section
@@ -159,15 +170,9 @@ def resolve(
                 for setting, space in spaces.get(section, {}).items()
                 if setting in type(used).model_fields or not _is_of(setting, sharers.get(section, []), settings)
             }
-        dimensions = {}
         for setting, (section, space) in merged.items():
-            dimension, wrong = _dimension(system, used, section, setting, space)
-            mistakes += [mistake for mistake in wrong if mistake not in mistakes]
-            if dimension is not None:
-                dimensions[setting] = dimension
-        if dimensions:
-            resolved[name] = dimensions
-    return resolved, mistakes
+            _add(resolved, system, used, section, setting, space)
+    return resolved
 
 
 def _is_of(setting: str, sharers: Sequence[str], settings: Mapping[str, BaseModel]) -> bool:
@@ -175,37 +180,42 @@ def _is_of(setting: str, sharers: Sequence[str], settings: Mapping[str, BaseMode
     return any(setting in type(settings[name]).model_fields for name in sharers)
 
 
-def _dimension(
-    system: AnySystem, used: BaseModel, section: str, setting: str, space: Space
-) -> tuple[Dimension | None, list[Mistake]]:
-    """Returns the space with values of the setting's own type, or what is wrong with it."""
+def _add(spaces: Spaces, system: AnySystem, used: BaseModel, section: str, setting: str, space: Space) -> None:
+    """Adds the dimension of a system's setting, with values of the setting's own type, or what is wrong with it."""
+    dimensions = spaces.dimensions.setdefault(system.name, {})
     path = (section, setting)
     fields = type(used).model_fields
-    if setting not in fields:
-        return None, [(path, None, f"system {system.name!r} has no such setting: it has {', '.join(sorted(fields))}")]
     mistakes: list[Mistake] = []
+    conflicts: list[Mistake] = []
     values = {}
-    for key, value in _values(space):
+    if setting not in fields:
+        mistakes.append((path, None, f"system {system.name!r} has no such setting: it has {', '.join(sorted(fields))}"))
+    for key, value in _values(space) if setting in fields else ():
         try:
             changed = type(used).model_validate({**used.model_dump(mode="json"), setting: value})
         except ValidationError as error:
-            mistakes.append(((*path, *key), value, plain_message(error.errors()[0])))
+            (finding, *_) = error.errors()
+            own = finding["loc"][:1] == (setting,)  # and not about this value together with the others in use
+            (mistakes if own else conflicts).append(((*path, *key), value, plain_message(finding)))
         else:
             values[key] = getattr(changed, setting)
             if not space.choices and (isinstance(values[key], bool) or not isinstance(values[key], int | float)):
                 mistakes.append(((*path, *key), value, "is no number to this setting: list its choices"))
-    if mistakes:
-        return None, mistakes
-    if space.choices:
-        dimension = Dimension(setting, choices=tuple(values.values()))
-    else:
-        dimension = Dimension(setting, values["low",], values["high",], space.log)
-    if not dimension.holds(getattr(used, setting)):
-        message = (
-            f"leaves out {getattr(used, setting)!r}, which {system.name} uses: widen it, a search tries that first"
-        )
-        return None, [(path, None, message)]
-    return dimension, []
+    spaces.mistakes.extend(mistake for mistake in mistakes if mistake not in spaces.mistakes)
+    if not mistakes and not conflicts:
+        if space.choices:
+            dimension = Dimension(setting, choices=tuple(values.values()))
+        else:
+            dimension = Dimension(setting, values["low",], values["high",], space.log)
+        dimensions[setting] = dimension
+        if not dimension.holds(getattr(used, setting)):
+            message = (
+                f"leaves out {shown_value(getattr(used, setting))}, which {system.name} uses: widen it, a search tries "
+                "that first"
+            )
+            conflicts.append((path, None, message))
+    if conflicts:
+        spaces.conflicts.setdefault(system.name, []).extend(conflicts)
 
 
 def _values(space: Space) -> Iterator[tuple[KeyPath, Any]]:

@@ -13,7 +13,7 @@ from vae.labels import BayesianSVM
 class BsvmSettings(VariationalSettings):
     """Section `vae` of params.yaml and the system's own."""
 
-    gamma: float = Field(gt=0, description="γ of eq (15)")
+    gamma: float = Field(gt=0, le=1e6, description="γ of eq (15)")
 
 
 @register

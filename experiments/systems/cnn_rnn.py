@@ -26,7 +26,7 @@ class CnnRnnSettings(SupervisedSettings, CaptionSettings):
 
     width: float = Field(gt=0, le=2, description="multiplier of AlexNet's published widths")
     dropout: float = Field(ge=0, lt=1, description="share of values dropped before the CNN's hidden layers")
-    code_size: int = Field(ge=1, le=65_536, description="values in an image's code")
+    code_size: int = Field(ge=1, le=8_192, description="values in an image's code")
 
 
 class CaptionedNetwork(nn.Module):

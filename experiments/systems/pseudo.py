@@ -23,7 +23,7 @@ class PseudoSettings(AlexNetSettings):
 
     unlabelled_batch: int = Field(ge=1, le=65_536, description="images without labels in a step")
     confidence: float = Field(gt=0, lt=1, description="probability from which a guess is learned")
-    unlabelled_weight: float = Field(gt=0, description="of the guessed labels' loss")
+    unlabelled_weight: float = Field(gt=0, le=1e6, description="of the guessed labels' loss")
 
 
 class PseudoLearner(ClassifierLearner[PseudoSettings]):

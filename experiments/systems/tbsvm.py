@@ -23,8 +23,10 @@ from vae.training import Trainer
 class TbsvmSettings(BsvmSettings):
     """The settings of `bsvm`, and those of the missing labels."""
 
-    marginalised_batch: int = Field(ge=1, description="images a step whose labels are marginalised where missing")
-    marginalised_weight: float = Field(gt=0, description="of their term, against that of the known labels")
+    marginalised_batch: int = Field(
+        ge=1, le=65_536, description="images a step whose labels are marginalised where missing"
+    )
+    marginalised_weight: float = Field(gt=0, le=1e6, description="of their term, against that of the known labels")
     marginalised_warmup: float = Field(ge=0, le=1, description="share of the steps in which it rises from 0")
 
 

@@ -98,19 +98,26 @@ def cells(config: Config) -> Iterator[Cell]:
 
     ξ is None for a system that does not use it, so several values of ξ make one trial of such a system.
     """
+    for group in _groups(config):
+        for seed in range(config.profile.repetitions):
+            yield (*group, seed)
+
+
+def number_of_cells(config: Config) -> int:
+    """Returns how many trials `cells` yields, without making them."""
+    return len(_groups(config)) * config.profile.repetitions
+
+
+def _groups(config: Config) -> list[tuple[str, float, float | str | None]]:
+    """Returns each system, proportion and ξ of the active profile and its ξ study, once."""
     profile = config.profile
     blocks: list[Profile | XiStudy] = [profile] if profile.xi_study is None else [profile, profile.xi_study]
-    seen = set()
+    found: dict[tuple[str, float, float | str | None], None] = {}
     for block in blocks:
         for system in block.systems:
             values: Sequence[float | str | None] = block.xi if contract.SYSTEMS.get(system).uses_xi else [None]
-            for proportion in block.proportions:
-                for xi in values:
-                    for seed in range(profile.repetitions):
-                        cell = (system, proportion, xi, seed)
-                        if cell not in seen:
-                            seen.add(cell)
-                            yield cell
+            found |= dict.fromkeys((system, proportion, xi) for proportion in block.proportions for xi in values)
+    return list(found)
 
 
 def make_trial(config: Config, layout: Layout, cell: Cell) -> Trial:

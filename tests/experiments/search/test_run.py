@@ -203,7 +203,6 @@ def test_a_setting_that_fails_costs_the_others_nothing(tracked):
         ({"toy": {"epochs": {"low": 0, "high": 3}}}, "toy.epochs.low = 0: should be greater than or equal to 1"),
         ({"toy": {"epochs": {"low": 1, "high": 2.5}}}, "toy.epochs.high = 2.5: should be a valid integer"),
         ({"toy": {"epochs": {"low": "1", "high": 3}}}, "toy.epochs.low = '1': must be a number"),
-        ({"toy": {"epochs": {"low": 3, "high": 9}}}, "toy.epochs: leaves out 2, which toy uses"),
         ({"toy": {"momentum": {"low": 0, "high": 0.9, "log": True}}}, "low must be above 0 where log is true"),
         ({"toy": {"momentum": {"low": 0, "high": 0.9, "lag": 1}}}, "toy.momentum.lag: unknown key"),
         ({"toy": {"momentum": {"choices": [0.5, 1.5]}}}, "toy.momentum.choices[1] = 1.5: should be less than 1"),
@@ -219,6 +218,14 @@ def test_a_space_that_cannot_be_is_refused(world, main, spaces, told):
     assert err.startswith("error: params.yaml: search.spaces.")
     assert told in err
     assert "Traceback" not in err
+
+
+def test_a_space_that_leaves_out_the_settings_in_use_concerns_a_search_alone(world, main):
+    ask_for(world, {"toy": {"epochs": {"low": 3, "high": 9}}})
+    assert main("check")[0] == 0
+    code, _, err = main("search", "toy")
+    assert code == 2
+    assert "error: params.yaml: search.spaces.toy.epochs: leaves out 2, which toy uses" in err
 
 
 @pytest.mark.parametrize(
