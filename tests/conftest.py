@@ -1,5 +1,6 @@
 """What tests of several folders use: one thread, and an S3 server on this machine."""
 
+import os
 import signal
 
 import pytest
@@ -11,6 +12,8 @@ torch.set_num_threads(1)
 # A busy machine is no fault of what is tested: no test of properties may fail for being slow.
 settings.register_profile("calm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("calm")
+# Ray lets its workers give way to all else; beside another load they would hardly run.
+os.environ.setdefault("RAY_worker_niceness", "0")
 # A shell's job in the background ignores Ctrl-C, and so would all that is started here and is to be stopped by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
