@@ -150,6 +150,8 @@ def status(
     from experiments.sweep.overview import print_status, watch_status
     from experiments.trials.grid import trials
 
+    if project.store != STORE:  # the usual place is made by the first sweep, which may be still to come
+        project.layout.trial_store.check_begun()
     wanted = trials(project.config, project.layout)
     try:
         (watch_status if watch else print_status)(wanted, project.layout.trial_store)

@@ -12,19 +12,21 @@ from PIL import Image
 
 from experiments.learning.contract import SYSTEMS
 from experiments.sweep import results as written
-from experiments.trial_store.folders import STATUSES, TrialStore
+from experiments.trial_store.contents import STATUSES
+from experiments.trial_store.folders import TrialStore
 from experiments.trials.caption_scores import SCORES as WRITTEN_SCORES
 from reports.inputs import averaging, captions, gallery, results, subsets
 from reports.inputs.score_columns import SCORE_COLUMNS
 from reports.names import SYSTEMS as NAMES
 from reports.scores import SCORES as READ_SCORES
+from tests.experiments.stored import label_result
 
 
 @pytest.mark.parametrize(
     ("columns", "required"),
     [
-        (written.COLUMNS, results.COLUMNS),
-        (written.CAPTIONED, {**results.COLUMNS, **SCORE_COLUMNS}),
+        (written.COLUMNS, {**results.COLUMNS, **results.LATER}),
+        (written.CAPTIONED, {**results.COLUMNS, **results.LATER, **SCORE_COLUMNS}),
         (written.AVERAGING, averaging.COLUMNS),
         (written.SUBSETS, subsets.COLUMNS),
     ],
@@ -60,7 +62,7 @@ def done_trial(tmp_path):
     (folder.path / "pictures").mkdir()
     Image.new("L", (4, 4)).save(folder.path / "pictures" / "samples.png")
     folder.save_captions([{"image": 0, "subset": "unseen", "text": "a dog", "log_likelihood": -3.5, "words": 3}])
-    folder.finish({"top1": 50.0})
+    folder.finish(label_result())
     trial = SimpleNamespace(identity="0123456789abcdef", system="caption", proportion=0.1, xi="auto", order=0)
     return trial, store
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,7 +15,8 @@ from rich.text import Text
 from experiments.compute.resources import Resources
 from experiments.sweep.cost import Costs
 from experiments.sweep.live_line import duration
-from experiments.trial_store.folders import STATUSES, TrialStore
+from experiments.trial_store.contents import RESULT, STATUSES
+from experiments.trial_store.folders import ASIDE, TrialStore
 from experiments.trials.grid import Trial, percent, xi_text
 
 WATCH_SECONDS = 2.0  # between two updates, at least
@@ -27,6 +28,15 @@ def _groups(trials: Sequence[Trial]) -> dict[tuple[str, str, str], list[Trial]]:
     for trial in trials:
         groups.setdefault((trial.system, percent(trial.proportion), xi_text(trial.xi)), []).append(trial)
     return groups
+
+
+def result_faults(trials: Iterable[Trial], store: TrialStore) -> list[str]:
+    """Returns a line for each trial whose result is there and does not hold: which value is wrong, and what follows."""
+    return [
+        f"{fault}: {trial} counts as not done; when it is run again, this file is kept as {RESULT}{ASIDE}-N"
+        for trial in trials
+        if (fault := store.folder(trial.identity).result_fault())
+    ]
 
 
 def print_plan(trials: Sequence[Trial], store: TrialStore, costs: Costs, resources: Resources) -> None:
@@ -47,6 +57,8 @@ def print_plan(trials: Sequence[Trial], store: TrialStore, costs: Costs, resourc
         table.add_row(*names, str(len(group) - len(new)), str(len(new)), *cells)
     out = Console()
     out.print(table)
+    for line in result_faults(trials, store):
+        out.print(Text(line), soft_wrap=True)
     out.print(
         f"{len(trials)} trials: {len(trials) - pending} reused, {pending} to run, {resources}: "
         f"about {duration(total / resources.workers)} ({duration(total)} of one worker)",
@@ -74,6 +86,7 @@ def standing(trials: Sequence[Trial], store: TrialStore) -> Group:
         table.add_row(*names, *(str(counts[status] or "") for status in STATUSES))
     table.add_section()
     table.add_row("all", "", "", *(str(total[status]) for status in STATUSES))
+    lines += result_faults(trials, store)
     if total["failed"]:
         lines.append("`python -m experiments log ID` shows what became of a trial")
     if total["running"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -28,7 +29,7 @@ from experiments.trials.grid import Trial, xi_text
 
 COLUMNS = (
     "trial_id", "dataset", "system", "proportion", "xi", "seed", "labelled", "status", "top1", "top5", "elbo", "epochs",
-    "train_seconds", "images_per_second", "test_ms_per_image", "device", "git_sha", "mlflow_run_id",
+    "train_seconds", "images_per_second", "test_ms_per_image", "device", "threads", "git_sha", "mlflow_run_id",
     "xi_value", "best_epoch", "kl_switches", "ece", "reason",
 )  # fmt: skip
 CAPTIONED = (*COLUMNS, *SCORES, "perplexity")  # columns of results.csv where images have captions
@@ -55,6 +56,7 @@ def row(
     folder = store.folder(trial.identity)
     result = folder.result()
     noted = (folder.failure() or {}).get("reason") or failed.get(trial.identity)
+    threads = (result or {}).get("threads") or ()
     failure = noted if result is None else None
     values = {
         **(result or {}),
@@ -66,6 +68,7 @@ def row(
         "seed": trial.seed,
         "labelled": trial.labelled,
         "status": "done" if result else "failed" if failure else "missing",
+        "threads": ", then ".join(map(str, threads)),  # several where the trial resumed on another number
         "mlflow_run_id": runs.get(trial.identity),
         "reason": failure,
     }
@@ -154,19 +157,21 @@ def write_gallery(folder: Path, trials: Sequence[Trial], store: TrialStore, fact
     write_json(folder / "sweep.json", {**facts, "pictures": pictures})
 
 
-def write_captions(folder: Path, trials: Sequence[Trial], store: TrialStore, images: ImageStore) -> None:
+def write_captions(folder: Path, trials: Sequence[Trial], store: TrialStore, images: ImageStore) -> list[str]:
     """Adds `captions.json` to the gallery, and the test images that it is about, evenly spaced over the test part.
 
     It holds the references of each image, and the caption of each system at each proportion: that of its done trial
     with ξ auto, where there is one, and the lowest seed. Nothing is written where no trial has captions.
+
+    Returns a line for each trial whose captions are left out, since they do not hold or are about other images.
     """
+    captions, left_out = _captions_of(trials, store, len(images.captions))
     speakers: dict[tuple[str, float], tuple[Trial, list[dict[str, Any]]]] = {}
     for trial in sorted(trials, key=lambda trial: (trial.proportion, trial.xi not in ("auto", None), trial.order)):
-        source = store.folder(trial.identity)
-        if (trial.system, trial.proportion) not in speakers and source.result() and (said := source.captions()):
-            speakers[trial.system, trial.proportion] = trial, said
+        if said := captions.get(trial.identity):
+            speakers.setdefault((trial.system, trial.proportion), (trial, said))
     if not speakers:
-        return
+        return left_out
     first = next(iter(speakers.values()))[1]
     chosen = np.linspace(0, len(first) - 1, min(SHOWN, len(first))).round().astype(int)
     shown = []
@@ -185,6 +190,31 @@ def write_captions(folder: Path, trials: Sequence[Trial], store: TrialStore, ima
             }
         )
     write_json(folder / "captions.json", {"images": shown, "chosen": "evenly spaced over the test part"})
+    return left_out
+
+
+def _captions_of(
+    trials: Sequence[Trial], store: TrialStore, images: int
+) -> tuple[dict[str, list[dict[str, Any]]], list[str]]:
+    """Returns the captions of done trials by identity, and a line for each trial whose captions are left out.
+
+    All of them are about the same images, those that most of the trials have captioned, of so many in the dataset.
+    """
+    found, left_out = {}, []
+    for trial in trials:
+        source = store.folder(trial.identity)
+        if source.result() is not None:
+            found[trial.identity] = source.captions()
+            left_out += [f"{fault}: its captions are left out" for fault in [source.captions_fault()] if fault]
+    about = {identity: tuple(caption["image"] for caption in said) for identity, said in found.items()}
+    counts = Counter(order for order in about.values() if order and max(order) < images)
+    usual = max(counts, key=counts.__getitem__, default=())
+    left_out += [
+        f"{store.folder(identity).place}: its captions are left out: they are about other images than those of the rest"
+        for identity, order in about.items()
+        if order and order != usual
+    ]
+    return {identity: said for identity, said in found.items() if about[identity] == usual}, left_out
 
 
 def _spoken(trial: Trial, said: Mapping[str, Any]) -> dict[str, Any]:

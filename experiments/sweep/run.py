@@ -21,6 +21,7 @@ from experiments.sweep.cost import Costs
 from experiments.sweep.dispatch import dispatch
 from experiments.sweep.gpu_sharing import share_gpus
 from experiments.sweep.live_line import Live, duration
+from experiments.sweep.overview import result_faults
 from experiments.sweep.progress import Progress
 from experiments.sweep.results import (
     AVERAGING,
@@ -173,7 +174,9 @@ def _write(
     write_csv(layout.subsets, SUBSETS, subset_rows(wanted, store))
     write_gallery(layout.gallery, wanted, store, facts)
     if captioned:
-        write_captions(layout.gallery, wanted, store, ImageStore.open(layout.processed(wanted[0].dataset)))
+        images = ImageStore.open(layout.processed(wanted[0].dataset))
+        for line in write_captions(layout.gallery, wanted, store, images):
+            print(line)
 
 
 def _run_pending(
@@ -192,6 +195,8 @@ def _run_pending(
         costs = Costs(wanted, store, layout, device, budget=PROBE_SECONDS, each_proportion=False)
         expected = longest_first(pending, costs)
         resources = share_gpus(config.params.compute, resources, costs, pending, live)
+        for line in result_faults(pending, store):
+            live.note(line)
         live.note(f"{len(wanted)} trials: {reused} reused, {len(pending)} to run, {resources}")
         if _learns_captions(pending) and java() is None:
             live.note(NO_JAVA)

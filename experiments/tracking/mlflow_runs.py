@@ -30,7 +30,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # two l
 MAX_METRICS, MAX_PARAMS = 1000, 100
 PARENT = "mlflow.parentRunId"
 PAGE = 1000  # runs fetched at once
-UNPLOTTED = {"epoch", "time"}  # entries of a row that serve as step and timestamp
+UNPLOTTED = {"epoch", "time", "threads", "gpu"}  # entries of a row that are step, timestamp, and no curve
 FINAL = (
     "top1", "top5", "ece", *SCORES, "perplexity", "elbo", "kl_switches", "train_seconds", "test_ms_per_image",
     "best_epoch", "xi_value",

@@ -4,42 +4,39 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from data.errors import UserError
-from experiments.files import drop_partial, read_json, write_json, write_whole
+from experiments.files import drop_partial, write_json, write_whole
+from experiments.trial_store import schema
+from experiments.trial_store.contents import (
+    CAPTIONER,
+    CAPTIONS,
+    CHECKPOINT,
+    CONFIG,
+    FAILURE,
+    LOCK,
+    METRICS,
+    RESULT,
+    WEIGHTS,
+    Contents,
+)
 
-CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.pt"
-WEIGHTS, RESULT, FAILURE, PICTURES, LOCK = "weights.pt", "result.json", "failure.json", "pictures", ".lock"
-STUCK, CAPTIONS, CAPTIONER = "stuck.txt", "captions.json", "captioner.json"
-
-Status = Literal["done", "running", "failed", "missing"]
-STATUSES: tuple[Status, ...] = ("done", "running", "failed", "missing")
+ASIDE = ".set-aside"  # with a number, what follows the name of a result that does not hold
+BELONGING = re.compile(r"[0-9a-f]{16}(/|$)|\.lock$|lease\.json$|sweep-.*\.json$|search(/|$)")  # names in a store
 
 
 @dataclass(frozen=True)
-class TrialFolder:
-    """The files of one trial, in a folder that is called by the trial's identity (the hash that names it).
-
-    - `config.json`: what the trial is.
-    - `metrics.jsonl`: a row for each epoch.
-    - `checkpoint.pt`: the state from which training goes on.
-    - `weights.pt`: the model that was tested.
-    - `pictures/`: what the model drew.
-    - `captions.json`: its captions of test images.
-    - `captioner.json`: what `python -m vae` needs beside the weights to caption pictures.
-    - `failure.json`: why the last attempt failed.
-    - `stuck.txt`: where an attempt stood that took too long.
-    - `result.json`: the result, written last.
-    """
-
-    path: Path
+class TrialFolder(Contents):
+    """One trial's folder, for the process that runs the trial: what it writes there."""
 
     @contextmanager
     def locked(self, wait: float = 30.0) -> Iterator[None]:
@@ -60,25 +57,27 @@ class TrialFolder:
             lock.release()
 
     def begin(self, config: Mapping[str, Any]) -> None:
-        """Begins an attempt: writes what the trial is; removes the failure and partial files of earlier attempts."""
+        """Begins an attempt: writes what the trial is; removes the failure and partial files of earlier attempts.
+
+        A result that is there does not hold, or else there would be no attempt: it is set aside.
+        """
         drop_partial(self.path)
+        self.set_aside_result()
         write_json(self.path / CONFIG, dict(config))
         (self.path / FAILURE).unlink(missing_ok=True)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Returns the rows of all epochs in order, each epoch once; a row that was cut short is left out."""
-        try:
-            lines = (self.path / METRICS).read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return []
-        rows: dict[int, dict[str, Any]] = {}
-        for line in lines:
-            try:
-                row = json.loads(line)
-                rows[row["epoch"]] = row
-            except (ValueError, KeyError, TypeError):
-                continue
-        return [rows[epoch] for epoch in sorted(rows)]
+    def set_aside_result(self) -> str | None:
+        """Renames the result, if there is one; returns its new name, which no other file has."""
+        if not (self.path / RESULT).exists():
+            return None
+        taken = self._names()
+        name = next(name for number in count(1) if (name := f"{RESULT}{ASIDE}-{number}") not in taken)
+        (self.path / RESULT).rename(self.path / name)
+        return name
+
+    def _names(self) -> set[str]:
+        """Returns the names of the trial's files."""
+        return {path.name for path in self.path.iterdir()}
 
     def set_rows(self, rows: list[dict[str, Any]]) -> None:
         """Replaces all rows; an attempt starts with the rows of its checkpoint."""
@@ -96,17 +95,6 @@ class TrialFolder:
 
         write_whole(self.path / CHECKPOINT, lambda stream: torch.save(dict(state), stream))
 
-    def checkpoint(self) -> dict[str, Any] | None:
-        """Returns what `save_checkpoint` saved, with tensors on the CPU; None where no checkpoint can be read."""
-        import torch
-
-        try:
-            return torch.load(self.path / CHECKPOINT, map_location="cpu", weights_only=True)
-        except FileNotFoundError:
-            return None
-        except Exception:  # whatever a damaged file makes the reader raise, the remedy is to start anew
-            return None
-
     def save_weights(self, weights: Mapping[str, Any]) -> None:
         """Writes the weights that were tested: the model's state dictionary."""
         import torch
@@ -116,10 +104,6 @@ class TrialFolder:
     def save_captions(self, captions: Sequence[Mapping[str, Any]]) -> None:
         """Writes the captions of test images."""
         write_json(self.path / CAPTIONS, {"captions": list(captions)})
-
-    def captions(self) -> list[dict[str, Any]]:
-        """Returns what `save_captions` wrote; an empty list where there is nothing."""
-        return (read_json(self.path / CAPTIONS) or {}).get("captions", [])
 
     def save_captioner(self, description: Mapping[str, Any]) -> None:
         """Writes what is needed beside the weights to caption pictures."""
@@ -137,61 +121,10 @@ class TrialFolder:
 
     def fail(self, reason: str, details: str = "") -> None:
         """Writes why the trial failed, unless the disk is too full for that; the checkpoint stays."""
+        # A message may name a file whose name is no text; such letters are written as "?".
+        reason, details = (text.encode(errors="replace").decode() for text in (reason, details))
         with suppress(OSError):
-            write_json(self.path / FAILURE, {"reason": reason, "details": details})
-
-    @property
-    def place(self) -> str:
-        """The folder's path or URI, for messages."""
-        return str(self.path)
-
-    @property
-    def stuck(self) -> Path:
-        """The file that says where an attempt stood that took too long."""
-        return self.path / STUCK
-
-    def config(self) -> dict[str, Any] | None:
-        """Returns what `begin` wrote."""
-        return read_json(self.path / CONFIG)
-
-    def result(self) -> dict[str, Any] | None:
-        """Returns the result; None where there is no whole one."""
-        return read_json(self.path / RESULT)
-
-    def failure(self) -> dict[str, Any] | None:
-        """Returns reason and details of the last attempt's failure; None where it did not fail."""
-        return read_json(self.path / FAILURE)
-
-    def pictures(self) -> dict[str, Path]:
-        """Returns the paths of the pictures by name."""
-        return {path.stem: path for path in sorted((self.path / PICTURES).glob("*.png"))}
-
-    def is_held(self) -> bool:
-        """Returns whether a process holds the trial now."""
-        if not (self.path / LOCK).exists():
-            return False
-        lock = FileLock(self.path / LOCK)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            return True
-        lock.release()
-        return False
-
-    @property
-    def status(self) -> Status:
-        """The trial's status.
-
-        "done": it has a result; "running": a process holds it; "failed": its last attempt failed; "missing": it was
-        never begun, or stopped half-way.
-        """
-        if not self.path.is_dir():
-            return "missing"
-        if self.result() is not None:
-            return "done"
-        if self.is_held():
-            return "running"
-        return "missing" if self.failure() is None else "failed"
+            write_json(self.path / FAILURE, {"reason": reason or "no reason was given", "details": details})
 
 
 @dataclass(frozen=True)
@@ -206,11 +139,27 @@ class TrialStore:
 
     def identities(self, start: str) -> list[str]:
         """Returns the identities of all trials ever begun that start with `start`."""
-        return sorted(path.parent.name for path in self.root.glob(f"{start}*/{CONFIG}"))
+        return self._with(CONFIG, start)
 
     def captioners(self, start: str) -> list[str]:
         """Identities that start so of the trials in this folder that kept a captioner."""
-        return sorted(path.parent.name for path in self.root.glob(f"{start}*/{CAPTIONER}"))
+        return self._with(CAPTIONER, start)
+
+    def _with(self, file: str, start: str) -> list[str]:
+        found = (path.parent.name for path in self.root.glob(f"*/{file}"))
+        return sorted(identity for identity in found if identity.startswith(start))
+
+    def names(self) -> Iterable[str]:
+        """Returns the names of what lies in the store; a trial's may be that of its folder or those of its files."""
+        return os.listdir(self.root) if self.root.is_dir() else []
+
+    def check_begun(self) -> None:
+        """Raises UserError where the place is no trial store: nothing that a sweep or a trial writes is in it."""
+        if not any(BELONGING.match(name) for name in self.names()):
+            raise UserError(
+                f"{self} is no trial store: name the one that trials are kept in with --store "
+                "(`python -m experiments run` makes it)"
+            )
 
     def fetch(self, identities: Iterable[str]) -> None:
         """Brings what other machines wrote about some trials to this machine; in a folder that all see, it is there."""
@@ -220,8 +169,15 @@ class TrialStore:
         write_json(self.root / name, dict(facts))
 
     def facts(self, name: str) -> dict[str, Any] | None:
-        """Returns what `save_facts` wrote under the name; None where nothing was written."""
-        return read_json(self.root / name)
+        """Returns what `save_facts` wrote under the name; None where nothing was written.
+
+        Raises:
+            UserError: what is there does not hold.
+        """
+        facts, fault = schema.read(self.root / name, schema.SweepFacts)
+        if fault:
+            raise UserError(f"{self}/{name}: {fault}: `python -m experiments run` writes it anew")
+        return facts
 
     def __str__(self) -> str:
         return str(self.root)

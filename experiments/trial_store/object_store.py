@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from data.errors import UserError
 from data.remote.filesystems import NO_CREDENTIALS, place_at, place_errors_explained
 from experiments.files import write_whole
-from experiments.trial_store.folders import (
+from experiments.trial_store.contents import (
     CAPTIONER,
     CAPTIONS,
     CHECKPOINT,
@@ -29,9 +29,8 @@ from experiments.trial_store.folders import (
     RESULT,
     WEIGHTS,
     Status,
-    TrialFolder,
-    TrialStore,
 )
+from experiments.trial_store.folders import TrialFolder, TrialStore
 from experiments.trial_store.lease import is_held, lease
 
 PAUSES = (1, 2, 4, 8, 15)  # seconds between the attempts to reach the object store
@@ -151,6 +150,19 @@ class SharedFolder(TrialFolder):
         self._send(CONFIG)
         self.objects.remove(self._name(FAILURE))
 
+    def set_aside_result(self) -> str | None:
+        """Renames the result here and among the objects, so that no machine fetches it again."""
+        name = super().set_aside_result()
+        if name is not None:
+            self._send(name)
+            self.objects.remove(self._name(RESULT))
+        return name
+
+    def _names(self) -> set[str]:
+        """Returns the names of the trial's files, here and among the objects."""
+        prefix = f"{self.path.name}/"
+        return super()._names() | {name.removeprefix(prefix) for name in self.objects.names(self.path.name)}
+
     def save_checkpoint(self, state: Mapping[str, Any]) -> None:
         """Replaces the checkpoint here, and sends it where sending stays below its share of the time."""
         super().save_checkpoint(state)
@@ -243,6 +255,9 @@ class SharedStore(TrialStore):
         with ThreadPoolExecutor(THREADS) as pool:
             for _ in pool.map(lambda identity: self.folder(identity).fetch(names[identity]), sorted(wanted)):
                 pass
+
+    def names(self) -> Iterable[str]:
+        return self.objects.names()
 
     def save_facts(self, name: str, facts: Mapping[str, Any]) -> None:
         super().save_facts(name, facts)

@@ -20,6 +20,7 @@ from experiments.learning.contract import Learner, Task
 from experiments.learning.device import release_memory
 from experiments.learning.ranks import ALONE, Ranks
 from experiments.provenance import revision, versions
+from experiments.trial_store import schema
 from experiments.trial_store.folders import TrialFolder
 from experiments.trial_store.layout import Layout
 from experiments.trials.failures import reason_of_error
@@ -174,18 +175,20 @@ def conclude(trial: Trial, training: Training, layout: Layout, facts: Mapping[st
     _finish(trial, training, {**result, **facts})
 
 
-def _finish(trial: Trial, training: Training, result: Mapping[str, Any]) -> None:
-    training.folder.finish(
-        {
-            "identity": trial.identity,
-            "trial": trial.mapping,
-            "labelled": trial.labelled,
-            **result,
-            **revision(),
-            "versions": versions(),
-            "finished_at": time.time(),
-        }
-    )
+def _finish(trial: Trial, training: Training, measured: Mapping[str, Any]) -> None:
+    """Writes the result. TrialFailed where it does not hold, as where a number in it is not finite."""
+    result = {
+        "identity": trial.identity,
+        "trial": trial.mapping,
+        "labelled": trial.labelled,
+        **measured,
+        **revision(),
+        "versions": versions(),
+        "finished_at": time.time(),
+    }
+    if fault := schema.fault_of(result, schema.Result):
+        raise TrialFailed(f"its result does not hold: {fault}")
+    training.folder.finish(result)
 
 
 def run_trial(

@@ -14,7 +14,9 @@ from PIL import Image
 from torch import Tensor
 
 from experiments.learning.contract import CAPTIONS, LABELS, Learner, Task
-from experiments.trial_store.folders import PICTURES, TrialFolder
+from experiments.trial_store import schema
+from experiments.trial_store.contents import PICTURES
+from experiments.trial_store.folders import TrialFolder
 from experiments.trials.caption_evaluation import CaptionJudge
 from experiments.trials.judge import Judge
 from experiments.trials.label_evaluation import LabelJudge
@@ -89,6 +91,8 @@ class Training:
     def resume(self) -> None:
         """Restores the folder's checkpoint, where it has a readable one. Raises what the learner's `restore` raises."""
         saved = self.folder.checkpoint()
+        if saved is not None and not self._checkpoint_holds(saved):
+            saved = None  # it is another trial's, or damaged: as where there is none, the trial starts anew
         if saved is not None:
             try:
                 self.learner.restore(saved["learner"])
@@ -101,6 +105,18 @@ class Training:
         self.saved_rows = len(self.rows)
         self.folder.set_rows(self.rows)
 
+    def _checkpoint_holds(self, saved: Any) -> bool:
+        """Returns whether what a checkpoint holds can be gone on from: it is this trial's, and its parts agree."""
+        if schema.fault_of(saved, schema.Checkpoint, finite=False):
+            return False
+        own = saved.get("identity", self.folder.path.name) == self.folder.path.name
+        in_order = [row["epoch"] for row in saved["rows"]] == list(range(len(saved["rows"])))
+        weights = self.learner.model.state_dict()
+        alike = saved["best"].keys() == weights.keys() and all(
+            isinstance(tensor, Tensor) and tensor.shape == weights[name].shape for name, tensor in saved["best"].items()
+        )
+        return own and in_order and alike and saved["best_epoch"] < len(saved["rows"])
+
     def save(self, at_once: bool = False) -> None:
         """Writes a checkpoint, unless the last one is younger than CHECKPOINT_SECONDS and `at_once` is False."""
         young = time.monotonic() - self.saved_at < CHECKPOINT_SECONDS
@@ -108,6 +124,7 @@ class Training:
             return
         self.folder.save_checkpoint(
             {
+                "identity": self.folder.path.name,
                 "learner": self.learner.state(),
                 "rows": self.rows,
                 "best": self.best,
@@ -145,18 +162,20 @@ class Training:
             **{f"validation_{name}": value for name, value in validation.items()},
             "seconds": seconds,
             "images_per_second": images / seconds,
+            "threads": torch.get_num_threads(),
+            "gpu": int(self.task.device.type == "cuda"),
             "time": time.time(),
         }
+        for name, value in row.items():
+            if not math.isfinite(value):
+                raise TrialFailed(f"{name} is not finite ({value}) in epoch {number}")
         self._keep_best(row)
         self.rows.append(row)
         self.folder.add_row(row)
         return row
 
     def _keep_best(self, row: Row) -> None:
-        name = f"validation_{self.learner.selects_by}"
-        score = row[name]
-        if not math.isfinite(score):
-            raise TrialFailed(f"{name} is not finite ({score}) in epoch {row['epoch']}")
+        score = row[f"validation_{self.learner.selects_by}"]
         if score > self.best_score:
             self.best_epoch, self.best_score = len(self.rows), score  # the row is added after this
             self.best = copy.deepcopy(self.learner.model.state_dict())
@@ -169,6 +188,7 @@ class Training:
             "best_epoch": self.best_epoch,
             "epochs": len(self.rows),
             "seconds": self.seconds,
+            **self._computed_on(),
         }
 
     def result(self, test: np.ndarray) -> dict[str, Any]:
@@ -191,10 +211,22 @@ class Training:
             "parameters": sum(parameter.numel() for parameter in self.learner.model.parameters()),
             "train_seconds": train_seconds,
             "images_per_second": images / train_seconds,
-            "device": device_name(self.task.device),
+            **self._computed_on(),
             "devices": self.task.ranks.count,
             "seconds": self.seconds,
         }
+
+    def _computed_on(self) -> dict[str, Any]:
+        """Returns the `device` that trained, and its CPU `threads`, of which there are several after a change.
+
+        Digits depend on both: sums are added up in another order.
+        """
+        device = device_name(self.task.device)
+        used = [(bool(row["gpu"]), int(row["threads"])) for row in self.rows if "threads" in row]
+        on_gpu = self.task.device.type == "cuda"
+        if any(gpu != on_gpu for gpu, _ in used):
+            device = f"{'cpu' if on_gpu else 'GPU'}, then {device}"
+        return {"device": device, "threads": list(dict.fromkeys(threads for _, threads in used))}
 
     def _draw(self) -> None:
         """Saves the learner's pictures of a few validation images, which are the same for every trial of a dataset."""

@@ -41,6 +41,10 @@ COLUMNS = {
     "kl_switches": "number",  # nats per image
     "reason": "text",
 }
+# Columns that tables of earlier sweeps lack; they are empty then.
+LATER = {
+    "threads": "text",  # CPU threads that computed the trial: a number, or several, such as "1, then 2"
+}
 NEVER_EMPTY = ("trial_id", "dataset", "system", "proportion", "seed", "status")
 GRID = ["system", "proportion", "xi", "seed"]
 
@@ -49,8 +53,8 @@ def read_results(path: Path) -> pd.DataFrame:
     """Reads one row per trial, sorted by system, proportion, ξ and seed.
 
     Returns:
-        The columns of `COLUMNS` and, for results about captions (`kinds.kind_of`), of `SCORE_COLUMNS`; further columns
-        are kept as text. ξ as asked is canonical: "0.0" becomes "0".
+        The columns of `COLUMNS`, of `LATER` and, for results about captions (`kinds.kind_of`), of `SCORE_COLUMNS`;
+        further columns are kept as text. ξ as asked is canonical: "0.0" becomes "0".
 
     Raises:
         UserError: something is missing or wrong; the message names file, line and column.
@@ -58,6 +62,7 @@ def read_results(path: Path) -> pd.DataFrame:
     results = read_columns(path, COLUMNS, NEVER_EMPTY, REMEDY)
     if results.empty:
         raise UserError(f"{path} has a header but no trials; {REMEDY}")
+    results = results.assign(**{column: "" for column in LATER if column not in results.columns})
     about_labels = kind_of(results) is LABELS
     if not about_labels:
         results = typed(path, results, SCORE_COLUMNS, (), REMEDY)

@@ -95,7 +95,8 @@ def test_a_failed_trial_that_is_tried_again_keeps_its_run(swept):
 
     done = next(trial for trial in wanted if store.folder(trial.identity).status == "done")
     assert record.begin(failed, parent) == run
-    folder.finish(store.folder(done.identity).result())
+    own = {"identity": failed.identity, "trial": failed.mapping}
+    folder.finish(store.folder(done.identity).result() | own)
     record.complete(failed, folder, parent)
     found = record.client.get_run(run)
     assert (found.info.status, found.data.tags["reason"]) == ("FINISHED", "")

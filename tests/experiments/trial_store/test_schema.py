@@ -1,0 +1,103 @@
+"""A stored file either holds, or it is said which key and value is wrong."""
+
+import json
+import re
+
+import pytest
+
+from experiments.trial_store import schema
+from experiments.trials.caption_scores import SCORES
+from tests.experiments.stored import caption_result, label_result
+
+WRONG = [
+    ({"top1": 101.0}, r"^top1 = 101.0: .* less than or equal to 100$"),
+    ({"top1": -0.5}, r"^top1 = -0.5: "),
+    ({"top1": "12.5"}, r"^top1 = '12.5': .* a valid number$"),
+    ({"top1": True}, r"^top1 = True: "),
+    ({"top1": None}, r"^top1 is missing$"),
+    ({"top1": [12.5]}, r"^top1 = \[12.5\]: "),
+    ({"top1": 10**400}, r"^top1 = 1000"),
+    ({"top1": 60.0}, r"^top1 is above top5$"),
+    ({"ece": float("nan")}, r"^ece = nan: .* finite number$"),
+    ({"elbo": float("-inf")}, r"^elbo = -inf: "),
+    ({"elbo": 1e300}, r"^elbo = 1e\+300: "),
+    ({"epochs": 0}, r"^epochs = 0: "),
+    ({"epochs": 3.5}, r"^epochs = 3.5: .* a valid integer$"),
+    ({"best_epoch": -1}, r"^best_epoch = -1: "),
+    ({"best_epoch": 3}, r"^best_epoch is not among the epochs$"),
+    ({"seconds": -1.0}, r"^seconds = -1.0: "),
+    ({"seconds": {}}, r"^seconds = {}: "),
+    ({"device": "two\nlines"}, r"^device = 'two\\nlines': "),
+    ({"threads": [0]}, r"^threads.0 = 0: "),
+    ({"averaging": [{"draws": 1}]}, r"^averaging.0.top1 is missing$"),
+    ({"averaging": {}}, r"^averaging = {}: "),
+    ({"versions": {"torch": 2}}, r"^versions.torch = 2: "),
+    ({"trial": {"seed": "0"}}, r"^trial.seed = '0': "),
+    ({"trial": {"xi": -1.0}}, r"^trial.xi = -1.0: "),
+    ({"unknown": float("inf")}, r"^a number in it is infinite$"),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), WRONG, ids=[str(changes)[:40] for changes, _ in WRONG])
+def test_what_is_wrong_with_a_result_is_named(changes, said):
+    fault = schema.fault_of(label_result(**changes), schema.Result)
+    assert fault
+    assert "\n" not in fault
+    assert re.search(said, fault), fault
+
+
+@pytest.mark.parametrize(
+    ("result", "key"),
+    [(label_result(), key) for key in ("epochs", "seconds", "top1", "top5", "ece", "device", "train_seconds")]
+    + [(caption_result(), key) for key in ("best_epoch", "bleu1", "bleu4", "rouge_l", "cider", "test_ms_per_image")],
+)
+def test_a_result_lacks_none_of_its_measures(result, key):
+    assert not schema.fault_of(result, schema.Result)
+    del result[key]
+    assert schema.fault_of(result, schema.Result) == f"{key} is missing"
+
+
+def test_a_search_has_a_validation_measure_alone():
+    kept = {"validation_accuracy": 50.0, "best_epoch": 0, "epochs": 1, "seconds": 1.0}
+    assert not schema.fault_of(kept, schema.Result)
+    del kept["validation_accuracy"]
+    assert schema.fault_of(kept, schema.Result) == "top1 is missing"
+
+
+def test_every_score_of_captions_has_its_range():
+    assert set(SCORES) <= set(schema.Scores.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"{", "is no JSON"),
+        (b"\xff\xfe", "is no JSON"),
+        (b'{"top1": NaN}', "is no JSON"),
+        (b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}", "is no JSON"),
+        (b'{"device": "\\ud800"}', "is no JSON"),
+        (b"[]", r"is \[\] and no mapping"),
+        (b"null", "is None and no mapping"),
+        (b"1e999", "is inf and no mapping"),
+    ],
+)
+def test_a_file_that_is_no_mapping_says_so(tmp_path, content, said):
+    path = tmp_path / "result.json"
+    path.write_bytes(content)
+    value, fault = schema.read(path, schema.Result)
+    assert value is None
+    assert re.match(said, fault), fault
+
+
+def test_a_file_that_is_not_there_or_cannot_be_read(tmp_path):
+    assert schema.read(tmp_path / "none", schema.Result) == (None, "")
+    assert schema.read(tmp_path, schema.Result) == (None, "cannot be read (Is a directory)")
+
+
+def test_a_whole_file_comes_back_as_it_was_written(tmp_path):
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(label_result(top1=50, other=[1, {"a": None}])))
+    value, fault = schema.read(path, schema.Result)
+    assert (value, fault) == (label_result(top1=50, other=[1, {"a": None}]), "")
+    assert isinstance(value["top1"], int)
