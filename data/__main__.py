@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from data.errors import UserError
+from data.output import write_every_letter
 from data.version import print_versions
 
 EXAMPLE = """Example:\n
@@ -168,6 +169,7 @@ def show(
 
 def main() -> None:
     """Runs the command line; a user's mistake is one message on stderr and exit code 2."""
+    write_every_letter()
     try:
         app()
     except UserError as error:

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from data.errors import UserError
+from data.output import write_every_letter
 from data.version import print_versions
 from experiments.options import PARAMS, STORE, Changes, Params, Project, Store, with_project
 
@@ -333,6 +334,7 @@ def sync(project: Project) -> None:
 
 def main() -> None:
     """Runs the command line; a user's mistake is one message on stderr and exit code 2."""
+    write_every_letter()
     try:
         app()
     except UserError as error:

@@ -22,7 +22,13 @@ PACKAGES = {
 # A command that puts parts of several packages together: what it imports beyond its package's own allowance.
 # `python -m vae caption` loads a trained model from the trial store and prepares pictures as `data` does.
 COMMANDS = {
-    "vae.__main__": {"data.errors", "data.version", "data.formats.pictures", "experiments.trial_store.folders"},
+    "vae.__main__": {
+        "data.errors",
+        "data.output",
+        "data.version",
+        "data.formats.pictures",
+        "experiments.trial_store.folders",
+    },
 }
 # Rooms and files of a package from top to bottom: each may import what stands below it, and what is not named here,
 # the package's leaf files. Those in one line do not know each other.

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from data.errors import UserError
+from data.output import write_every_letter
 from data.version import print_versions
 from experiments.trial_store.folders import CAPTIONER, WEIGHTS, TrialFolder, TrialStore
 
@@ -144,6 +145,7 @@ def _description(folder: TrialFolder) -> dict[str, Any]:
 
 def main() -> None:
     """Runs the command; a user's mistake is one message and exit code 2."""
+    write_every_letter()
     try:
         app()
     except UserError as error:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from data.errors import UserError
 from experiments.settings.config import load
 from experiments.trials.grid import cells
 
@@ -52,6 +53,14 @@ def test_a_mistake_is_named_with_its_path_value_and_remedy(world, main, changes,
     for message in messages:
         assert message in err
     assert not world.store.exists()
+
+
+def test_a_section_that_is_missing_is_named_itself(tmp_path):
+    shipped = (ROOT / "params.yaml").read_text()
+    head, tail = shipped.index("\nvae:"), shipped.index("\ncaptions:")
+    (tmp_path / "params.yaml").write_text(shipped[:head] + shipped[tail:])
+    with pytest.raises(UserError, match=r"params\.yaml: vae: is missing: the section of settings that systems share$"):
+        load(tmp_path / "params.yaml")
 
 
 def test_all_mistakes_are_named_at_once(world, main):
