@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
+import traceback
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Literal
 
 import typer
@@ -66,9 +69,11 @@ def run(
         _submit(project, address)
     else:
         config = project.config
+        from experiments.secrets import masked
         from experiments.sweep import run as sweep
 
-        if not sweep.run_sweep(config, project.layout, f"python -m experiments {shlex.join(sys.argv[1:])}", address):
+        command = masked(f"python -m experiments {shlex.join(sys.argv[1:])}")
+        if not sweep.run_sweep(config, project.layout, command, address):
             raise typer.Exit(STOPPED)
     if complete:
         _end_unless_complete(project.layout.results)
@@ -316,7 +321,7 @@ def data(
 def sync(project: Project) -> None:
     """Logs to MLflow what it lacks of the profile's trials; never anything twice."""
     from experiments.secrets import masked
-    from experiments.tracking.server import ARTIFACTS, check_tracking, tracking_uri
+    from experiments.tracking.server import ARTIFACTS, check_tracking, mlflow_errors_explained, tracking_uri
     from experiments.trials.grid import trials
 
     config, layout = project.config, project.layout
@@ -324,7 +329,7 @@ def sync(project: Project) -> None:
     check_tracking(uri)
     from experiments.tracking import mlflow_runs as tracking
 
-    with kept.locked():
+    with kept.locked(), mlflow_errors_explained(uri):
         kept.fetch([trial.identity for trial in wanted])
         record = tracking.Record(uri, config.dataset, ARTIFACTS)
         parent = record.sweep(config.params.profile, config.resolved())
@@ -338,12 +343,29 @@ def main() -> None:
     try:
         app()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _print_error(str(error))
         sys.exit(2)
     except OSError as error:  # a full disk, a folder that may not be written
-        print(f"error: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        _print_error(f"{error.filename or 'the system'}: {error.strerror or error}")
         print("finished trials are safe: mend this and run the same command again", file=sys.stderr)
         sys.exit(2)
+    except Exception:
+        sys.excepthook = _print_masked
+        raise
+
+
+def _print_error(text: str) -> None:
+    from experiments.secrets import masked
+
+    print(f"error: {masked(text)}", file=sys.stderr)
+
+
+def _print_masked(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Prints an error that nobody foresaw as Python does, but without the secrets that it may quote."""
+    from experiments.secrets import masked_lines
+
+    text = "".join(traceback.format_exception(kind, error, trace))
+    sys.stderr.write(masked_lines(text, os.environ.get("MLFLOW_TRACKING_URI", "")))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from data.errors import UserError
 from data.ray_connection import first_line
 from experiments.cluster.nodes import PACKAGES
 from experiments.provenance import REVISION, revision
-from experiments.secrets import masked
+from experiments.secrets import holds_secret, masked
 from experiments.settings.config import Config
 from experiments.tracking.server import check_tracking, tracking_uri
 from experiments.trial_store.layout import Layout
@@ -34,6 +34,7 @@ def submit_job(config: Config, layout: Layout, address: str) -> None:
     """
     arguments = _arguments(layout)
     uri = tracking_uri(config)
+    _check_secrets(config, uri)
     if not uri.startswith(("http://", "https://")):
         raise UserError(
             f"a job cannot write MLflow's {masked(uri)}: start a server that the cluster reaches (`mlflow server`), "
@@ -45,11 +46,30 @@ def submit_job(config: Config, layout: Layout, address: str) -> None:
     job = _at_work(client, sweep)
     if job is None:
         job = _send(client, config, arguments, sweep, uri)
-        print(f"job {job} sent to {address}")
+        print(f"job {job} sent to {masked(address)}")
     else:
-        print(f"job {job} is at work on it already, at {address}")
-    print(f"Ctrl-C leaves it alone; `ray job stop {job} --address {address}` ends it", flush=True)
+        print(f"job {job} is at work on it already, at {masked(address)}")
+    print(f"Ctrl-C leaves it alone; `ray job stop {job} --address {masked(address)}` ends it", flush=True)
     _follow(client, job)
+
+
+def _check_secrets(config: Config, uri: str) -> None:
+    """Raises UserError where a secret would be sent: who sees Ray's dashboard reads a job's environment and files."""
+    storage = config.params.search.storage if config.params.search else None
+    for name, place, remedy in (
+        (
+            "the tracking URI",
+            uri,
+            "name the server without it, and set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD here and in the "
+            "environment that the cluster's nodes are started in",
+        ),
+        ("search.storage", storage, "leave it out; PGPASSWORD or ~/.pgpass has it"),
+    ):
+        if place and holds_secret(place):
+            raise UserError(
+                f"{name} {masked(place)} has a secret in it, and who sees Ray's dashboard can read what a job is sent "
+                f"with: {remedy}"
+            )
 
 
 def _arguments(layout: Layout) -> list[str]:
@@ -75,8 +95,8 @@ def _client(address: str) -> Any:
         return JobSubmissionClient(address)
     except (AuthenticationError, ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(
-            f"no Ray jobs at {address} ({first_line(error)}): name the dashboard of a running cluster, and, where it "
-            "asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+            f"no Ray jobs at {masked(address)} ({masked(first_line(error), address)}): name the dashboard of a running "
+            "cluster, and, where it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
         ) from error
 
 
@@ -103,7 +123,7 @@ def _send(client: Any, config: Config, arguments: list[str], sweep: str, uri: st
                 )
             except RuntimeError as error:
                 if "No available agent" not in str(error) or time.monotonic() > deadline:
-                    raise UserError(f"the cluster does not take the job: {first_line(error)}") from error
+                    raise UserError(f"the cluster does not take the job: {masked(first_line(error))}") from error
                 time.sleep(1)
 
 

@@ -18,6 +18,7 @@ from data.ray_connection import join
 from experiments.compute.ray_tune import ENVIRONMENT
 from experiments.compute.resources import Resources, resolve
 from experiments.provenance import REVISION, revision
+from experiments.secrets import masked
 from experiments.settings.schema import Compute
 from experiments.trial_store.layout import Layout
 
@@ -40,14 +41,15 @@ def connected(address: str, compute: Compute, layout: Layout, dataset: str) -> I
         dashboard = join(address, PACKAGES, {**ENVIRONMENT, **known})
     except ConnectionError as error:
         raise UserError(
-            f"no Ray cluster at {address} ({error}): look at `ray status` there, and, where it asks for a token, at "
-            "RAY_AUTH_MODE and RAY_AUTH_TOKEN; or leave --address and RAY_ADDRESS away to run on this machine"
+            f"no Ray cluster at {masked(address)} ({masked(str(error), address)}): look at `ray status` there, and, "
+            "where it asks for a token, at RAY_AUTH_MODE and RAY_AUTH_TOKEN; or leave --address and RAY_ADDRESS away "
+            "to run on this machine"
         ) from error
     os.environ.update(ENVIRONMENT)
     try:
         _check_nodes(ray, layout.absolute(), dataset, compute.gpus_per_trial != 0)
         total = ray.cluster_resources()
-        place = f"the cluster at {address}"
+        place = f"the cluster at {masked(address)}"
         yield resolve(compute, int(total.get("CPU", 0)), int(total.get("GPU", 0)), place), dashboard
     finally:
         ray.shutdown()

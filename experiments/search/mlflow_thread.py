@@ -19,7 +19,7 @@ class SearchTracker(Notes):
 
     def __init__(self, config: Config, study: Study) -> None:
         self._config, self._study = config, study
-        super().__init__()
+        super().__init__(tracking_uri(config))
 
     def update(self, setting: Setting) -> None:
         """Logs what is newly known of the setting."""
@@ -30,7 +30,7 @@ class SearchTracker(Notes):
         from experiments.search.mlflow_runs import SearchRecord
 
         protocol = self._study.protocol
-        record = SearchRecord(tracking_uri(self._config), f"{self._config.dataset}-search", ARTIFACTS)
+        record = SearchRecord(self.uri, f"{self._config.dataset}-search", ARTIFACTS)
         params = {
             "budget": protocol.budget,
             "proportions": protocol.proportions,

@@ -17,6 +17,7 @@ from experiments.search.mlflow_thread import SearchTracker
 from experiments.search.optuna_study import Study
 from experiments.search.progress import SearchProgress
 from experiments.search.protocol import Protocol, Setting
+from experiments.secrets import masked
 from experiments.settings.config import Config
 from experiments.sweep.cost import Costs
 from experiments.sweep.live_line import Live, duration
@@ -58,7 +59,9 @@ def run_searches(config: Config, layout: Layout, systems: Sequence[str], address
         address: the Ray cluster that tries the settings, or None for this machine.
     """
     if address and address.startswith(("http://", "https://")):
-        raise UserError(f"--address {address}: a search is not sent as a job: name the cluster's HOST:PORT, or auto")
+        raise UserError(
+            f"--address {masked(address)}: a search is not sent as a job: name the cluster's HOST:PORT, or auto"
+        )
     search = config.params.search
     assert search is not None
     store = layout.search_store

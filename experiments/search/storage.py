@@ -13,17 +13,30 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from data.errors import UserError
+from experiments.databases import CONNECT_SECONDS, is_empty, reason, sound_sqlite
 from experiments.secrets import masked
 
 STUDIES = "studies.db"  # the SQLite file, in the folder of the searches
-CONNECT_SECONDS = 10  # that a server may take to accept a connection
+WHAT = "the search's database"
+RESTORE = "bring a copy of it back, or move it away and search anew"
+_ERRORS = (SQLAlchemyError, StorageInternalError, RuntimeError, ValueError)  # of Optuna, as it opens a storage
 DRIVER = "psycopg"  # Python's PostgreSQL driver, where the URL names none
 
 
 def sqlite(folder: Path) -> RDBStorage:
-    """Returns the storage in a folder's SQLite file; both are created where they are missing."""
+    """Returns the storage in a folder's SQLite file; both are created where they are missing.
+
+    UserError where the file is damaged, locked, not writable, or of another version of Optuna.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    return RDBStorage(f"sqlite:///{(folder / STUDIES).absolute()}")
+    path = (folder / STUDIES).absolute()
+    if not is_empty(path):
+        with sound_sqlite(path, WHAT, RESTORE):
+            pass
+    try:
+        return RDBStorage(f"sqlite:///{path}")
+    except _ERRORS as error:
+        raise UserError(f"{WHAT} {path} cannot be opened ({_reason(error)})") from error
 
 
 def postgres(text: str) -> RDBStorage:
@@ -44,15 +57,15 @@ def postgres(text: str) -> RDBStorage:
         )
     except ImportError:
         remedy = f'its driver is not installed: `pip install "psycopg[binary]"`, and write postgresql+{DRIVER}://…'
-    except (SQLAlchemyError, StorageInternalError, RuntimeError, ValueError) as error:
-        remedy = f"{_reason(error)}: see that the server runs and lets you in, or set it to null (a file)"
+    except _ERRORS as error:
+        remedy = f"{_reason(error, text)}: see that the server runs and lets you in, or set it to null (a file)"
     raise UserError(f"search.storage = {masked(text)!r}: {remedy}")
 
 
-def _reason(error: Exception) -> str:
-    """Returns the message of the server or of SQLAlchemy in one line, without passwords."""
+def _reason(error: Exception, *urls: str) -> str:
+    """Returns the message of the server or of SQLAlchemy in one line, without secrets."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    return masked(" ".join(str(getattr(cause, "orig", None) or cause or error).split()))
+    return reason(cause or error, *urls)
 
 
 def _storage_error(error: BaseException | None) -> Exception | None:
@@ -70,28 +83,35 @@ def opened(url: str | None, folder: Path, studies: Sequence[str]) -> Iterator[RD
     server, so there the lock is the server's, which releases it when this process dies. UserError where another
     process holds a study, or where the storage cannot be reached, at the start or later.
     """
-    if url is None:
-        yield sqlite(folder)
-        return
-    storage = postgres(url)
+    storage = sqlite(folder) if url is None else postgres(url)
+    place = f"{WHAT} {folder / STUDIES}" if url is None else f"search.storage = {masked(url)!r}"
     try:
-        with storage.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.detach()  # back in the pool it would keep its locks
-            for name in studies:
-                key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
-                if not connection.scalar(sqlalchemy.select(sqlalchemy.func.pg_try_advisory_lock(key))):
-                    raise UserError(
-                        f"another process is at work on the study {name} in {masked(url)}: wait for it, or go on with "
-                        "another search.storage"
-                    )
+        with _held(storage, url, studies):
             yield storage
     except Exception as error:
         lost = _storage_error(error)
         if lost is None:
             raise
         raise UserError(
-            f"search.storage = {masked(url)!r} was lost: {_reason(lost)}; what was tried is safe, the same command "
-            "goes on from there"
+            f"{place} was lost: {_reason(lost, url or '')}; what was tried is safe, the same command goes on from there"
         ) from error
     finally:
         storage.engine.dispose()
+
+
+@contextmanager
+def _held(storage: RDBStorage, url: str | None, studies: Sequence[str]) -> Iterator[None]:
+    """Holds the studies on a server while the block lasts. UserError where another process holds one."""
+    if url is None:
+        yield
+        return
+    with storage.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.detach()  # back in the pool it would keep its locks
+        for name in studies:
+            key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big", signed=True)
+            if not connection.scalar(sqlalchemy.select(sqlalchemy.func.pg_try_advisory_lock(key))):
+                raise UserError(
+                    f"another process is at work on the study {name} in {masked(url)}: wait for it, or go on with "
+                    "another search.storage"
+                )
+        yield

@@ -14,6 +14,7 @@ from mlflow.entities import Metric, Param, RunTag
 
 from data.errors import UserError
 from experiments.provenance import revision
+from experiments.tracking.mlflow_database import create_database, sqlite_path
 from experiments.trial_store.folders import TrialFolder, TrialStore
 from experiments.trials.caption_scores import SCORES
 from experiments.trials.grid import Trial, percent, xi_text
@@ -54,6 +55,8 @@ class Record:
     """
 
     def __init__(self, uri: str, dataset: str, artifacts: Path) -> None:
+        if uri.startswith("sqlite"):
+            create_database(sqlite_path(uri))
         self.client = MlflowClient(uri)
         self.experiment = self._experiment(dataset, None if uri.startswith("http") else artifacts)
         self.parents: dict[str, str] = {}

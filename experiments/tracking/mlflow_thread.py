@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from data.errors import UserError
+from experiments.secrets import masked
 from experiments.settings.config import Config
 from experiments.tracking.server import ARTIFACTS, tracking_uri
 from experiments.trial_store.folders import TrialStore
@@ -25,9 +27,13 @@ class Notes:
     MLflow is imported and opened in that thread too. An error there is kept in `error`. It costs the notes of the next
     RETRY_SECONDS, but not the work; then the record is opened again, at the latest by `close`. Once `finish` has logged
     what was missed, `error` is None again; otherwise it can be logged later, from the trial store.
+
+    Args:
+        uri: MLflow's tracking URI.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
         self.error: Exception | None = None
         self._opened: tuple[Any, str] | None = None
         self._notes: queue.SimpleQueue[Callable[[Any, str], Any] | None] = queue.SimpleQueue()
@@ -37,8 +43,11 @@ class Notes:
 
     @property
     def trouble(self) -> str:
-        """The error in one line; empty where there is none."""
-        return "" if self.error is None else f"{type(self.error).__name__}: {self.error}".splitlines()[0]
+        """The error in one line, without secrets; empty where there is none."""
+        if self.error is None:
+            return ""
+        kind = "" if isinstance(self.error, UserError) else f"{type(self.error).__name__}: "
+        return masked(f"{kind}{self.error}".splitlines()[0], self.uri)
 
     def put(self, note: Callable[[Any, str], Any]) -> None:
         """Has the note called, with what `open` returned, after those before it."""
@@ -81,7 +90,7 @@ class Tracker(Notes):
         self.runs: dict[str, str] = {}  # MLflow's runs by identity, complete once closed without an error
         self._config, self._trials, self._store = config, trials, store
         self._begun: set[str] = set()
-        super().__init__()
+        super().__init__(tracking_uri(config))
 
     def begin(self, trial: Trial) -> None:
         """Logs that the trial has begun, or begun again."""
@@ -105,7 +114,7 @@ class Tracker(Notes):
     def open(self) -> tuple[Record, str]:
         from experiments.tracking.mlflow_runs import Record
 
-        record = Record(tracking_uri(self._config), self._config.dataset, ARTIFACTS)
+        record = Record(self.uri, self._config.dataset, ARTIFACTS)
         self.runs = record.runs
         return record, record.sweep(self._config.params.profile, self._config.resolved())
 

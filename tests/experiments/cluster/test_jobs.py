@@ -20,6 +20,7 @@ from experiments.trial_store.object_store import Objects
 from tests.experiments.conftest import ROOT
 from tests.experiments.mlflow_server import MlflowServer
 from tests.experiments.nodes import Nodes
+from tests.experiments.searching import ask_for
 from tests.experiments.sweeping import table, timeless, wait_for
 
 
@@ -73,6 +74,7 @@ class RecordingClient:
 
     def submit_job(self, entrypoint, runtime_env, metadata):
         self.settings = (Path(runtime_env["working_dir"]) / "params.yaml").read_text()
+        self.environment = runtime_env["env_vars"]
         return "job"
 
 
@@ -83,6 +85,44 @@ def test_a_job_gets_the_settings_of_this_command(world):
     Path("sent.yaml").write_text(client.settings)
     assert load(Path("sent.yaml")).resolved() == config.resolved()
     assert load(Path("params.yaml")).resolved() != config.resolved()
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"tracking.uri": "http://me:s3cret@host:5000"}, "the tracking URI http://me:***@host:5000 has a secret in it"),
+        ({"tracking.uri": "https://s3cret@host"}, "the tracking URI https://***@host has a secret in it"),
+        ({"tracking.uri": "https://host/?token=s3cret"}, "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+        ({"search.storage": "postgresql://me:s3cret@host/d"}, "search.storage postgresql://me:***@host/d has a secret"),
+    ],
+)
+def test_no_secret_is_sent_with_a_job(world, main, changes, told):
+    """Who sees Ray's dashboard can read a job's environment, and download its files."""
+    ask_for(world, {"toy": {"epochs": {"low": 1, "high": 9}}})
+    places = ["--store", f"{world.folder}/store", "--data", f"{world.folder}/data"]
+    sets = [part for name, value in changes.items() for part in ("--set", f"{name}={value}")]
+    code, out, err = main("submit", "--address", "http://127.0.0.1:9", *places, *sets)
+    assert code == 2
+    assert told in err
+    assert err.count("\n") == 1
+    assert "s3cret" not in out + err
+
+
+def test_a_job_gets_no_more_of_the_environment_than_it_needs(world, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "s3cret")
+    client = RecordingClient()
+    jobs._send(client, load(Path("params.yaml")), [], "sweep", "http://mlflow")
+    assert set(client.environment) == {"MLFLOW_TRACKING_URI", "EXPERIMENTS_REVISION"}
+
+
+def test_a_password_in_the_address_of_the_dashboard_is_not_printed(world, main, monkeypatch):
+    monkeypatch.setattr(jobs, "check_tracking", lambda uri: None)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
+    places = ["--store", f"{world.folder}/store", "--data", f"{world.folder}/data"]
+    code, out, err = main("submit", "--address", "http://me:s3cret@127.0.0.1:9", *places)
+    assert code == 2
+    assert "no Ray jobs at http://me:***@127.0.0.1:9" in err
+    assert "s3cret" not in out + err
 
 
 @pytest.mark.slow

@@ -1,6 +1,9 @@
 """Studies on a real PostgreSQL server, and servers that cannot be had."""
 
+import os
+import sqlite3
 import uuid
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -8,10 +11,10 @@ from optuna.exceptions import StorageInternalError
 from sqlalchemy import make_url
 
 from data.errors import UserError
+from experiments import databases
 from experiments.search.optuna_study import Study
 from experiments.search.protocol import Protocol
-from experiments.search.storage import opened, sqlite
-from experiments.secrets import masked
+from experiments.search.storage import STUDIES, opened, sqlite
 from experiments.settings.config import load
 from experiments.trial_store.layout import Layout
 from tests.experiments.postgres import PASSWORD, QUOTED
@@ -129,18 +132,50 @@ def test_another_database_than_postgresql_is_refused_with_the_settings(world, ma
     assert "search.storage = 'mysql://me:***@h/d': must be null (a file in the store) or a PostgreSQL URL" in err
 
 
+def change(path, *statements):
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("harm", "told"),
     [
-        ("postgresql://me:a@b:c d@host/db", "postgresql://me:***@host/db"),
-        ("postgresql://:pw@host", "postgresql://:***@host"),
-        (
-            "postgresql://me@host/db?password=x%20y&sslmode=require",
-            "postgresql://me@host/db?password=***&sslmode=require",
-        ),
-        ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
-        ("postgresql+psycopg://me@host:5432/db", "postgresql+psycopg://me@host:5432/db"),
+        (lambda path: os.truncate(path, 40_000), "is damaged"),
+        (lambda path: path.write_text("my notes"), "is no SQLite database: bring a copy of it back"),
+        (lambda path: change(path, "UPDATE alembic_version SET version_num = 'v9.9.9.a'"), "cannot be opened"),
+        (lambda path: change(path, "DROP TABLE studies", "CREATE TABLE studies (a)"), "was lost: table studies"),
     ],
 )
-def test_passwords_are_masked(text, shown):
-    assert masked(text) == shown
+def test_a_file_that_is_of_no_use_is_told_before_any_training(world, main, harm, told):
+    ask_for(world, SPACE)
+    path = world.store / "search" / STUDIES
+    sqlite(path.parent).engine.dispose()
+    harm(path)
+    before = path.read_bytes()
+    code, _, err = main("search", "toy")
+    assert code == 2
+    assert f"error: the search's database {path.relative_to(world.folder)}" in err.replace(f"{world.folder}/", "")
+    assert told in err
+    assert err.count("\n") == 1
+    assert path.read_bytes() == before
+    assert not list(world.store.glob("search/*/config.json"))
+
+
+def test_a_file_that_is_locked_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(databases, "LOCK_SECONDS", 0.1)
+    sqlite(tmp_path).engine.dispose()
+    with closing(sqlite3.connect(tmp_path / STUDIES, isolation_level=None)) as holder:
+        holder.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(UserError, match="has been locked by another process"):
+            sqlite(tmp_path)
+
+
+def test_a_password_in_the_address_of_a_cluster_is_not_printed(world, main):
+    ask_for(world, SPACE)
+    for address in ("http://me:s3cret@head:8265", "ray://me:s3cret@127.0.0.1:9", "me:s3cret@127.0.0.1:9"):
+        code, out, err = main("search", "toy", "--address", address)
+        assert code == 2
+        assert "s3cret" not in out + err
+        assert "127.0.0.1:9" in err or "http://me:***@head:8265: a search is not sent as a job" in err

@@ -35,6 +35,7 @@ from tests.experiments.sweeping import (
     running,
     table,
     undisturbed,
+    wait_for,
     wait_for_results,
 )
 
@@ -117,10 +118,13 @@ def test_an_mlflow_server_that_goes_away_costs_no_trial(tracked, monkeypatch):
 
 @pytest.mark.slow
 def test_a_locked_database_costs_no_trial(tracked, monkeypatch):
-    tracked.params(default={"repetitions": 2})
-    holder = sqlite3.connect(tracked.folder / "mlflow.db", isolation_level=None)
-    holder.execute("BEGIN EXCLUSIVE")
-    out, err = tracked.run("run")
+    tracked.params(default={"repetitions": 2}, toys={"epochs": 3, "busy": 0.4})
+    holder = sqlite3.connect(tracked.folder / "mlflow.db", isolation_level=None, timeout=20)
+    with running(tracked) as driver:
+        wait_for(lambda: any(tracked.store.glob("*/config.json")), 60)
+        holder.execute("BEGIN EXCLUSIVE")
+        out, err = driver.communicate(timeout=240)
+    assert driver.returncode == 0, err
     assert "2 done" in out
     assert "MLflow missed part of this sweep" in out
     assert "database is locked); nothing else is lost" in out
