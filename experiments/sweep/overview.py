@@ -98,7 +98,9 @@ def standing(trials: Sequence[Trial], store: TrialStore) -> Group:
 
 def print_status(trials: Sequence[Trial], store: TrialStore) -> None:
     """Prints the state of the trials."""
-    Console(highlight=False, soft_wrap=True).print(standing(trials, store))
+    console = Console(highlight=False, soft_wrap=True)
+    for part in standing(trials, store).renderables:  # one by one: within a group, long lines are cut off
+        console.print(part)
 
 
 def watch_status(trials: Sequence[Trial], store: TrialStore) -> None:

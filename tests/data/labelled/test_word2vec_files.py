@@ -122,7 +122,10 @@ DAMAGED = {
     "binary that ends early": (as_binary(FILE)[:-2], "unexpected end"),
     "an unwanted line that is no number": (b"2 1\na 1\nb x\n", "line 3: 'x' is not a number"),
     "decimal commas": (as_text(FILE).replace(b".", b","), "line 2: '9,0' is not a number; decimals need a point"),
-    "a decimal comma in a later line": (b"2 2\na 1 2\nb 0,5 1\n", "line 3: '0,5' is not a number; decimals need a point"),
+    "a decimal comma in a later line": (
+        b"2 2\na 1 2\nb 0,5 1\n",
+        "line 3: '0,5' is not a number; decimals need a point",
+    ),
     "numbers between tabs": (b"1 3\na\t1.5\t2.5\t3.5\n", "line 2: its numbers must be separated by blanks"),
     "a word with a blank in it": (b"1 3\nNew York 1.5 2.5 3.5\n", "line 2: 'York' is not a number"),
     "a text archive with a wrong checksum": (gzip.compress(as_text(FILE))[:-8] + bytes(8), "CRC check failed"),

@@ -12,6 +12,7 @@ from PIL import Image
 from experiments.settings.config import load
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
+from experiments.trial_store.log import lines
 from experiments.trials import label_evaluation
 from experiments.trials import training as training_module
 from experiments.trials.grid import trials
@@ -201,3 +202,88 @@ def test_pictures_are_kept(start):
         validation = parts["validation"]
     expected = validation[labels[validation] == 0][0]  # the first one of the first class
     assert np.array_equal(first, images[expected, :, :, 0])
+
+
+def test_a_result_keeps_the_number_of_threads(start):
+    rows, folder = start()
+    list(rows)
+    assert (folder.result()["threads"], folder.result()["device"]) == ([1], "cpu")
+    assert [row["threads"] for row in folder.rows()] == [1] * 4
+
+
+def test_going_on_with_other_threads_is_kept_and_told(start):
+    rows, folder = start()
+    next(rows), next(rows)
+    rows.close()
+    torch.set_num_threads(2)
+    try:
+        rows, folder = start()
+        list(rows)
+    finally:
+        torch.set_num_threads(1)
+    assert folder.result()["threads"] == [1, 2]
+    (told,) = (line for line in lines(folder) if "from here on" in line)
+    assert told.startswith("  from here on 2 threads, not 1 thread: ")
+
+
+def replace_in_checkpoint(folder, **changes):
+    folder.save_checkpoint(folder.checkpoint() | changes)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"identity": "fedcba9876543210"},
+        {"rows": []},
+        {"rows": [{"epoch": 1, "time": 5.0}, {"epoch": 2, "time": 6.0}]},
+        {"rows": [{"epoch": 0, "time": math.nan}]},
+        {"best_epoch": 2},
+        {"best_score": "high"},
+        {"best": {"weight": torch.zeros(1)}},
+        {"seconds": -1.0},
+        {"learner": 5},
+    ],
+    ids=str,
+)
+def test_a_checkpoint_that_does_not_hold_is_not_gone_on_from(start, changes):
+    rows, folder = start()
+    next(rows), next(rows)
+    rows.close()
+    replace_in_checkpoint(folder, **changes)
+    rows, folder = start()
+    assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
+    assert folder.status == "done"
+
+
+def test_a_checkpoint_without_an_identity_is_gone_on_from(start):
+    rows, folder = start()
+    next(rows), next(rows)
+    rows.close()
+    saved = folder.checkpoint()
+    assert saved.pop("identity") == folder.path.name
+    folder.save_checkpoint(saved)
+    rows, folder = start()
+    assert [row["epoch"] for row in rows] == [2, 3]
+
+
+def test_a_score_that_is_not_finite_fails_with_its_reason(start, monkeypatch):
+    rows, folder = start()
+    real = label_evaluation.LabelJudge.validated
+    monkeypatch.setattr(
+        label_evaluation.LabelJudge, "validated", lambda *given: real(*given) | {"kl_switches": math.inf}
+    )
+    with pytest.raises(TrialFailed, match=r"^validation_kl_switches is not finite \(inf\) in epoch 0$"):
+        next(rows)
+    assert folder.status == "failed"
+
+
+@pytest.mark.parametrize("change", [{"elbo": math.nan}, {"top1": 200.0}])
+def test_a_result_that_does_not_hold_is_never_written(start, monkeypatch, change):
+    real = label_evaluation.LabelJudge.tested
+    monkeypatch.setattr(label_evaluation.LabelJudge, "tested", lambda *given: real(*given) | change)
+    rows, folder = start()
+    (name,) = change
+    with pytest.raises(TrialFailed, match=rf"^its result does not hold: {name} = "):
+        list(rows)
+    assert folder.status == "failed"
+    assert not (folder.path / "result.json").exists()
