@@ -8,6 +8,8 @@ from collections import Counter
 
 import pytest
 
+from tests.experiments.conftest import main, toy_images, toy_modules, world  # noqa: F401  # fixtures
+
 OUTCOMES = ("refused in one line", "survived", "lost", "doubled", "wrong")
 
 
