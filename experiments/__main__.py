@@ -14,6 +14,7 @@ import typer
 
 from data.errors import UserError
 from data.output import write_every_letter
+from data.signals import sigterm_as_sigint
 from data.version import print_versions
 from experiments.options import PARAMS, STORE, Changes, Params, Project, Store, with_project
 
@@ -341,10 +342,11 @@ def main() -> None:
     """Runs the command line; a user's mistake is one message on stderr and exit code 2."""
     write_every_letter()
     try:
-        app()
+        with sigterm_as_sigint():
+            app()
     except UserError as error:
         _print_error(str(error))
-        sys.exit(2)
+        sys.exit(error.code)
     except OSError as error:  # a full disk, a folder that may not be written
         _print_error(f"{error.filename or 'the system'}: {error.strerror or error}")
         print("finished trials are safe: mend this and run the same command again", file=sys.stderr)

@@ -35,7 +35,7 @@ COMMANDS = {
 ORDER = {
     "data": (
         {"__main__"}, {"listing", "stages"}, {"catalog"}, {"remote"}, {"labelled"}, {"prepared"}, {"official"},
-        {"formats"}, {"scenes"},
+        {"formats"}, {"scenes"}, {"workers"},
     ),
     "vae": ({"__main__"},),
     "experiments": (

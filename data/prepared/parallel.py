@@ -13,12 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from data.errors import UserError
+from data.errors import RunFailed, UserError
 from data.formats.contract import Shard
 from data.prepared import shards
-from data.ray_connection import first_line, join, start
+from data.workers.local_ray import limits, local_ray
+from data.workers.ray_connection import first_line, join
+from data.workers.ray_internals import dead_servers
 
 AHEAD = 2  # tasks submitted per core, so that no core waits for its next task
+POLL_SECONDS = 1.0
 
 
 @contextmanager
@@ -26,17 +29,26 @@ def _ray() -> Iterator[Any]:
     """Yields the module `ray`, connected to the cluster that RAY_ADDRESS names, or to a Ray of this process alone."""
     address = os.environ.get("RAY_ADDRESS", "")
     if address and not address.startswith("http"):  # an http address is for sending jobs
-        try:
-            join(address, ["data"])
-        except ConnectionError as error:
-            raise UserError(
-                f"no Ray cluster at RAY_ADDRESS={address} ({error}): start it, or unset RAY_ADDRESS to work on this "
-                "machine alone"
-            ) from error
+        with _cluster(address) as ray:
+            yield ray
     else:
-        start()
+        with local_ray():
+            import ray
+
+            yield ray
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[Any]:
     import ray
 
+    try:
+        join(address, ["data"])
+    except ConnectionError as error:
+        raise UserError(
+            f"no Ray cluster at RAY_ADDRESS={address} ({error}): start it, or unset RAY_ADDRESS to work on this "
+            "machine alone"
+        ) from error
     try:
         yield ray
     finally:
@@ -70,7 +82,7 @@ def make(
             while left and len(running) < room:
                 shard, number = left.pop()
                 running[worker.remote(shard, number, shape, folder.absolute())] = shard
-            (ready,), _ = ray.wait(list(running))
+            ready = _first_ready(ray, list(running), folder)
             try:
                 made = ray.get(ready)
             except ray.exceptions.RayTaskError as error:
@@ -81,3 +93,16 @@ def make(
             if isinstance(made, UserError):
                 raise made
             yield running.pop(ready), made
+
+
+def _first_ready(ray: Any, running: list[Any], folder: Path) -> Any:
+    """Returns a task that has ended, as soon as one has. RunFailed where this machine's own Ray dies before."""
+    while True:
+        ready, _ = ray.wait(running, timeout=POLL_SECONDS)
+        if ready:
+            return ready[0]
+        if dead := dead_servers():
+            raise RunFailed(
+                f"Ray's {' and '.join(dead)} died while shards in {folder} were made{limits()}. What is made is kept: "
+                "run the same command again"
+            )

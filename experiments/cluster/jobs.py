@@ -10,9 +10,9 @@ import sys
 import time
 from typing import Any
 
-from data.code_for_workers import code_folder
 from data.errors import UserError
-from data.ray_connection import first_line
+from data.workers.code_for_workers import code_folder
+from data.workers.ray_connection import first_line
 from experiments.cluster.nodes import PACKAGES
 from experiments.provenance import REVISION, revision
 from experiments.secrets import holds_secret, masked

@@ -14,7 +14,7 @@ from typing import Any
 from data.errors import UserError
 from data.labelled.splits import Splits
 from data.prepared.store import ImageStore
-from data.ray_connection import join
+from data.workers.ray_connection import join
 from experiments.compute.ray_tune import ENVIRONMENT
 from experiments.compute.resources import Resources, resolve
 from experiments.provenance import REVISION, revision

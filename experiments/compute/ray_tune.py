@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
-from data.ray_connection import start
+from data.errors import UserError
+from data.workers.local_ray import local_ray
+from data.workers.scratch import scratch_folder
+from experiments.compute.killed_actors import kills_taken_as_deaths
 from experiments.compute.resources import Resources
+from experiments.compute.stalled import Abandoned, Stalled
 
 # Ray and Tune read these in this process and in those that they start.
 ENVIRONMENT = {
@@ -27,18 +29,39 @@ ENVIRONMENT = {
 RETRIES = 1  # of a trial whose process died
 
 
-@contextmanager
-def local_ray(resources: Resources) -> Iterator[None]:
-    """Starts Ray on this machine for this process alone, and shuts it down at the end of the block."""
-    os.environ.update(ENVIRONMENT)
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(resources.workers)
-    start(cpus=resources.workers * resources.devices * resources.cpus)
-    import ray
+def on_ray(resources: Resources, own: bool, note: Callable[[str], None], run: Callable[[], None]) -> None:
+    """Calls `run` while Ray runs. Where Ray is this machine's own and stalls, it is started anew, once.
 
+    Args:
+        resources: what each trial gets.
+        own: whether to start a Ray on this machine; else this process is connected to a cluster.
+        note: prints a line.
+        run: calls `fit`; it is called again after a stall, to do what is left.
+
+    Raises:
+        Stalled: nothing runs any more, on the cluster or on the second Ray.
+    """
+    if not own:
+        run()
+        return
     try:
-        yield
-    finally:
-        ray.shutdown()
+        with own_ray(resources):
+            run()
+    except Stalled as stalled:
+        note(f"{stalled}: Ray is started anew, and trials go on from their last checkpoints")
+        try:
+            with own_ray(resources):
+                run()
+        except Stalled:
+            raise
+        except UserError as error:
+            raise Stalled(str(error)) from error
+
+
+def own_ray(resources: Resources) -> AbstractContextManager[None]:
+    """Returns a context in which Ray runs on this machine for this process alone."""
+    cpus = resources.workers * resources.devices * resources.cpus
+    return local_ray(cpus, {**ENVIRONMENT, "TUNE_MAX_PENDING_TRIALS_PG": str(resources.workers)})
 
 
 def fit(
@@ -46,6 +69,8 @@ def fit(
     resources: Resources,
     observer: Any,
     param_space: dict[str, Any],
+    own: bool,
+    note: Callable[[str], None],
     reserved: Any = None,
     **tune_config: Any,
 ) -> None:
@@ -56,14 +81,21 @@ def fit(
         resources: what each trial gets.
         observer: Tune's callback.
         param_space: what Tune hands to each trial, as `tune.Tuner` takes it.
+        own: whether Ray is this machine's own.
+        note: prints a line.
         reserved: what Tune reserves for each trial, where that is not one device's `resources`.
         tune_config: what to run, as `tune.TuneConfig` takes it.
+
+    Raises:
+        Stalled: nothing runs any more.
     """
     from ray import tune
 
+    from experiments.compute.patience import Patience
+
     for name in ("ray.tune", "ray.train"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    with tempfile.TemporaryDirectory(prefix="tune-") as storage:
+    with scratch_folder("tune") as storage, kills_taken_as_deaths():
         tuner = tune.Tuner(
             tune.with_resources(worker, reserved or {"cpu": resources.cpus, "gpu": resources.gpus}),
             param_space=param_space,
@@ -75,15 +107,18 @@ def fit(
             ),
             run_config=tune.RunConfig(
                 name="trials",
-                storage_path=storage,
+                storage_path=str(storage),
                 # The worker keeps its own checkpoints, in the trial store.
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=RETRIES),
-                callbacks=[observer],
+                callbacks=[observer, Patience(resources, own, note)],
                 verbose=0,
             ),
         )
-        tuner.fit()
+        try:
+            tuner.fit()
+        except Abandoned as reason:
+            raise Stalled(str(reason)) from None
 
 
 def _short_name(trial: Any) -> str:

@@ -150,7 +150,13 @@ class Observer(tune.Callback):
 
 
 def try_settings(
-    study: Study, layout: Layout, resources: Resources, on_change: OnChange, line: Callable[[], str], live: Live
+    study: Study,
+    layout: Layout,
+    resources: Resources,
+    on_change: OnChange,
+    line: Callable[[], str],
+    live: Live,
+    own: bool,
 ) -> None:
     """Tries settings until the study's budget is reached, or until SIGINT. Needs a Ray that is running.
 
@@ -161,6 +167,10 @@ def try_settings(
         on_change: is called whenever something new is known of a setting.
         line: returns the text of the live line.
         live: shows it.
+        own: whether Ray is this machine's own.
+
+    Raises:
+        Stalled: nothing runs any more.
     """
     finished = [setting for setting in study.settings() if setting.state in ("complete", "pruned")]
     fit(
@@ -168,6 +178,8 @@ def try_settings(
         resources,
         Observer(line, live),
         {},
+        own,
+        live.note,
         search_alg=Asker(study, layout, resources, on_change),
         scheduler=Halving(study.protocol, finished),
         num_samples=study.left,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 
 import torch
 
-from data.errors import UserError
-from experiments.compute.ray_tune import local_ray
+from data.errors import RunFailed, UserError
+from experiments.compute.ray_tune import on_ray
 from experiments.compute.resources import Resources, gpus
 from experiments.learning.device import set_up
 from experiments.provenance import unknown_revision
@@ -50,7 +49,7 @@ def run_searches(config: Config, layout: Layout, systems: Sequence[str], address
     """Tries settings of each system until its budget is reached, and prints what was found.
 
     Returns False where the search was stopped half-way. UserError, before any setting is tried, where something cannot
-    work.
+    work; RunFailed where nothing runs any more on Ray.
 
     Args:
         config: the settings.
@@ -82,13 +81,27 @@ def run_searches(config: Config, layout: Layout, systems: Sequence[str], address
             expected = [_expected(study, store, device) / resources.workers for study in studies]
             for study, seconds in zip(studies, expected, strict=True):
                 live.note(_plan(study, resources, seconds))
-            with local_ray(resources) if not address and any(study.left for study in studies) else nullcontext():
-                texts = []
-                for study, seconds in zip(studies, expected, strict=True):
-                    texts.append(_search(config, study, resources, seconds, live))
+            texts: dict[str, str] = {}  # what is said of each system
+            trouble = ""
+
+            def search_each() -> None:
+                for protocol, seconds in zip(protocols, expected, strict=True):
+                    study = Study(protocol, studies_at)  # anew: it tries again what an earlier Ray left half-way
+                    if study.left or protocol.system not in texts:
+                        texts[protocol.system] = _search(config, study, resources, seconds, live, not address)
                     if study.left:
-                        break
-    print("\n\n".join(texts))
+                        return
+
+            try:
+                if any(study.left for study in studies):
+                    on_ray(resources, not address, live.note, search_each)
+                else:
+                    search_each()
+            except RunFailed as error:
+                trouble = str(error)
+    print("\n\n".join(texts.values()))
+    if trouble:
+        raise RunFailed(f"{trouble}; what is done is kept: the same command goes on from here")
     return not any(study.left for study in studies)
 
 
@@ -113,8 +126,8 @@ def _plan(study: Study, resources: Resources, seconds: float) -> str:
     return f"{known}, {left} to try on {protocol.cells} cells each, {resources}: about {duration(seconds)}"
 
 
-def _search(config: Config, study: Study, resources: Resources, seconds: float, live: Live) -> str:
-    """Searches one system and returns the text that is printed about it."""
+def _search(config: Config, study: Study, resources: Resources, seconds: float, live: Live, own: bool) -> str:
+    """Searches one system and returns the text that is printed about it; `own`: whether Ray is this machine's own."""
     protocol, tracker = study.protocol, SearchTracker(config, study)
     progress = SearchProgress(protocol.system, study.settings(), study.left, seconds)
 
@@ -124,7 +137,7 @@ def _search(config: Config, study: Study, resources: Resources, seconds: float, 
 
     try:
         if study.left:
-            driver.try_settings(study, protocol.layout, resources, on_change, lambda: str(progress), live)
+            driver.try_settings(study, protocol.layout, resources, on_change, lambda: str(progress), live, own)
     except KeyboardInterrupt:  # before Tune had begun to handle it
         pass
     finally:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import UserError
-from experiments.compute.ray_tune import local_ray
+from experiments.compute.ray_tune import own_ray
 from experiments.compute.resources import Resources, of_this_machine
 from experiments.files import read_json, write_csv, write_json
 from experiments.learning.device import set_up
@@ -59,7 +59,7 @@ def _measure(
     """Measures the cells, longest first, as many at once as there are workers; each has cores of its own."""
     ordered = sorted(cells, key=lambda cell: -cell.expected)
     progress = Progress({cell.identity: cell.expected for cell in ordered}, resources.workers, reused)
-    with local_ray(resources):
+    with own_ray(resources):
         import ray
 
         remote = ray.remote(num_cpus=resources.cpus, num_gpus=resources.gpus)(_rows)

@@ -6,9 +6,8 @@ Where this process is connected to a cluster, the cluster's workers run them; ot
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 
-from experiments.compute.ray_tune import fit, local_ray
+from experiments.compute.ray_tune import fit, on_ray
 from experiments.compute.resources import Resources
 from experiments.sweep.live_line import Live
 from experiments.sweep.progress import Progress
@@ -44,29 +43,60 @@ def dispatch(
         progress: is told which trials begin and end.
         tracker: logs to MLflow.
         live: shows the progress.
+
+    Raises:
+        Stalled: nothing runs any more, and what is left has not ended in `progress`.
     """
+    own = not _connected()
+
+    def run() -> None:
+        left = [trial for trial in trials if trial.identity not in progress.ended]
+        for trial in left:
+            progress.wait(trial.identity)
+        _fit(left, store, layout, resources, limits, progress, tracker, live, own)
+
+    on_ray(resources, own, live.note, run)
+
+
+def _connected() -> bool:
     import ray
 
-    with nullcontext() if ray.is_initialized() else local_ray(resources):
-        from ray import tune
+    return ray.is_initialized()
 
-        from experiments.sweep.observer import Observer
-        from experiments.sweep.worker import ASSIGNMENT, Assignment, Worker
 
-        absolute, gpu = layout.absolute(), resources.gpus > 0
-        stacks = sorted(
-            grouped(trials, resources.stack, store),
-            key=lambda stack: -sum(progress.expected[trial.identity] for trial in stack),
-        )
-        assignments = [
-            Assignment(tuple(stack), absolute, resources.cpus, gpu, sum(limits[trial.identity] for trial in stack))
-            for stack in stacks
-        ]
-        observer = Observer(store, progress, tracker, live)
-        space = {ASSIGNMENT: tune.grid_search(assignments)}
-        if resources.devices == 1:
-            fit(Worker, resources, observer, space)
-        else:
-            from experiments.sweep.multi_device_worker import WAITING, MultiDeviceWorker
+def _fit(
+    trials: Sequence[Trial],
+    store: TrialStore,
+    layout: Layout,
+    resources: Resources,
+    limits: Mapping[str, float],
+    progress: Progress,
+    tracker: Tracker,
+    live: Live,
+    own: bool,
+) -> None:
+    from ray import tune
 
-            fit(MultiDeviceWorker, resources, observer, space, WAITING, max_concurrent_trials=resources.workers)
+    from experiments.sweep.observer import Observer
+    from experiments.sweep.worker import ASSIGNMENT, Assignment, Worker
+
+    absolute, gpu = layout.absolute(), resources.gpus > 0
+    stacks = sorted(
+        grouped(trials, resources.stack, store),
+        key=lambda stack: -sum(progress.expected[trial.identity] for trial in stack),
+    )
+    assignments = [
+        Assignment(tuple(stack), absolute, resources.cpus, gpu, sum(limits[trial.identity] for trial in stack))
+        for stack in stacks
+    ]
+    observer = Observer(store, progress, tracker, live)
+    space = {ASSIGNMENT: tune.grid_search(assignments)}
+    if resources.devices == 1:
+        fit(Worker, resources, observer, space, own, live.note)
+    else:
+        from experiments.sweep.multi_device_worker import WAITING, MultiDeviceWorker
+
+        fit(
+            MultiDeviceWorker, resources, observer, space, own, live.note, WAITING,
+            max_concurrent_trials=resources.workers,
+        )  # fmt: skip

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from data.errors import UserError
+from data.errors import RunFailed, UserError
 from data.prepared.store import ImageStore
 from experiments.compute.resources import Resources, gpus, of_this_machine
 from experiments.files import write_csv
@@ -92,13 +92,14 @@ class _Outcome:
     tracker: Tracker  # closed
     failed: dict[str, str]  # reasons of failures by identity
     stopped: bool  # whether the sweep was stopped half-way
+    stalled: str  # why nothing runs any more; "" where all was well
 
 
 def run_sweep(config: Config, layout: Layout, command: str, address: str | None = None) -> bool:
     """Runs the trials of the active profile that the store does not have yet, and writes the results.
 
     Returns False where the sweep was stopped half-way. UserError, before any trial starts, where something cannot
-    work.
+    work; RunFailed, after the results are written, where nothing runs any more on Ray.
 
     Args:
         config: the settings.
@@ -123,6 +124,8 @@ def run_sweep(config: Config, layout: Layout, command: str, address: str | None 
     reused = f" ({len(wanted) - len(pending)} of them before)" if len(wanted) > len(pending) else ""
     seconds = time.monotonic() - started
     _print_outcome(rows, f"{_counts_text(rows)}{reused} in {duration(seconds)}: {layout.results}", outcome.tracker)
+    if outcome.stalled:
+        raise RunFailed(f"{outcome.stalled}; what is done is kept: `python -m experiments run` goes on from here")
     if outcome.stopped:
         print("stopped half-way: `python -m experiments run` goes on from here")
     return not outcome.stopped
@@ -204,7 +207,7 @@ def _run_pending(
         if unknown := unknown_revision():
             live.note(unknown)
         tracker = Tracker(config, wanted, store)
-        progress, stopped = Progress(expected, resources.workers, reused), False
+        progress, stopped, stalled = Progress(expected, resources.workers, reused), False, ""
         try:
             if pending:
                 by_name = {trial.identity: trial for trial in pending}
@@ -214,10 +217,12 @@ def _run_pending(
                 stopped = len(progress.ended) < len(pending)
         except KeyboardInterrupt:
             stopped = True
+        except RunFailed as error:
+            stalled = str(error)
         finally:
             live.show("waiting for MLflow")
             tracker.close()
-    return _Outcome(tracker, progress.failed, stopped)
+    return _Outcome(tracker, progress.failed, stopped, stalled)
 
 
 def show_pages(live: Live, config: Config, dashboard: str) -> None:

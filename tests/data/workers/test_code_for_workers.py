@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from data.code_for_workers import code_folder
+from data.workers.code_for_workers import code_folder
 from experiments.cluster.nodes import PACKAGES
 from tests.test_house import IMPORTS, MODULES, ROOT
 
@@ -21,7 +21,7 @@ def test_all_modules_go_and_nothing_else():
 
 
 def test_what_lies_beside_the_code_stays_here(tmp_path, monkeypatch):
-    monkeypatch.setattr("data.code_for_workers.ROOT", tmp_path)
+    monkeypatch.setattr("data.workers.code_for_workers.ROOT", tmp_path)
     for name in ("data/__init__.py", "data/deep/__init__.py", "data/deep/a.py", "data/raw/x.py", "data/b.npy"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

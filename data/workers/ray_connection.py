@@ -1,4 +1,4 @@
-"""Starts a Ray of this process alone, or joins a cluster that runs already."""
+"""Joins a Ray cluster that runs already."""
 
 from __future__ import annotations
 
@@ -6,46 +6,14 @@ import json
 import logging
 import os
 import socket
-import tempfile
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from data.code_for_workers import code_folder
-from data.errors import UserError
+from data.signals import sigterm_kept
+from data.workers.code_for_workers import code_folder
 
 KNOCK_SECONDS = 10
-OBJECT_STORE_BYTES = 80 * 2**20  # almost nothing goes through it; Ray demands at least 75 MiB
-# Environment variables that a Ray of this process alone reads when it starts.
-ENVIRONMENT = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # Ray then listens on the loopback address only, as on those systems
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
-
-
-def start(cpus: int | None = None) -> None:
-    """Starts a Ray on this machine alone, with that many CPUs or all, without dashboard and usage reports.
-
-    Raises UserError where the name of the folder for temporary files is too long for Ray's sockets.
-    """
-    os.environ.update(ENVIRONMENT)
-    import ray
-
-    try:
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except OSError as error:
-        if "AF_UNIX" not in str(error):
-            raise
-        raise UserError(
-            f"{tempfile.gettempdir()} has too long a name for Ray's sockets in it: name another folder with TMPDIR"
-        ) from error
 
 
 def join(address: str, packages: Sequence[str], environment: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -68,9 +36,10 @@ def join(address: str, packages: Sequence[str], environment: Mapping[str, str] =
             runtime_env: dict[str, Any] = {"env_vars": dict(environment)}
             if not _is_job_with_code():  # its workers have the code already, and Ray takes no second folder
                 runtime_env["working_dir"] = str(folder)
-            context = ray.init(
-                address=address, runtime_env=runtime_env, log_to_driver=False, logging_level=logging.ERROR
-            )
+            with sigterm_kept():
+                context = ray.init(
+                    address=address, runtime_env=runtime_env, log_to_driver=False, logging_level=logging.ERROR
+                )
     except (OSError, ValueError, RuntimeError) as error:
         raise ConnectionError(first_line(error)) from error
     return f"http://{context.dashboard_url}" if context.dashboard_url else ""

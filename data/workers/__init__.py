@@ -1,0 +1,1 @@
+"""The processes that Ray runs for this project: on this machine alone, or on a cluster."""
