@@ -113,8 +113,8 @@ def _start(cpus: int | None, folder: Path) -> None:
         raise UserError(f"Ray does not start on this machine ({first_line(error)}){limits()}") from error
     if not ipaddress.ip_address(address).is_loopback or not asks_for_token():
         raise UserError(
-            f"Ray {ray.__version__} listens on {address} and asks for a token: {asks_for_token()}; it must listen on the "
-            "loopback address and ask for one: install the release in requirements.lock"
+            f"Ray {ray.__version__} listens on {address} and asks for a token: {asks_for_token()}; it must listen on "
+            "the loopback address and ask for one: install the release in requirements.lock"
         )
 
 
