@@ -10,6 +10,7 @@ import typer
 
 from data.errors import UserError
 from data.output import write_every_letter
+from data.signals import sigterm_as_sigint
 from data.version import print_versions
 
 EXAMPLE = """Example:\n
@@ -171,10 +172,11 @@ def main() -> None:
     """Runs the command line; a user's mistake is one message on stderr and exit code 2."""
     write_every_letter()
     try:
-        app()
+        with sigterm_as_sigint():
+            app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.code)
     except OSError as error:  # for example a folder that may not be read
         print(f"error: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)

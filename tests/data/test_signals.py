@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -23,8 +24,13 @@ def test_sigterm_calls_the_handler_of_sigint(monkeypatch):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_sigterm_waits_until_it_is_no_longer_blocked():
-    with sigterm_as_sigint(), pytest.raises(KeyboardInterrupt), sigterm_blocked():
-        os.kill(os.getpid(), signal.SIGTERM)
-        blocked = True
-    assert blocked
+def test_what_is_started_while_sigterm_is_blocked_takes_none():
+    with sigterm_blocked():
+        child = subprocess.Popen(["sleep", "60"])
+    later = subprocess.Popen(["sleep", "60"])
+    child.terminate()
+    later.terminate()
+    assert later.wait() == -signal.SIGTERM
+    assert child.poll() is None
+    child.kill()
+    assert child.wait() == -signal.SIGKILL

@@ -11,7 +11,7 @@ SECONDS = 10
 
 
 def listening(pid):
-    """Returns the addresses, as (IP address, port), on which a process or one of its descendants listens, by process."""
+    """Returns where a process and its descendants listen: names of processes by IP address and port."""
     root, found = psutil.Process(pid), {}
     for process in [root, *root.children(recursive=True)]:
         try:
