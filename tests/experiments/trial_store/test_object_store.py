@@ -1,5 +1,6 @@
 """A trial store on S3, served by moto: several machines, each with its own copy, come and go."""
 
+import json
 import threading
 import time
 from dataclasses import replace
@@ -166,3 +167,31 @@ def test_places_that_are_none(uri):
         pass
     with pytest.raises(UserError, match=message), machine("a", "s3://no-such-bucket/x").locked():
         pass
+
+
+def test_a_result_there_that_does_not_hold_is_set_aside_there_by_whoever_runs_the_trial_again(only, uri, cpu):
+    first, second = machine("a", uri), machine("b", uri)
+    whole = finish(only, first, cpu)
+    bad = json.dumps(whole | {"top1": 400.0}).encode()
+    first.objects.put(f"{only.identity}/result.json", bad)
+    first.objects.put(f"{only.identity}/result.json.set-aside-1", b"an earlier one")
+    second.fetch([only.identity])
+    folder = second.folder(only.identity)
+    assert folder.status == "missing"
+    assert folder.result_fault().startswith(f"{uri}/{only.identity}/result.json: top1 = 400.0: ")
+    again = finish(only, second, cpu)
+    assert again["top1"] == whole["top1"]
+    aside = f"{only.identity}/result.json.set-aside-2"
+    assert second.objects.place.filesystem.cat_file(second.objects.place.file(aside)) == bad
+    third = machine("c", uri)
+    third.fetch([only.identity])
+    assert third.folder(only.identity).result() == again
+
+
+def test_a_bucket_that_holds_something_else_is_no_store(only, uri):
+    store = machine("a", uri)
+    store.objects.put("holiday.jpg", b"")
+    with pytest.raises(UserError, match=f"^{uri} is no trial store: "):
+        store.check_begun()
+    store.folder(only.identity).begin({})
+    store.check_begun()
