@@ -56,7 +56,8 @@ def prepare(
 
 def _print_skipped(folder: Path) -> None:
     """Prints how many pictures were broken and left out, if any."""
-    from data.prepared.store import SKIPPED, ImageStore
+    from data.prepared.arrays import SKIPPED
+    from data.prepared.store import ImageStore
 
     skipped = ImageStore.open(folder).skipped
     if skipped:

@@ -14,13 +14,11 @@ part and every caption as numbers (`text.py`), and the word vectors of the vocab
 from __future__ import annotations
 
 import hashlib
-import json
-import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -33,8 +31,9 @@ from data.labelled.word_vectors import VECTORS, Identity, WordVectors, identity_
 from data.layout import processed_folder, splits_folder
 from data.prepared.store import ImageStore
 from data.seeds import seed_of
+from data.verification import DAMAGE, FILES, META, read_meta, verify, write_meta
 
-PARTS_FILE, META = "parts.npz", "meta.json"
+PARTS_FILE = "parts.npz"
 LAYOUT = 1  # raised whenever these files would hold something else; older splits are then made again
 INDEX_TYPE = np.dtype("<i8")
 Text = TypeVar("Text", Vocabulary, Texts, WordVectors)
@@ -136,6 +135,11 @@ def split(
             f"{dataset.name} has labels, no captions: --word-vectors {word_vectors} (in params.yaml, "
             "data.word_vectors) is for captions alone: leave it out"
         )
+    if len(store.classes) == 1:
+        raise UserError(
+            f"{dataset.name} has one class alone, {store.classes[0]!r}, so that there is nothing to tell apart: "
+            "prepare images of two classes or more"
+        )
     identity = identity_of(word_vectors) if word_vectors else None
     target = splits_folder(dataset.name, root)
     if _is_split(dataset, store, repetitions, minimum, identity, root):
@@ -164,7 +168,7 @@ def split(
                 **{name: len(indices) for name, indices in parts.items()},
                 **({"word_vectors": identity} if identity else {}),
             }
-            (folder / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+            write_meta(folder, meta, [path.name for path in folder.iterdir()])
     return True
 
 
@@ -190,6 +194,19 @@ def _word_vectors(vocabulary: Vocabulary, file: Path, before: Path) -> WordVecto
     except UserError:  # no splits there, or damaged ones
         pass
     return WordVectors.of(vocabulary, file)
+
+
+def _read_parts(folder: Path, meta: Mapping[str, Any]) -> list[np.ndarray]:
+    """Reads the training, validation and test parts. Raises ValueError where they are not all images, each once."""
+    with np.load(folder / PARTS_FILE, allow_pickle=False) as file:
+        parts = [file[name] for name in PARTS]
+    for name, indices in zip(PARTS, parts, strict=True):
+        if (indices.shape, indices.dtype) != ((meta[name],), np.int64):
+            raise ValueError(f"{PARTS_FILE}: the {name} part is not as {META} says")
+    everything = np.sort(np.concatenate(parts))
+    if not np.array_equal(everything, np.arange(len(everything))):
+        raise ValueError(f"{PARTS_FILE}: the parts are not all images, each once")
+    return parts
 
 
 def _order_name(repetition: int) -> str:
@@ -222,33 +239,26 @@ class Splits:
 
     @classmethod
     def open(cls, folder: Path) -> Splits:
-        """Opens what `python -m data split` wrote.
+        """Opens what `python -m data split` wrote, once its content was compared with its digests.
 
-        Raises UserError, naming the command that makes it, where it is missing, damaged or incomplete.
+        That reads all files, but only where they were not compared since they last changed (see `data.verification`).
+        Raises UserError, naming the file and the command that makes it, where it is missing, damaged or incomplete.
         """
         command = f"run `python -m data split {folder.name} --repetitions R`"
         try:
             if not (folder / META).is_file():
                 raise UserError(f"{folder} holds no splits: {command} first")
-            meta = json.loads((folder / META).read_text(encoding="utf-8"))
-            with np.load(folder / PARTS_FILE, allow_pickle=False) as file:
-                parts = {name: file[name] for name in PARTS}
-            for name, indices in parts.items():
-                if indices.shape != (meta[name],) or indices.dtype != np.int64:
-                    raise ValueError(f"the {name} part is not as meta.json says")
-            whole = [(folder / _order_name(i)).is_file() for i in range(meta["repetitions"])]
-            if not all(whole):
-                raise ValueError(f"{_order_name(whole.index(False))} is missing")
-            lacking = [name for name in (VOCABULARY, TEXTS) if not meta["classes"] and not (folder / name).is_file()]
-            word_vectors = meta.get("word_vectors")
-            if word_vectors and not (folder / VECTORS).is_file():
-                lacking.append(VECTORS)
-            if lacking:
-                raise ValueError(f"{lacking[0]} is missing")
+            meta = read_meta(folder)
+            if meta is None:
+                raise UserError(f"{folder} was split by an earlier version, without digests: {command}")
+            verify(folder, meta[FILES])
             values = {key: meta[key] for key in ("classes", "repetitions", "data", "layout")}
-            return cls(folder, **parts, **values, word_vectors=word_vectors)
-        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"{folder} is damaged ({error}): delete it and {command} again") from error
+            train, validation, test = _read_parts(folder, meta)
+            return cls(folder, train, validation, test, **values, word_vectors=meta.get("word_vectors"))
+        except DAMAGE as error:
+            raise UserError(
+                f"{folder} is damaged ({str(error) or type(error).__name__}): delete it and {command} again"
+            ) from error
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -265,16 +275,13 @@ class Splits:
         """The vectors of the vocabulary's words; None without a file of them. Raises UserError where it is damaged."""
         if not self.word_vectors:
             return None
-        vectors = self._read(WordVectors.open, VECTORS)
-        if len(vectors.values) != len(self.vocabulary.words):
-            raise UserError(f"{self.folder / VECTORS} is not of this vocabulary: delete {self.folder} and split again")
-        return vectors
+        return self._read(WordVectors.open, VECTORS)
 
     def _read(self, opener: Callable[[Path], Text], name: str) -> Text:
         """Reads a file about captions. Raises UserError where it is damaged."""
         try:
             return opener(self.folder)
-        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except DAMAGE as error:
             raise UserError(
                 f"{self.folder / name} is damaged ({error}): delete {self.folder} and split again"
             ) from error
@@ -294,10 +301,12 @@ class Splits:
         path = self.folder / _order_name(repetition)
         try:
             order = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            if (order.shape, order.dtype) != (self.train.shape, np.int64):
+                raise ValueError(f"it holds {order.dtype} {order.shape}, not int64 {self.train.shape}")
+            if not np.array_equal(np.sort(order), self.train):
+                raise ValueError("it does not order the training images")
+        except DAMAGE as error:
             raise UserError(f"{path} is damaged ({error}): delete {self.folder} and split again") from error
-        if order.shape != self.train.shape:
-            raise UserError(f"{path} does not order all images: delete {self.folder} and split again")
         return np.sort(order[:count])
 
     def fingerprint(self, repetition: int, proportion: float) -> str:

@@ -27,8 +27,11 @@ from data.official.checksums import on_disk
 from data.official.download import official_files
 from data.official.picture_tree import registered_tree, verified_tree
 from data.prepared import shards
-from data.prepared.store import CAPTIONS, LABELS, META, NAMES, SKIPPED, ImageStore
+from data.prepared.arrays import CAPTIONS, LABEL_TYPE, LABELS, NAMES, NO_LABEL, SKIPPED, fingerprint
+from data.prepared.earlier import add_digests
+from data.prepared.store import ImageStore
 from data.progress import progress
+from data.verification import write_meta
 
 Task = tuple[formats.Shard, int]  # a shard and its number
 LAYOUT = 2  # raised whenever these files would hold something else: what was prepared before is then made again
@@ -79,6 +82,7 @@ def prepare(dataset: Dataset, root: Path) -> bool:
     """
     root = root.absolute()  # workers on other machines have other working folders
     target = processed_folder(dataset.name, root)
+    add_digests(target)
     if is_prepared(dataset, root, _origin(dataset, root)):
         return False
     official = official_files(dataset, root)
@@ -90,6 +94,7 @@ def prepare(dataset: Dataset, root: Path) -> bool:
             unpacked = folder / UNPACKED
             unpacked.mkdir(exist_ok=True)
             contents = formats.FORMATS.get(official.format)(dataset, official.files, unpacked)
+            _check_classes(contents, dataset)
             made = _make_shards(dataset, contents, folder)
             close_files()  # the files under `unpacked` are about to be removed
             _write_arrays(dataset, contents, made, official, folder)
@@ -146,9 +151,18 @@ def _run(left: Sequence[Task], dataset: Dataset, folder: Path, bar: tqdm) -> Ite
             yield made
 
 
+def _check_classes(contents: formats.Contents, dataset: Dataset) -> None:
+    """Raises UserError where there is one class alone: whatever is learned of it would be right."""
+    if len(contents.classes) == 1:
+        raise UserError(
+            f"{dataset.name} has one class alone, {contents.classes[0]!r}, so that there is nothing to tell apart: add "
+            "pictures of another class"
+        )
+
+
 def _check_labels(made: shards.Records, contents: formats.Contents, dataset: Dataset) -> None:
     """Raises UserError where a label is not the number of a class."""
-    allowed = range(len(contents.classes)) if contents.classes else {shards.NO_LABEL}
+    allowed = range(len(contents.classes)) if contents.classes else {NO_LABEL}
     for index, label in enumerate(made.labels):
         if label not in allowed:
             raise UserError(
@@ -161,7 +175,7 @@ def _write_arrays(
     dataset: Dataset, contents: formats.Contents, made: list[shards.Records], official: Official, folder: Path
 ) -> None:
     """Writes the labels, names and captions of all shards, and meta.json last."""
-    labels = np.concatenate([np.asarray(one.labels, dtype=shards.LABEL_TYPE) for one in made])
+    labels = np.concatenate([np.asarray(one.labels, dtype=LABEL_TYPE) for one in made])
     if not len(labels):
         raise UserError(f"{dataset.name} has no picture that is not broken: {made[0].skipped[0]}")
     empty = sorted(set(range(len(contents.classes))) - set(np.unique(labels).tolist()))
@@ -173,10 +187,12 @@ def _write_arrays(
     names = list(chain.from_iterable(one.names for one in made))
     captions = list(chain.from_iterable(one.captions for one in made))
     skipped = list(chain.from_iterable(one.skipped for one in made))
+    files = {LABELS}
     for file, values in ((NAMES, names), (CAPTIONS, captions), (SKIPPED, skipped)):
         if any(values):
+            files.add(file)
             (folder / file).write_text(json.dumps(values, ensure_ascii=False, indent=0), encoding="utf-8")
-    rows = [len(one.labels) for one in made]
+    rows, digests = [len(one.labels) for one in made], [one.digest for one in made]
     parts = {
         part: sum(n for n, shard in zip(rows, contents.shards, strict=True) if shard.part == part) for part in PARTS
     }
@@ -189,6 +205,7 @@ def _write_arrays(
         "parts": {part: count for part, count in parts.items() if count},
         "skipped": len(skipped),
         "origin": official.origin,
-        "fingerprint": shards.fingerprint([one.digest for one in made]),
+        "digests": digests,
+        "fingerprint": fingerprint(digests),
     }
-    (folder / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+    write_meta(folder, meta, files)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,10 +18,7 @@ from data.atomic import alone, whole_file
 from data.errors import UserError
 from data.formats.contract import Example, Shard
 from data.formats.pictures import BrokenPicture, decoded
-from data.prepared.store import images_name
-
-LABEL_TYPE = np.dtype("<i8")
-NO_LABEL = -1
+from data.prepared.arrays import NO_LABEL, completed, images_name
 
 
 @dataclass(frozen=True)
@@ -111,10 +108,7 @@ def _write(shard: Shard, shape: tuple[int, int, int], out: BinaryIO, report: Cal
     if gathered.skipped:  # a smaller number fits, because NumPy pads headers
         out.seek(0)
         _write_header(out, (len(gathered.labels), *shape))
-    digest.update(np.asarray(gathered.labels, dtype=LABEL_TYPE).data)
-    if any(gathered.captions):
-        digest.update(json.dumps(gathered.captions).encode())
-    return Records(gathered.labels, gathered.names, gathered.captions, gathered.skipped, digest.hexdigest())
+    return replace(gathered, digest=completed(digest, gathered.labels, gathered.captions))
 
 
 def _array(example: Example, shape: tuple[int, int, int]) -> np.ndarray:
@@ -129,10 +123,3 @@ def _array(example: Example, shape: tuple[int, int, int]) -> np.ndarray:
 def _write_header(out: BinaryIO, shape: tuple[int, ...]) -> None:
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(out, header)
-
-
-def fingerprint(digests: list[str]) -> str:
-    """Returns the digest of a dataset from the digests of its shards, in order; that of a single shard is its own."""
-    if len(digests) == 1:
-        return digests[0]
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,20 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import UserError
+from data.prepared.arrays import Arrays, fingerprint
+from data.verification import DAMAGE, FILES, META, read_meta, verify
 
 if TYPE_CHECKING:  # importing torch takes seconds, and most commands of `data` do not need it
     import torch
 
-LABELS, NAMES, CAPTIONS, SKIPPED, META = "labels.npy", "names.json", "captions.json", "skipped.json", "meta.json"
 BATCH = 500  # images of a batch, at most
 VALUES = 4_000_000  # values of a batch, at most: 20 images of 256 × 256 × 3
 PIECE = 2**28  # bytes sent to a device at a time
 RESIDENT_SHARE = 0.1  # share of a GPU's free memory that the images of one process may take
-
-
-def images_name(number: int) -> str:
-    """Returns the name of the file of a shard's images."""
-    return f"images-{number:05d}.npy"
 
 
 def _within(indices: npt.ArrayLike, count: int) -> np.ndarray:
@@ -88,27 +83,28 @@ class ImageStore:
 
     @classmethod
     def open(cls, folder: Path) -> ImageStore:
-        """Opens what `python -m data prepare` wrote. Sizes are compared with meta.json; the content is not checked.
+        """Opens what `python -m data prepare` wrote, once its content was compared with its digests.
 
-        Raises UserError, naming the command that makes it, where it is missing, damaged or incomplete.
+        That reads all files, but only where they were not compared since they last changed (see `data.verification`).
+        Raises UserError, naming the file and the command that makes it, where it is missing, damaged or incomplete.
         """
-        command = f"run `python -m data prepare {folder.name}`"
         try:
             if not (folder / META).is_file():
-                raise UserError(f"{folder} holds no prepared images: {command} first")
-            meta = json.loads((folder / META).read_text(encoding="utf-8"))
-            images = [_mapped(folder, number, rows, meta["shape"]) for number, rows in enumerate(meta["shards"])]
-            labels = np.load(folder / LABELS, allow_pickle=False)
-            if (labels.shape, labels.dtype) != ((sum(meta["shards"]),), np.int64):
-                raise ValueError("there are not as many labels as meta.json says")
-            if sum(meta["parts"].values()) != len(labels):
-                raise ValueError("the parts do not add up to the number of images")
-            if not meta["classes"] and not (folder / CAPTIONS).is_file():
-                raise ValueError(f"{CAPTIONS} is missing")
+                raise UserError(f"{folder} holds no prepared images: {_command(folder)} first")
+            meta = read_meta(folder)
+            if meta is None:
+                raise UserError(
+                    f"{folder} was prepared by an earlier version, without digests: {_command(folder)}, which adds them"
+                )
+            verify(folder, meta[FILES])
+            arrays = Arrays.open(folder, meta)
+            if fingerprint(meta["digests"]) != meta["fingerprint"]:
+                raise ValueError(f"the digests in {META} do not give its fingerprint")
+            arrays.verify(meta["digests"])
             return cls(
                 dataset=meta["dataset"],
-                images=images[0] if len(images) == 1 else Sharded(images),
-                labels=labels,
+                images=arrays.images[0] if len(arrays.images) == 1 else Sharded(arrays.images),
+                labels=arrays.labels,
                 classes=tuple(meta["classes"]),
                 fingerprint=meta["fingerprint"],
                 parts=meta["parts"],
@@ -117,8 +113,8 @@ class ImageStore:
                 layout=meta["layout"],
                 folder=folder,
             )
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, EOFError) as error:
-            raise UserError(f"{folder} is damaged ({error}): delete it and {command} again") from error
+        except DAMAGE as error:
+            raise _damaged(folder, error) from error
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -145,15 +141,9 @@ class ImageStore:
         if self.folder is None or not self.captioned:
             raise UserError(f"{self.dataset} has labels, no captions")
         try:
-            captions_by_image = [
-                tuple(captions) for captions in json.loads((self.folder / CAPTIONS).read_text(encoding="utf-8"))
-            ]
-            if len(captions_by_image) != len(self.labels):
-                raise ValueError(f"{CAPTIONS} is of {len(captions_by_image)} images")
-            return captions_by_image
-        except (OSError, ValueError, TypeError) as error:
-            command = f"run `python -m data prepare {self.folder.name}`"
-            raise UserError(f"{self.folder} is damaged ({error}): delete it and {command} again") from error
+            return [tuple(captions) for captions in Arrays(self.folder, self.labels, []).captions]
+        except DAMAGE as error:
+            raise _damaged(self.folder, error) from error
 
     def resident(self, device: str | torch.device) -> ImageStore:
         """Returns the same store with all images on a device, so that batches are not copied there one by one.
@@ -207,12 +197,17 @@ def _as_values(rows: np.ndarray) -> np.ndarray:
     return np.divide(planes, np.float32(255), out=np.empty(planes.shape, np.float32))
 
 
-def _mapped(folder: Path, number: int, rows: int, shape: list[int]) -> np.ndarray:
-    """Memory-maps the images of a shard. Raises ValueError where their size is not that of meta.json."""
-    images = np.load(folder / images_name(number), mmap_mode="r" if rows else None, allow_pickle=False)
-    if (images.shape, images.dtype) != ((rows, *shape), np.uint8):
-        raise ValueError(f"the size of {images_name(number)} is not that of meta.json")
-    return images
+def _command(folder: Path) -> str:
+    return f"run `python -m data prepare {folder.name}`"
+
+
+def _damaged(folder: Path, error: BaseException) -> UserError:
+    """Returns the error for prepared images that are damaged; a copy from elsewhere is mended by fetching it again."""
+    reason = str(error) or type(error).__name__
+    return UserError(
+        f"{folder} is damaged ({reason}): delete it and {_command(folder)} again, or `python -m data pull "
+        f"{folder.name} URI` if it was pulled"
+    )
 
 
 def batches(store: ImageStore, indices: np.ndarray, most: int = BATCH) -> Iterator[np.ndarray]:

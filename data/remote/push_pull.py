@@ -21,9 +21,10 @@ from data.disk_space import check_space
 from data.errors import UserError
 from data.labelled.splits import Splits
 from data.layout import processed_folder, splits_folder
-from data.prepared.store import META, ImageStore
+from data.prepared.store import ImageStore
 from data.progress import progress
 from data.remote.filesystems import Place, place_at, place_errors_explained
+from data.verification import META, file_digest
 
 SUMS = "sums.json"
 PIECE = 2**23  # bytes read at a time
@@ -53,11 +54,7 @@ def _sizes_at(place: Place) -> dict[str, int]:
 
 def _checksum(path: Path) -> tuple[int, str]:
     """Returns the size and the SHA-256 of a local file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while piece := stream.read(PIECE):
-            digest.update(piece)
-    return path.stat().st_size, digest.hexdigest()
+    return path.stat().st_size, file_digest(path)
 
 
 def _parse_sums(text: bytes | None) -> Sums:

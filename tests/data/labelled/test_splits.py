@@ -16,8 +16,10 @@ from data import catalog
 from data.errors import UserError
 from data.labelled.splits import Splits, split
 from data.official.download import download
+from data.prepared.arrays import Arrays, fingerprint
 from data.prepared.prepare import prepare
 from data.prepared.store import ImageStore
+from data.verification import read_meta, write_meta
 
 PROPORTIONS = st.floats(1e-6, 1.0)
 
@@ -156,12 +158,17 @@ def test_the_cut_depends_on_the_name_and_not_on_the_repetitions(toy, toy_root, m
 
 def test_other_images_make_other_splits(toy, toy_root):
     split(toy.dataset, 2, toy_root)
-    meta_path = toy_root / "processed" / "toy" / "meta.json"
-    meta = json.loads(meta_path.read_text())
-    meta_path.write_text(json.dumps(meta | {"fingerprint": "another"}))
+    folder = toy_root / "processed" / "toy"
+    before = read_meta(folder)
+    images = np.load(folder / "images-00001.npy")
+    images[0] += 1
+    np.save(folder / "images-00001.npy", images)
+    digests = [before["digests"][0], Arrays.open(folder, before).digest(1)]
+    write_meta(folder, {**before, "digests": digests, "fingerprint": fingerprint(digests)}, before["files"])
     assert split(toy.dataset, 1, toy_root)
     splits = Splits.open(toy_root / "splits" / "toy")
-    assert (splits.data, splits.repetitions) == ("another", 1)
+    assert (splits.data, splits.repetitions) == (fingerprint(digests), 1)
+    assert splits.data != before["fingerprint"]
 
 
 def test_the_fingerprint_is_of_the_parts_and_the_labelled_subset(digits):
@@ -238,9 +245,59 @@ def test_damage_is_told_and_mended(toy, toy_root, name, damage):
     assert _bytes(folder) == before
 
 
-def test_a_damaged_order_is_told(toy, toy_root):
+def test_an_order_that_is_damaged_after_opening_is_told(toy, toy_root):
     split(toy.dataset, 1, toy_root)
-    path = toy_root / "splits" / "toy" / "order-000.npy"
-    path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(UserError, match=r"order-000\.npy is damaged"):
-        Splits.open(toy_root / "splits" / "toy").labelled(0, 0.5)
+    folder = toy_root / "splits" / "toy"
+    splits, path = Splits.open(folder), folder / "order-000.npy"
+    order = np.load(path)
+    others = (order.astype(np.float64), order[:-1], order.astype(object), np.roll(splits.train, 1) + 1, order[:, None])
+    for other in others:
+        np.save(path, other)
+        with pytest.raises(UserError, match=r"order-000\.npy is damaged"):
+            splits.labelled(0, 0.5)
+        with pytest.raises(UserError, match=r"order-000\.npy is not what was written.*data split toy"):
+            Splits.open(folder)
+
+
+@pytest.mark.parametrize("name", ["parts.npz", "order-001.npy", "meta.json"])
+def test_a_change_of_the_same_size_is_told_and_mended(toy, toy_root, name):
+    split(toy.dataset, 2, toy_root)
+    folder = toy_root / "splits" / "toy"
+    before = _bytes(folder)
+    if name == "meta.json":
+        (folder / name).write_bytes(before[name].replace(b'"classes": 3', b'"classes": 4'))
+    elif name == "parts.npz":
+        with np.load(folder / name) as stored:
+            parts = dict(stored)
+        parts["test"][0], parts["train"][0] = parts["train"][0], parts["test"][0]
+        np.savez(folder / name, **parts)
+    else:
+        np.save(folder / name, np.load(folder / name)[::-1])
+    with pytest.raises(UserError, match=rf"toy is damaged .*{name} .*: delete it and run `python -m data split toy"):
+        Splits.open(folder)
+    assert split(toy.dataset, 2, toy_root)
+    assert _bytes(folder) == before
+
+
+def test_splits_without_digests_are_made_again(toy, toy_root):
+    split(toy.dataset, 2, toy_root)
+    folder = toy_root / "splits" / "toy"
+    before, meta = _bytes(folder), read_meta(folder)
+    kept = {key: value for key, value in meta.items() if key not in ("files", "sum")}
+    (folder / "meta.json").write_text(json.dumps(kept))
+    with pytest.raises(UserError, match=r"toy was split by an earlier version, .*python -m data split toy"):
+        Splits.open(folder)
+    assert split(toy.dataset, 2, toy_root)
+    assert _bytes(folder) == before
+
+
+def test_one_class_alone_is_refused(toy, toy_root):
+    folder = toy_root / "processed" / "toy"
+    meta = read_meta(folder)
+    np.save(folder / "labels.npy", np.zeros(75, np.int64))
+    arrays = Arrays.open(folder, meta)
+    digests = [arrays.digest(number) for number in range(2)]
+    changed = {"classes": ["ant"], "digests": digests, "fingerprint": fingerprint(digests)}
+    write_meta(folder, {**meta, **changed}, meta["files"])
+    with pytest.raises(UserError, match="toy has one class alone, 'ant', so that there is nothing to tell apart"):
+        split(toy.dataset, 1, toy_root)

@@ -46,9 +46,10 @@ def test_arrays_and_their_description(toy, root):
         hashlib.sha256(toy.pixels[part] + b"".join(label.to_bytes(8, "little") for label in toy.labels[part]))
         for part in ("train", "test")
     ]
-    joined = "\n".join(digest.hexdigest() for digest in digests)
+    shards = [digest.hexdigest() for digest in digests]
     meta = json.loads((folder / "meta.json").read_text())
     assert meta.pop("origin")
+    assert meta.pop("sum")
     assert meta == {
         "layout": 2,
         "dataset": "toy",
@@ -57,7 +58,9 @@ def test_arrays_and_their_description(toy, root):
         "shards": [60, 15],
         "parts": {"train": 60, "test": 15},
         "skipped": 0,
-        "fingerprint": hashlib.sha256(joined.encode()).hexdigest(),
+        "digests": shards,
+        "files": {"labels.npy": hashlib.sha256((folder / "labels.npy").read_bytes()).hexdigest()},
+        "fingerprint": hashlib.sha256("\n".join(shards).encode()).hexdigest(),
     }
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import json
+import hashlib
 import subprocess
 import sys
 
@@ -12,6 +12,7 @@ from data.errors import UserError
 from data.official.download import download
 from data.prepared.prepare import prepare
 from data.prepared.store import ImageStore, Sharded
+from data.verification import write_meta
 
 
 @pytest.fixture
@@ -81,12 +82,13 @@ def test_a_batch_is_a_copy(folder):
 
 def test_colours_become_the_first_axis(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 2, 5, 3), dtype=np.uint8)
+    labels = np.array([0, 1, 0])
     np.save(tmp_path / "images-00000.npy", pixels)
-    np.save(tmp_path / "labels.npy", np.zeros(3, dtype=np.int64))
-    meta = {"dataset": "x", "classes": ["a"], "shape": [2, 5, 3], "shards": [3], "parts": {"train": 3}}
-    (tmp_path / "meta.json").write_text(
-        json.dumps(meta | {"fingerprint": "0", "origin": "", "skipped": 0, "layout": 2})
-    )
+    np.save(tmp_path / "labels.npy", labels)
+    digest = hashlib.sha256(pixels.tobytes() + labels.tobytes()).hexdigest()
+    meta = {"dataset": "x", "classes": ["a", "b"], "shape": [2, 5, 3], "shards": [3], "parts": {"train": 3}}
+    meta |= {"digests": [digest], "fingerprint": digest, "origin": "", "skipped": 0, "layout": 2}
+    write_meta(tmp_path, meta, ["labels.npy"])
     store = ImageStore.open(tmp_path)
     assert store.shape == (3, 2, 5)
     batch = store.batch([2, 1])
@@ -120,6 +122,45 @@ def test_damaged(folder, name, damage):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(UserError, match=r"toy is damaged .*delete it and run `python -m data prepare toy` again"):
         ImageStore.open(folder)
+
+
+def permuted_labels(folder):
+    labels = np.load(folder / "labels.npy")
+    np.save(folder / "labels.npy", np.roll(labels, 1))
+
+
+def one_pixel(folder):
+    images = np.load(folder / "images-00001.npy")
+    images[3, 1, 2, 0] ^= 1
+    np.save(folder / "images-00001.npy", images)
+
+
+def another_order_of_axes(folder):
+    path = folder / "images-00000.npy"
+    path.write_bytes(path.read_bytes().replace(b"'fortran_order': False", b"'fortran_order': True "))
+
+
+def class_names(folder):
+    path = folder / "meta.json"
+    path.write_bytes(path.read_bytes().replace(b'"ant"', b'"ape"'))
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (permuted_labels, "labels.npy"),
+        (one_pixel, "images-00001.npy"),
+        (another_order_of_axes, "images-00000.npy"),
+        (class_names, "meta.json"),
+    ],
+)
+def test_a_change_of_the_same_size_is_told_and_mended(toy, folder, change, name):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    change(folder)
+    with pytest.raises(UserError, match=rf"toy is damaged .*{name} .*delete it and run `python -m data prepare toy`"):
+        ImageStore.open(folder)
+    assert prepare(toy.dataset, folder.parent.parent)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.parametrize("name", ["images-00001.npy", "labels.npy"])

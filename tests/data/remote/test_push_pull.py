@@ -25,6 +25,7 @@ from data.prepared.store import ImageStore
 from data.remote import push_pull as remote
 from data.remote.filesystems import place_at
 from data.remote.push_pull import pull_dataset, push, push_dataset
+from data.verification import read_meta, write_meta
 
 ROOT = Path(__file__).parents[3]
 
@@ -430,8 +431,9 @@ def test_a_dataset_goes_and_comes_with_its_splits(toy, dataset, empty, tmp_path)
 
 
 def test_splits_of_other_images_are_not_sent(dataset, tmp_path):
-    path = dataset / "splits/toy/meta.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "data": "other"}))
+    folder = dataset / "splits/toy"
+    meta = read_meta(folder)
+    write_meta(folder, {**meta, "data": "other"}, meta["files"])
     with pytest.raises(UserError, match="was cut from other images"):
         push_dataset("toy", dataset, f"file://{tmp_path}/there")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from pathlib import Path
 
@@ -11,7 +10,8 @@ import numpy as np
 
 from data import catalog
 from data.labelled import splits
-from data.prepared.store import LABELS, META, images_name
+from data.prepared.arrays import LABELS, images_name
+from data.verification import write_meta
 
 NAME = "mnist-5k"
 
@@ -29,6 +29,7 @@ def make(root: Path, repetitions: int) -> None:
     folder.mkdir(parents=True)
     np.save(folder / images_name(0), images)
     np.save(folder / LABELS, labels)
+    digest = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     meta = {
         "dataset": NAME,
         "classes": list(dataset.classes),
@@ -38,9 +39,10 @@ def make(root: Path, repetitions: int) -> None:
         "skipped": 0,
         "origin": "",
         "layout": 2,
-        "fingerprint": hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest(),
+        "digests": [digest],
+        "fingerprint": digest,
     }
-    (folder / META).write_text(json.dumps(meta))
+    write_meta(folder, meta, [LABELS])
     splits.split(dataset, repetitions, root)
 
 
