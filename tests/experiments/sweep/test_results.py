@@ -76,6 +76,20 @@ def test_a_copied_result_is_told_by_status_and_plan(done, main):
     assert (second.path / "result.json").exists()  # both only tell
 
 
+def snapshot(root):
+    """Returns what is in a folder, and when each file and folder was last changed."""
+    return {path: path.stat().st_mtime_ns for path in [root, *root.rglob("*")]}
+
+
+def test_looking_at_a_store_writes_nothing(done, main):
+    """So both work on a disk that is mounted for reading alone."""
+    wanted, store = done
+    spoil(store.folder(wanted[0].identity), top1=400.0)
+    before = snapshot(store.root)
+    assert main("status")[0] == main("log", wanted[0].identity)[0] == main("log", wanted[1].identity)[0] == 0
+    assert snapshot(store.root) == before
+
+
 def test_status_of_a_place_that_is_no_store_is_one_line(world, main, tmp_path):
     (tmp_path / "pictures").mkdir()
     for place in ("pictures", "none", "params.yaml"):
