@@ -57,14 +57,33 @@ def _jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield number, row if isinstance(row, dict) else {"": row}
 
 
+def _text(where: str, what: str, value: Any) -> str:
+    """Returns a value that is text, or "" for None. Raises UserError for any other."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        if any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise UserError(f"{where}: {what} has half a character in it, {value!a}")
+        return value
+    written = f": write it as text, {json.dumps(_shown(value))}" if isinstance(value, int | float) else ""
+    raise UserError(f"{where}: {what} must be text, not {_shown(value)}{written}")
+
+
+def _shown(value: Any) -> str:
+    """Returns a value as JSON has it, cut after a few letters."""
+    text = json.dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode()
+    return text if len(text) <= 40 else f"{text[:40]}…"
+
+
 def _row(where: str, fields: Mapping[str, Any]) -> _Row:
     """Returns the checked row of those fields. Raises UserError where a field is unknown, missing or no text."""
     if unknown := [name for name in fields if name not in COLUMNS]:
         raise UserError(f"{where}: unknown column {unknown[0]!r}; known are {', '.join(COLUMNS)}")
-    path, label = (fields.get(name) or "" for name in ("path", "label"))
-    captions = fields.get("captions") or []
-    if not isinstance(captions, list) or not all(isinstance(text, str) for text in (path, label, *captions)):
-        raise UserError(f"{where}: path and label must be text, captions a list of texts")
+    path, label = (_text(where, name, fields.get(name)) for name in ("path", "label"))
+    captions = fields.get("captions")
+    if not isinstance(captions, list | None):
+        raise UserError(f"{where}: captions must be a list of texts, not {_shown(captions)}")
+    captions = [_text(where, "a caption", caption) for caption in captions or ()]
     row = _Row(where, path, code_points(label.strip()), tuple(filter(None, map(str.strip, captions))))
     if not path:
         raise UserError(f"{where}: it has no path")
@@ -82,7 +101,8 @@ def _rows(table: Path) -> list[_Row]:
             rows.append(_row(f"{table}, line {number}", fields))
     except OSError as error:
         raise UserError(f"cannot read {table}: {error.strerror or error}") from error
-    except (ValueError, csv.Error) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+    # UnicodeDecodeError and JSONDecodeError are ValueErrors; lists in lists in lists … are a RecursionError.
+    except (ValueError, csv.Error, RecursionError) as error:
         raise UserError(f"{table}, near line {number + 1}: {error}") from error
     for row in rows:
         if bool(row.label) != bool(rows[0].label):

@@ -94,7 +94,7 @@ def test_a_large_jpeg_read_at_a_fraction_looks_as_if_read_whole():
     [
         (b"", "not a picture"),
         (b"<html>no such page</html>", "not a picture"),
-        (encoded(Image.new("RGB", (64, 64), "red"), "JPEG")[:300], "."),
+        (encoded(Image.new("RGB", (64, 64), "red"), "JPEG")[:300], "Truncated File Read"),
         (encoded(Image.effect_noise((64, 64), 50), "JPEG")[:1000], "truncated"),
         (encoded(Image.effect_noise((64, 64), 50), "PNG")[:1000], "truncated"),
     ],

@@ -177,3 +177,11 @@ def test_what_is_prepared_does_not_need_the_official_files(toy, root):
     shutil.rmtree(root / "raw")
     assert not prepare(toy.dataset, root)
     assert not prepare(replace(toy.dataset, tree="folder"), root)
+
+
+def test_one_class_alone_is_refused_before_anything_is_made(toy, root, monkeypatch):
+    contents = Contents(("ant",), [Short()])
+    monkeypatch.setattr("data.formats.contract.FORMATS.get", lambda name: lambda dataset, files, unpacked: contents)
+    with pytest.raises(UserError, match=r"toy has one class alone, 'ant', .*: add pictures of another class"):
+        prepare(toy.dataset, root)
+    assert not (root / "processed" / "toy").exists()
