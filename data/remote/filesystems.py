@@ -22,6 +22,9 @@ class Place(NamedTuple):
     filesystem: fsspec.AbstractFileSystem
     path: str
 
+    def __str__(self) -> str:
+        return self.uri
+
     def file(self, name: str) -> str:
         """Returns the path of a file there."""
         return f"{self.path}/{name}"

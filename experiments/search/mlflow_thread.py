@@ -9,6 +9,7 @@ from experiments.search.protocol import Setting
 from experiments.settings.config import Config
 from experiments.tracking.mlflow_thread import Notes
 from experiments.tracking.server import ARTIFACTS, tracking_uri
+from experiments.trial_store.folders import TrialStore
 
 if TYPE_CHECKING:
     from experiments.search.mlflow_runs import SearchRecord
@@ -17,14 +18,17 @@ if TYPE_CHECKING:
 class SearchTracker(Notes):
     """Logs the settings of one study; what it misses, the next search of the system logs."""
 
-    def __init__(self, config: Config, study: Study) -> None:
-        self._config, self._study = config, study
+    def __init__(self, config: Config, study: Study, store: TrialStore) -> None:
+        self._config, self._study, self._store = config, study, store
         super().__init__(tracking_uri(config))
 
     def update(self, setting: Setting) -> None:
         """Logs what is newly known of the setting."""
         protocol = self._study.protocol
         self.put(lambda record, parent: record.setting(setting, protocol.system, protocol.name, parent))
+
+    def confirm(self) -> None:
+        self._store.confirm_held()
 
     def open(self) -> tuple[SearchRecord, str]:
         from experiments.search.mlflow_runs import SearchRecord

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -88,7 +89,7 @@ def run_searches(config: Config, layout: Layout, systems: Sequence[str], address
                 for protocol, seconds in zip(protocols, expected, strict=True):
                     study = Study(protocol, studies_at)  # anew: it tries again what an earlier Ray left half-way
                     if study.left or protocol.system not in texts:
-                        texts[protocol.system] = _search(config, study, resources, seconds, live, not address)
+                        texts[protocol.system] = _search(config, study, store, resources, seconds, live, not address)
                     if study.left:
                         return
 
@@ -99,6 +100,7 @@ def run_searches(config: Config, layout: Layout, systems: Sequence[str], address
                     search_each()
             except RunFailed as error:
                 trouble = str(error)
+            store.confirm_held()
     print("\n\n".join(texts.values()))
     if trouble:
         raise RunFailed(f"{trouble}; what is done is kept: the same command goes on from here")
@@ -126,9 +128,11 @@ def _plan(study: Study, resources: Resources, seconds: float) -> str:
     return f"{known}, {left} to try on {protocol.cells} cells each, {resources}: about {duration(seconds)}"
 
 
-def _search(config: Config, study: Study, resources: Resources, seconds: float, live: Live, own: bool) -> str:
+def _search(
+    config: Config, study: Study, store: TrialStore, resources: Resources, seconds: float, live: Live, own: bool
+) -> str:
     """Searches one system and returns the text that is printed about it; `own`: whether Ray is this machine's own."""
-    protocol, tracker = study.protocol, SearchTracker(config, study)
+    protocol, tracker = study.protocol, SearchTracker(config, study, store)
     progress = SearchProgress(protocol.system, study.settings(), study.left, seconds)
 
     def on_change(setting: Setting) -> None:
@@ -137,7 +141,8 @@ def _search(config: Config, study: Study, resources: Resources, seconds: float, 
 
     try:
         if study.left:
-            driver.try_settings(study, protocol.layout, resources, on_change, lambda: str(progress), live, own)
+            layout = replace(protocol.layout, lease=store.lease)
+            driver.try_settings(study, layout, resources, on_change, lambda: str(progress), live, own)
     except KeyboardInterrupt:  # before Tune had begun to handle it
         pass
     finally:

@@ -6,6 +6,7 @@ Where this process is connected to a cluster, the cluster's workers run them; ot
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from experiments.compute.ray_tune import fit, on_ray
 from experiments.compute.resources import Resources
@@ -80,7 +81,7 @@ def _fit(
     from experiments.sweep.observer import Observer
     from experiments.sweep.worker import ASSIGNMENT, Assignment, Worker
 
-    absolute, gpu = layout.absolute(), resources.gpus > 0
+    absolute, gpu = replace(layout.absolute(), lease=store.lease), resources.gpus > 0
     stacks = sorted(
         grouped(trials, resources.stack, store),
         key=lambda stack: -sum(progress.expected[trial.identity] for trial in stack),

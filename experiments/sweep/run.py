@@ -99,7 +99,8 @@ def run_sweep(config: Config, layout: Layout, command: str, address: str | None 
     """Runs the trials of the active profile that the store does not have yet, and writes the results.
 
     Returns False where the sweep was stopped half-way. UserError, before any trial starts, where something cannot
-    work; RunFailed, after the results are written, where nothing runs any more on Ray.
+    work; RunFailed where another sweep has taken over the store, or, after the results are written, where nothing runs
+    any more on Ray.
 
     Args:
         config: the settings.
@@ -114,6 +115,7 @@ def run_sweep(config: Config, layout: Layout, command: str, address: str | None 
         store.fetch([trial.identity for trial in wanted])
         pending = [trial for trial in wanted if store.folder(trial.identity).result() is None]
         outcome = _run_pending(config, layout, store, resources, dashboard, wanted, pending)
+        store.confirm_held()
         store.fetch([trial.identity for trial in pending])
         rows = [row(trial, store, outcome.tracker.runs, outcome.failed) for trial in wanted]
         facts = sweep_facts(config, command, resources, time.monotonic() - started, wanted, store)

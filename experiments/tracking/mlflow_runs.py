@@ -213,11 +213,12 @@ class Record:
 def sync(record: Record, parent: str, trials: Sequence[Trial], store: TrialStore) -> int:
     """Logs the done and failed trials that the record lacks, wholly or in part, and ends the sweep's run.
 
-    Returns how many trials were logged.
+    Returns how many trials were logged. UserError where another sweep has taken over the store.
     """
     before = dict(record.recorded)
     counts = dict.fromkeys(("done", "failed", "missing"), 0)
     for trial in trials:
+        store.confirm_held()
         record.complete(trial, store.folder(trial.identity), parent)
         counts[record.recorded.get(trial.identity) or "missing"] += 1
     record.end_sweep(parent, counts)

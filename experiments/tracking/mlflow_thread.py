@@ -62,6 +62,9 @@ class Notes:
         """Returns the record, and the run that is the parent of all others."""
         raise TypeError(f"{type(self).__name__} does not define open()")
 
+    def confirm(self) -> None:
+        """Raises an error where nothing may be logged now; called before each note."""
+
     def finish(self, record: Any, parent: str) -> None:
         """Logs whatever notes were lost; called after the last one."""
 
@@ -76,6 +79,7 @@ class Notes:
     def _log(self, note: Callable[[Any, str], Any]) -> bool:
         """Opens the record where it is not open and calls the note; returns False where either raised an error."""
         try:
+            self.confirm()
             self._opened = self._opened or self.open()
             note(*self._opened)
         except Exception as error:  # whatever happens to the tracking store, the work goes on
@@ -110,6 +114,9 @@ class Tracker(Notes):
     def end(self, trial: Trial) -> None:
         """Logs that the trial is done or has failed, from its folder."""
         self.put(lambda record, parent: record.complete(trial, self._store.folder(trial.identity), parent))
+
+    def confirm(self) -> None:
+        self._store.confirm_held()  # another sweep may have taken over, and logs the same trials
 
     def open(self) -> tuple[Record, str]:
         from experiments.tracking.mlflow_runs import Record

@@ -133,6 +133,11 @@ class TrialStore:
 
     root: Path
 
+    @property
+    def lease(self) -> str:
+        """The id under which a sweep holds a store that has no locks; empty where there is none."""
+        return ""
+
     def folder(self, identity: str) -> TrialFolder:
         """Returns the folder of a trial; it need not exist."""
         return TrialFolder(self.root / identity)
@@ -200,6 +205,12 @@ class TrialStore:
         if not (self.root / mark).is_file():
             return f"{self.root} is not the trial store that the driver sees"
         return None if os.access(self.root, os.W_OK) else f"{self.root} cannot be written"
+
+    def confirm_held(self) -> None:
+        """Makes sure that the store is still held, in a `locked` block. UserError where another sweep has it now.
+
+        A lock on a folder cannot be lost.
+        """
 
     @contextmanager
     def locked(self) -> Iterator[None]:

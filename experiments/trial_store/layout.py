@@ -22,12 +22,14 @@ class Layout:
         store: the folder of the trial store.
         data_uri: a URI that `data` is this machine's copy of; empty where there is none.
         store_uri: a URI that `store` is this machine's copy of; empty where there is none.
+        lease: the id under which a sweep holds the objects at `store_uri`, for its workers; empty where none does.
     """
 
     data: Path = Path("data")
     store: Path = Path("experiments/store")
     data_uri: str = ""
     store_uri: str = ""
+    lease: str = ""
     # What a sweep or a search writes beside the trial store, in the folder that the command runs in.
     results: ClassVar[Path] = Path("experiments/results.csv")  # one row for each trial
     averaging: ClassVar[Path] = Path("experiments/averaging.csv")  # test scores by number of codes averaged over
@@ -63,7 +65,7 @@ class Layout:
     @property
     def trial_store(self) -> TrialStore:
         """All trials ever run."""
-        return open_store(self.store, self.store_uri)
+        return open_store(self.store, self.store_uri, self.lease)
 
     @property
     def searches(self) -> Path:
@@ -73,7 +75,7 @@ class Layout:
     @property
     def search_store(self) -> TrialStore:
         """All trials that searches have run."""
-        return open_store(self.searches, self.store_uri and f"{self.store_uri}/{SEARCH}")
+        return open_store(self.searches, self.store_uri and f"{self.store_uri}/{SEARCH}", self.lease)
 
     def processed(self, dataset: str) -> Path:
         """Returns the folder of a dataset's prepared images."""

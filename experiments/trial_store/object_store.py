@@ -1,23 +1,22 @@
 """A trial store on an object store such as S3. Each machine works on a copy of its own; the object store is the truth.
 
 An object is one file of a trial's folder, under the trial's identity. `result.json` is sent last, so that a trial that
-is done is there as a whole. There are no locks: if two machines run the same trial, they write the same digits.
+is done is there as a whole, and is never replaced. There are no locks: if two machines run the same trial, the first
+result stays. A sweep holds the store by a lease, and it and its workers look at it before they change anything.
 """
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from data.errors import UserError
-from data.remote.filesystems import NO_CREDENTIALS, place_at, place_errors_explained
-from experiments.files import write_whole
+from data.remote.filesystems import place_errors_explained
 from experiments.trial_store.contents import (
     CAPTIONER,
     CAPTIONS,
@@ -31,74 +30,12 @@ from experiments.trial_store.contents import (
     Status,
 )
 from experiments.trial_store.folders import TrialFolder, TrialStore
-from experiments.trial_store.lease import is_held, lease
+from experiments.trial_store.lease import ensure_held_by, is_held, lease
+from experiments.trial_store.objects import Objects, allowed
 
-PAUSES = (1, 2, 4, 8, 15)  # seconds between the attempts to reach the object store
 THREADS = 8  # trials whose files are fetched at the same time
 SENDING = 0.05  # share of a trial's time, at most, that goes into sending its checkpoints
 RUNNING = "running"  # an object that exists while a process is at work on the trial
-Answer = TypeVar("Answer")
-
-
-class Objects:
-    """The objects under a URI. Each request is repeated when it fails.
-
-    Every method raises UserError where the place cannot be reached or written.
-    """
-
-    def __init__(self, uri: str) -> None:
-        self.place = place_at(uri)
-
-    def _repeatedly(self, request: Callable[[], Answer]) -> Answer:
-        """Returns what `request` returns, after as many attempts as there are PAUSES and one."""
-        pauses = iter(PAUSES)
-        while True:
-            try:
-                return request()
-            except FileNotFoundError:
-                raise
-            except Exception as error:  # each filesystem has its own
-                hopeless = isinstance(error, PermissionError) or type(error).__name__ in NO_CREDENTIALS
-                pause = None if hopeless else next(pauses, None)
-                if pause is None:
-                    with place_errors_explained(self.place.uri):
-                        raise
-                time.sleep(pause)
-
-    def names(self, folder: str = "") -> set[str]:
-        """Returns the names of all objects, or of those in one trial's folder, relative to the place."""
-        self.place.filesystem.invalidate_cache()
-        path = self.place.file(folder) if folder else self.place.path
-        try:
-            names = self._repeatedly(lambda: self.place.filesystem.find(path))
-        except FileNotFoundError:
-            return set()
-        return {name.removeprefix(f"{self.place.path}/") for name in names}
-
-    def send(self, path: Path, name: str) -> None:
-        """Writes a file's content to an object."""
-        with place_errors_explained(self.place.uri):
-            self._repeatedly(lambda: self.place.filesystem.put_file(str(path), self.place.file(name)))
-
-    def put(self, name: str, content: bytes) -> None:
-        """Writes bytes to an object."""
-        with place_errors_explained(self.place.uri):
-            self._repeatedly(lambda: self.place.filesystem.pipe_file(self.place.file(name), content))
-
-    def fetch(self, name: str, path: Path) -> None:
-        """Writes an object's content to a file, as a whole; does nothing where the object is gone."""
-
-        def copy(stream: Any) -> None:
-            with self.place.filesystem.open(self.place.file(name), "rb") as source:
-                shutil.copyfileobj(source, stream, 2**23)
-
-        with suppress(FileNotFoundError):
-            self._repeatedly(lambda: write_whole(path, copy))
-
-    def remove(self, name: str) -> None:
-        """Removes an object, if it exists."""
-        with suppress(FileNotFoundError):
-            self._repeatedly(lambda: self.place.filesystem.rm_file(self.place.file(name)))
 
 
 @dataclass
@@ -183,11 +120,20 @@ class SharedFolder(TrialFolder):
         self.send_result()
 
     def send_result(self) -> None:
-        """Sends all files of a trial that is done."""
+        """Sends all files of a trial that is done; where another machine has sent a result, that one is taken."""
+        if self._name(RESULT) in self.objects.names(self.path.name):
+            self._take_result()
+            return
         pictures = [f"{PICTURES}/{path.name}" for path in self.pictures().values()]
-        self._send(CONFIG, METRICS, *pictures, WEIGHTS, CAPTIONS, CAPTIONER, RESULT)
+        self._send(CONFIG, METRICS, *pictures, WEIGHTS, CAPTIONS, CAPTIONER)
+        if not self.objects.create(self._name(RESULT), (self.path / RESULT).read_bytes()):
+            self._take_result()
         for file in (CHECKPOINT, FAILURE):
             self.objects.remove(self._name(file))
+
+    def _take_result(self) -> None:
+        for file in (METRICS, RESULT):
+            self.objects.fetch(self._name(file), self.path / file)
 
     def fail(self, reason: str, details: str = "") -> None:
         super().fail(reason, details)
@@ -223,10 +169,18 @@ class SharedFolder(TrialFolder):
 class SharedStore(TrialStore):
     """All trials ever run: a folder on this machine, and the objects at a URI that it is a copy of."""
 
-    def __init__(self, root: Path, uri: str) -> None:
+    def __init__(self, root: Path, uri: str, holder: str = "") -> None:
+        """Opens the store; where `holder` is not empty, only as long as the sweep that holds it has that id."""
         super().__init__(root)
         self.uri, self.objects = uri, Objects(uri)
+        self._holder = holder
         self._running: set[str] = set()
+        if holder:
+            self.objects.guard = lambda: ensure_held_by(self.objects.place, holder)
+
+    @property
+    def lease(self) -> str:
+        return self._holder
 
     def folder(self, identity: str) -> SharedFolder:
         return SharedFolder(self.root / identity, self.objects, identity in self._running)
@@ -234,8 +188,16 @@ class SharedStore(TrialStore):
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Holds the store for one sweep on all machines while the block lasts. UserError where another has it."""
-        with super().locked(), lease(self.objects.place):
-            yield
+        with super().locked(), lease(self.objects.place) as held:
+            self._holder, self.objects.guard = held.id, held.confirm
+            try:
+                yield
+            finally:
+                self._holder, self.objects.guard = "", allowed
+
+    def confirm_held(self) -> None:
+        with place_errors_explained(self.uri):
+            self.objects.guard()
 
     def identities(self, start: str) -> list[str]:
         names = (name.partition("/") for name in self.objects.names())
@@ -285,6 +247,9 @@ class SharedStore(TrialStore):
             return str(error)
 
 
-def open_store(root: Path, uri: str) -> TrialStore:
-    """Returns the trial store in a folder; where `uri` is not empty, the folder is a copy of the objects at it."""
-    return SharedStore(root, uri) if uri else TrialStore(root)
+def open_store(root: Path, uri: str, holder: str) -> TrialStore:
+    """Returns the trial store in a folder; where `uri` is not empty, the folder is a copy of the objects at it.
+
+    `holder` is the id of the sweep that holds those objects, and for which alone they are changed; empty for anybody.
+    """
+    return SharedStore(root, uri, holder) if uri else TrialStore(root)

@@ -11,7 +11,7 @@ import pytest
 from data.errors import UserError
 from experiments.settings.config import load
 from experiments.trial_store import lease as leases
-from experiments.trial_store import object_store
+from experiments.trial_store import object_store, objects
 from experiments.trial_store.layout import Layout
 from experiments.trial_store.object_store import SharedStore
 from experiments.trials.grid import trials
@@ -22,7 +22,7 @@ from experiments.trials.training import TrialFailed
 @pytest.fixture
 def uri(bucket, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(object_store, "PAUSES", (0.01,))
+    monkeypatch.setattr(objects, "PAUSES", (0.01,))
     monkeypatch.setattr(leases, "BEAT", 0.2)
     return f"s3://{bucket}/trials"
 
@@ -126,37 +126,6 @@ def test_no_connection_is_told_and_costs_nothing_that_is_done(only, uri, cpu, mo
     other = machine("b", uri)
     other.fetch([only.identity])
     assert other.folder(only.identity).result() == folder.result()
-
-
-def test_one_sweep_at_a_time_holds_the_place(uri):
-    first, second = machine("a", uri), machine("b", uri)
-    with first.locked(), pytest.raises(UserError, match="another sweep is running on s3://"), second.locked():
-        pass
-    with second.locked():
-        pass
-    assert second.objects.names() == set()
-
-
-def test_a_holder_that_died_is_succeeded_by_one(uri, monkeypatch):
-    place = machine("a", uri).objects.place
-    assert leases._created(place, {"id": "dead", "host": "gone"})
-    assert not leases._created(place, {"id": "late", "host": "here"})
-    held, refused = [], []
-
-    def sweep(name):
-        try:
-            with leases.lease(place):
-                held.append(name)
-                time.sleep(2)
-        except UserError as error:
-            refused.append(str(error))
-
-    threads = [threading.Thread(target=sweep, args=(name,)) for name in "ab"]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(held) == len(refused) == 1
 
 
 def test_places_that_are_none(uri):
