@@ -15,6 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from data.errors import UserError
+from data.remote.names import stays_inside
 from experiments.files import drop_partial, write_json, write_whole
 from experiments.trial_store import schema
 from experiments.trial_store.contents import (
@@ -171,7 +172,7 @@ class TrialStore:
 
     def save_facts(self, name: str, facts: Mapping[str, Any]) -> None:
         """Writes facts about a sweep under a file name."""
-        write_json(self.root / name, dict(facts))
+        write_json(self._facts_at(name), dict(facts))
 
     def facts(self, name: str) -> dict[str, Any] | None:
         """Returns what `save_facts` wrote under the name; None where nothing was written.
@@ -179,10 +180,15 @@ class TrialStore:
         Raises:
             UserError: what is there does not hold.
         """
-        facts, fault = schema.read(self.root / name, schema.SweepFacts)
+        facts, fault = schema.read(self._facts_at(name), schema.SweepFacts)
         if fault:
             raise UserError(f"{self}/{name}: {fault}: `python -m experiments run` writes it anew")
         return facts
+
+    def _facts_at(self, name: str) -> Path:
+        if not stays_inside(name):
+            raise UserError(f"{name!r} leads out of the trial store {self}: call the profile by another name")
+        return self.root / name
 
     def __str__(self) -> str:
         return str(self.root)

@@ -116,8 +116,8 @@ class Lease:
                     raise self._lose(there)
                 self._content = {**self._content, "beat": int(self._content["beat"]) + 1}
                 written = write(self._place, self._content, there, tag)
-            if not is_conditional(self._place) and _now() - started > TRUST * BEAT:
-                time.sleep(2 * BEAT)  # a successor that came before that write writes again
+            if _now() - started > TRUST * BEAT:
+                time.sleep(2 * BEAT)  # a successor that came before an unconditional write writes again
                 if (there := read(self._place)[0]) != self._content:
                     raise self._lose(there)
             self._renewed_at = started

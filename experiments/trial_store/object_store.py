@@ -7,6 +7,7 @@ result stays. A sweep holds the store by a lease, and it and its workers look at
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,8 @@ from experiments.trial_store.objects import Objects, allowed
 
 THREADS = 8  # trials whose files are fetched at the same time
 SENDING = 0.05  # share of a trial's time, at most, that goes into sending its checkpoints
+FETCHED = {CONFIG, METRICS, CAPTIONS, CAPTIONER, FAILURE, RESULT}
+PICTURE = re.compile(rf"{PICTURES}/[^./][^/]*\.png")
 RUNNING = "running"  # an object that exists while a process is at work on the trial
 
 
@@ -143,14 +146,15 @@ class SharedFolder(TrialFolder):
     def fetch(self, names: Iterable[str]) -> None:
         """Fetches what other machines wrote about the trial; `names` are the objects that exist of it.
 
-        Checkpoint and weights are left out: they are large, and nothing here reads them. A result that exists on this
-        machine only is sent.
+        Checkpoint and weights are left out: they are large, and nothing here reads them. So is what no trial writes. A
+        result that exists on this machine only is sent.
         """
         if self.result() is not None:
             if self._name(RESULT) not in names:
                 self.send_result()
             return
-        files = {name.removeprefix(f"{self.path.name}/") for name in names} - {CHECKPOINT, WEIGHTS, RUNNING}
+        files = {name.removeprefix(f"{self.path.name}/") for name in names}
+        files = {file for file in files if file in FETCHED or PICTURE.fullmatch(file)}
         for file in sorted(files, key=lambda file: file == RESULT):
             self.objects.fetch(self._name(file), self.path / file)
         if FAILURE not in files:
@@ -226,7 +230,7 @@ class SharedStore(TrialStore):
         self.objects.send(self.root / name, name)
 
     def facts(self, name: str) -> dict[str, Any] | None:
-        self.objects.fetch(name, self.root / name)
+        self.objects.fetch(name, self._facts_at(name))
         return super().facts(name)
 
     def __str__(self) -> str:

@@ -70,14 +70,16 @@ class Objects:
             )
 
     def _change(self, request: Callable[[], Answer]) -> Answer:
-        """Calls a request that changes something, each time only if the guard lets it."""
+        """Calls a request that changes something, each time only if the guard lets it.
+
+        Raises FileNotFoundError where what it changes, or the bucket, does not exist.
+        """
 
         def guarded() -> Answer:
             self.guard()
             return request()
 
-        with place_errors_explained(self.place.uri):
-            return repeatedly(self.place, guarded)
+        return repeatedly(self.place, guarded)
 
     def names(self, folder: str = "") -> set[str]:
         """Returns the names of all objects, or of those in one trial's folder, relative to the place."""
@@ -98,11 +100,13 @@ class Objects:
 
     def send(self, path: Path, name: str) -> None:
         """Writes a file's content to an object."""
-        self._change(lambda: self.place.filesystem.put_file(str(path), self._path(name)))
+        with place_errors_explained(self.place.uri):
+            self._change(lambda: self.place.filesystem.put_file(str(path), self._path(name)))
 
     def put(self, name: str, content: bytes) -> None:
         """Writes bytes to an object."""
-        self._change(lambda: self.place.filesystem.pipe_file(self._path(name), content))
+        with place_errors_explained(self.place.uri):
+            self._change(lambda: self.place.filesystem.pipe_file(self._path(name), content))
 
     def create(self, name: str, content: bytes) -> bool:
         """Makes an object of a JSON text, and never replaces a whole one.
@@ -125,7 +129,8 @@ class Objects:
                     self.place.filesystem.pipe_file(self._path(name), content)
             return True
 
-        return self._change(make)
+        with place_errors_explained(self.place.uri):
+            return self._change(make)
 
     def _content(self, name: str) -> bytes | None:
         self.place.filesystem.invalidate_cache()

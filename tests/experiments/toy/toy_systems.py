@@ -18,6 +18,8 @@ from torch.nn import functional as F
 
 from data.seeds import seed_of
 from experiments.learning.contract import Learner, Stack, System, register
+from experiments.trial_store import lease as leases
+from experiments.trial_store import objects
 
 BATCH = 32
 DAY = 86400.0
@@ -25,6 +27,9 @@ DAY = 86400.0
 if clock := os.environ.get("TOY_CLOCK"):  # a file; while it exists, the clock is a day ahead
     _time = time.time
     time.time = lambda: _time() + DAY * os.path.exists(clock)
+
+if beat := os.environ.get("TOY_BEAT"):  # seconds between two signs of life of a sweep that holds a store on S3
+    leases.BEAT, objects.PAUSES = float(beat), (0.1, 0.2, 0.4)
 
 
 class ToySettings(BaseModel):

@@ -1,22 +1,23 @@
 """A trial store on S3, served by moto: several machines, each with its own copy, come and go."""
 
 import json
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
 
 from data.errors import UserError
 from experiments.settings.config import load
+from experiments.trial_store import holder, object_store, objects
 from experiments.trial_store import lease as leases
-from experiments.trial_store import object_store, objects
 from experiments.trial_store.layout import Layout
+from experiments.trial_store.lease import Superseded
 from experiments.trial_store.object_store import SharedStore
 from experiments.trials.grid import trials
 from experiments.trials.run import epochs, run_trial
 from experiments.trials.training import TrialFailed
+from tests.experiments.stored import label_result
 
 
 @pytest.fixture
@@ -164,3 +165,178 @@ def test_a_bucket_that_holds_something_else_is_no_store(only, uri):
         store.check_begun()
     store.folder(only.identity).begin({})
     store.check_begun()
+
+
+def contents(store):
+    return {
+        name: store.objects.place.filesystem.cat_file(store.objects.place.file(name)) for name in store.objects.names()
+    }
+
+
+def done_by(store, identity, score):
+    """Finishes a trial with that score, without training, and returns its folder."""
+    folder = store.folder(identity)
+    folder.begin({"system": "toy"})
+    folder.set_rows([{"epoch": 0, "loss": score, "time": 0.0}])
+    folder.finish(label_result(top1=score))
+    return folder
+
+
+@pytest.mark.parametrize("when", ["before", "at the same time"])
+def test_a_result_in_the_store_is_never_replaced(uri, when, monkeypatch):
+    first, second = machine("a", uri), machine("b", uri)
+    done_by(first, "abc", 1.0)
+    before = contents(first)
+    if when == "at the same time":  # the second one sees it only when it writes its own
+        monkeypatch.setattr(second.objects, "names", lambda folder="": set())
+    folder = done_by(second, "abc", 2.0)
+    after = contents(first)
+    assert after["abc/result.json"] == before["abc/result.json"]
+    assert folder.result()["top1"] == 1.0
+    if when == "before":
+        assert after == before
+        assert folder.rows()[0]["loss"] == 1.0
+
+
+def test_a_result_that_was_cut_short_is_replaced(uri):
+    store = machine("a", uri)
+    store.objects.put("abc/result.json", b'{"sco')
+    other = machine("b", uri)
+    other.objects.create("abc/result.json", b"{}")
+    assert contents(other)["abc/result.json"] == b"{}"
+
+
+def test_a_result_whose_reply_was_lost_was_sent(uri, monkeypatch):
+    store = machine("a", uri)
+    write = store.objects.place.filesystem.pipe_file
+
+    def lost(path, content, **options):
+        write(path, content, **options)
+        raise ConnectionResetError("by peer")
+
+    monkeypatch.setattr(store.objects.place.filesystem, "pipe_file", lost)
+    assert store.objects.create("abc/result.json", b"{}")
+    assert not store.objects.create("abc/result.json", b"[]")
+    assert contents(store)["abc/result.json"] == b"{}"
+
+
+def test_workers_of_a_sweep_that_lost_the_store_change_nothing_there(uri):
+    driver = machine("a", uri)
+    done_by(driver, "done", 1.0)
+    with driver.locked():
+        worker = SharedStore(Path("w"), uri, driver.lease)
+        done_by(worker, "by worker", 1.0)
+        stale = SharedStore(Path("w"), uri, f"1-{'0' * 32}")
+        (stale.root / "done").mkdir()
+        before = contents(driver)
+        folder = stale.folder("left")
+
+        def hold():
+            with folder.locked():
+                pass
+
+        changes = [
+            hold,
+            lambda: folder.begin({}),
+            lambda: folder.save_checkpoint({}),
+            lambda: folder.finish(label_result()),
+        ]
+        changes += [folder.drop_checkpoint]
+        for change in changes:
+            with pytest.raises(Superseded, match="has it now"):
+                change()
+        folder.fail("why")  # a failure that cannot be sent is no error
+        stale.folder("done").finish(label_result(top1=2.0))
+        assert stale.folder("done").result()["top1"] == 1.0
+        after = contents(driver)
+    for left in (before, after):
+        del left[holder.LEASE]
+    assert after == before
+
+
+def test_the_driver_asks_before_each_change_whether_it_holds_the_store(uri, monkeypatch):
+    driver = machine("a", uri)
+    place = driver.objects.place
+    with driver.locked():
+        monkeypatch.setattr(leases, "_now", lambda: float("inf"))
+        place.filesystem.pipe_file(place.file(holder.LEASE), json.dumps({"id": "2-other", "host": "afar"}).encode())
+        with pytest.raises(Superseded, match="afar"):
+            driver.save_facts("sweep.json", {})
+    assert set(contents(driver)) == {holder.LEASE}
+    driver.save_facts("sweep.json", {})  # held no more, and asked no more
+    assert set(contents(driver)) == {holder.LEASE, "sweep.json"}
+
+
+HOSTILE = [
+    "/abs/path",
+    "../../x",
+    "..",
+    "./x",
+    "a//b",
+    "a\\b",
+    "..\\x",
+    "C:x",
+    "con",
+    "pictures/NUL.png",
+    "x\n",
+    "a" * 300,
+]
+
+
+@pytest.fixture
+def memory(monkeypatch, tmp_path):
+    """An empty place in this process's memory."""
+    monkeypatch.chdir(tmp_path)
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
+    return "memory://trials"
+
+
+def assert_refused(base, name):
+    """Asserts that a name in a store is refused in one line, and that nothing is written here."""
+    other = machine("there/store", base)
+    for ask in (lambda: other.fetch(["abc"]), lambda: other.fetch(["abc", "abd"]), lambda: other.identities("a")):
+        with pytest.raises(UserError, match=r"leads out of the folder .* remove that object") as told:
+            ask()
+        assert str(told.value).isprintable()
+    assert not Path("there").exists()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_names_that_leave_the_folder_are_refused(memory, name):
+    store = machine("here/store", memory)
+    done_by(store, "abc", 1.0)
+    MemoryFileSystem.store[f"/trials/abc/{name}"] = MemoryFile(None, name, b"evil")
+    assert_refused(memory, name)
+
+
+def test_names_on_s3_that_leave_the_folder_are_refused(uri):
+    done_by(machine("here/store", uri), "abc", 1.0)
+    store = machine("here/store", uri)
+    for name in ("/abs/path", "../../x"):
+        path = f"{store.objects.place.path}/abc/{name}"
+        store.objects.place.filesystem.pipe_file(path, b"evil")
+        assert_refused(uri, name)
+        store.objects.place.filesystem.rm_file(path)
+    machine("there/store", uri).fetch(["abc"])
+    assert Path("there/store/abc/result.json").exists()
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_facts_are_kept_under_names_in_the_store(memory, name):
+    for store in (machine("a", memory), replace(Layout(), store=Path("b")).trial_store):
+        for use in (lambda store=store: store.save_facts(name, {}), lambda store=store: store.facts(name)):
+            with pytest.raises(UserError, match="leads out of") as told:
+                use()
+            assert str(told.value).isprintable()
+    assert not list(Path().iterdir())
+
+
+def test_what_no_trial_has_written_is_not_fetched(uri):
+    first, second = machine("a", uri), machine("b", uri)
+    done_by(first, "abc", 1.0)
+    for name in (".lock", "thesis.txt", "pictures/.x.png", "pictures/a/b.png", "pictures/x.exe", "pictures/a.png"):
+        first.objects.put(f"abc/{name}", b"x")
+    second.fetch(["abc"])
+    found = {str(path.relative_to("b/abc")) for path in Path("b/abc").rglob("*") if path.is_file()}
+    assert found == {"config.json", "metrics.jsonl", "result.json", "pictures/a.png"}
