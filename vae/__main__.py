@@ -6,11 +6,10 @@ datasets' pictures are read; the model's own modules know neither.
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -68,7 +67,7 @@ def caption(
     `python -m vae caption *.png --trial 3fa9 --decoding sample --seed 7`
     """
     folder = _captioner_folder(store, trial)
-    description = _description(folder)
+    description = folder.captioner()
     changes = {"decoding": decoding, "beams": beams, "draws": draws}
     description |= {name: value for name, value in changes.items() if value is not None}
     if beams is not None and description["decoding"] != "beam":
@@ -132,15 +131,6 @@ def _why_none(begun: list[str]) -> str:
     if not begun:
         return "no trial starts so: results.csv and `python -m experiments status` name them"
     return "no done trial of the system `caption` starts so; others train no model that captions new pictures"
-
-
-def _description(folder: TrialFolder) -> dict[str, Any]:
-    """Reads what a `Captioner` is built from."""
-    path = folder.path / CAPTIONER
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is damaged ({error}): run that trial again") from error
 
 
 def main() -> None:

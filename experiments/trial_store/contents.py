@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from data.errors import UserError
 from experiments.trial_store import schema
 from experiments.trial_store.locks import is_locked
 
@@ -78,6 +79,17 @@ class Contents:
         """Returns what `save_captions` wrote; an empty list where there is nothing that holds."""
         content, _ = schema.read(self.path / CAPTIONS, schema.Captions)
         return [] if content is None else content["captions"]
+
+    def captioner(self) -> dict[str, Any]:
+        """Returns what is needed beside the weights to caption pictures.
+
+        Raises:
+            UserError: it is missing, or does not hold.
+        """
+        content, fault = schema.read(self.path / CAPTIONER, schema.Captioner)
+        if content is None:
+            raise UserError(f"{self.path / CAPTIONER}: {fault or 'is missing'}: run that trial again")
+        return content
 
     @property
     def place(self) -> str:

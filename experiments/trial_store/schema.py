@@ -169,6 +169,18 @@ class Captions(Stored):
     captions: list[Caption]
 
 
+class Captioner(Stored):
+    """`captioner.json`: what is needed to use it. `vae.captioner` refuses other values that do not fit its weights."""
+
+    architecture: dict[str, Any]
+    decoding: Literal["beam", "greedy", "sample"]
+    beams: Annotated[int, Field(ge=1, le=1000)]
+    length_power: Annotated[float, Field(ge=0, le=5)]
+    longest: Annotated[int, Field(ge=1, le=1000)]
+    draws: Whole
+    words: list[str]
+
+
 class Counts(Stored):
     """The trials of a sweep by status."""
 

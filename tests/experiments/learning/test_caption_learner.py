@@ -245,7 +245,7 @@ def done(world):
             options = {} if system == "neighbour" else {"caption_draws": 0}
             layout = world[1]
             trial = trial_of(world, system, **options)
-            folder = layout.trial_store.folder(f"{system}-trial")
+            folder = layout.trial_store.folder(trial.identity)
             found[system] = folder, run_trial(trial, layout, folder, CPU, lambda row: None)
     return found
 
@@ -297,7 +297,7 @@ def test_one_picture_from_the_command_line(done, world, captions, tmp_path):
     for entry in said[:3]:
         paths.append(str(tmp_path / f"{entry['image']}.png"))
         Image.fromarray(store.images[[entry["image"]]][0]).save(paths[-1])
-    command = [sys.executable, "-m", "vae", "caption", *paths, "--trial", "caption"]
+    command = [sys.executable, "-m", "vae", "caption", *paths, "--trial", folder.path.name]
     out = subprocess.run(
         [*command, "--store", str(folder.path.parent)], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
@@ -326,12 +326,15 @@ def test_mistakes_on_the_command_line(done, vae_main, tmp_path):
     Image.new("RGB", (40, 30), "red").save(picture)
     cases = [
         ((picture, "--trial", "nothing", "--store", store), "--trial nothing: no trial starts so"),
-        ((picture, "--trial", "neighbour", "--store", store), "no done trial of the system `caption` starts so"),
-        ((picture, "--trial", "c", "--store", tmp_path / "none"), "there is no such folder"),
-        ((tmp_path / "b.png", "--trial", "caption", "--store", store), "No such file"),
-        ((folder.path / "config.json", "--trial", "caption", "--store", store), "not a picture"),
         (
-            (picture, "--trial", "caption", "--store", store, "--decoding", "greedy", "--beams", 3),
+            (picture, "--trial", done["neighbour"][0].path.name, "--store", store),
+            "no done trial of the system `caption` starts so",
+        ),
+        ((picture, "--trial", "c", "--store", tmp_path / "none"), "there is no such folder"),
+        ((tmp_path / "b.png", "--trial", folder.path.name, "--store", store), "No such file"),
+        ((folder.path / "config.json", "--trial", folder.path.name, "--store", store), "not a picture"),
+        (
+            (picture, "--trial", folder.path.name, "--store", store, "--decoding", "greedy", "--beams", 3),
             "add --decoding beam",
         ),
     ]
@@ -341,17 +344,23 @@ def test_mistakes_on_the_command_line(done, vae_main, tmp_path):
         assert message in err
         assert "Traceback" not in err
     # One broken picture does not cost the others theirs.
-    code, out, _ = vae_main(tmp_path / "b.png", picture, "--trial", "caption", "--store", store)
+    code, out, _ = vae_main(tmp_path / "b.png", picture, "--trial", folder.path.name, "--store", store)
     assert (code, out.count("log p")) == (2, 1)
     for name in ("captioner.json", "weights.pt"):
-        damaged = tmp_path / name / "caption"
+        damaged = tmp_path / name / folder.path.name
         damaged.mkdir(parents=True)
         for file in ("captioner.json", "weights.pt"):
             content = (folder.path / file).read_bytes()
             (damaged / file).write_bytes(content[: len(content) // 2] if file == name else content)
-        code, _, err = vae_main(picture, "--trial", "caption", "--store", damaged.parent)
+        code, _, err = vae_main(picture, "--trial", folder.path.name, "--store", damaged.parent)
         assert code == 2
         assert "run that trial again" in err
+    description = json.loads((folder.path / "captioner.json").read_text())
+    for change in ({"decoding": 5}, {"longest": 10**12}, {"words": "many"}, {"architecture": []}):
+        (damaged / "captioner.json").write_text(json.dumps(description | change))
+        code, _, err = vae_main(picture, "--trial", folder.path.name, "--store", damaged.parent, "--beams", 3)
+        assert (code, err.count("\n")) == (2, 1)
+        assert f"captioner.json: {next(iter(change))} = " in err
 
 
 def test_labels_and_captions_are_not_taken_for_each_other(world, tmp_path):
