@@ -66,9 +66,12 @@ docs: setup ## build the documentation and the API reference into site/; a dead 
 	@echo "The documentation: site/index.html"
 
 ui: setup ## open MLflow's page on the results, for this machine alone (PORT=5000)
+	@test -s mlflow.db || { echo "error: there is no mlflow.db here yet: make repro writes it" >&2; exit 2; }
 	@echo "MLflow: http://127.0.0.1:$(PORT)   (Ctrl-C ends it)"
-	@$(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) --backend-store-uri sqlite:///mlflow.db \
-	  --artifacts-destination ./mlartifacts --workers 1
+	@# It answers to its own names alone, so that no page on the web can read it through the browser.
+	@MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(BIN)/mlflow server --host 127.0.0.1 --port $(PORT) \
+	  --allowed-hosts "127.0.0.1:$(PORT),localhost:$(PORT)" \
+	  --backend-store-uri sqlite:///mlflow.db --artifacts-destination ./mlartifacts --workers 1
 
 plan: setup ## print what `make repro` would train, and at what cost
 	@$(BIN)/python -m experiments plan
