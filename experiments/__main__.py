@@ -157,8 +157,7 @@ def status(
     from experiments.sweep.overview import print_status, watch_status
     from experiments.trials.grid import trials
 
-    if project.store != STORE:  # the usual place is made by the first sweep, which may be still to come
-        project.layout.trial_store.check_begun()
+    project.check_store()
     wanted = trials(project.config, project.layout)
     try:
         (watch_status if watch else print_status)(wanted, project.layout.trial_store)
@@ -322,10 +321,12 @@ def data(
 def sync(project: Project) -> None:
     """Logs to MLflow what it lacks of the profile's trials; never anything twice."""
     from experiments.secrets import masked
+    from experiments.sweep.overview import result_faults
     from experiments.tracking.server import ARTIFACTS, check_tracking, mlflow_errors_explained, tracking_uri
     from experiments.trials.grid import trials
 
     config, layout = project.config, project.layout
+    project.check_store()
     wanted, uri, kept = trials(config, layout), tracking_uri(config), layout.trial_store
     check_tracking(uri)
     from experiments.tracking import mlflow_runs as tracking
@@ -335,6 +336,8 @@ def sync(project: Project) -> None:
         record = tracking.Record(uri, config.dataset, ARTIFACTS)
         parent = record.sweep(config.params.profile, config.resolved())
         logged = tracking.sync(record, parent, wanted, kept)
+    for line in result_faults(wanted, kept):
+        print(line)
     print(f"{logged} of {len(wanted)} trials logged to {masked(uri)}, the others were there or are not run")
 
 

@@ -48,6 +48,6 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Returns the mapping in a JSON file; None where it is missing, cut short or something else."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -62,6 +62,14 @@ class Project:
 
         return Layout.at(self.data, self.store)
 
+    def check_store(self) -> None:
+        """Raises UserError where another trial store than the usual one was named, and the place is none.
+
+        The usual one is made by the first sweep, which may be still to come.
+        """
+        if self.store != STORE:
+            self.layout.trial_store.check_begun()
+
 
 def with_project(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command the options of `Project`, and its first parameter, `project`, what they name.

@@ -40,7 +40,7 @@ def run_study(config: Config, layout: Layout, name: str, effort: Effort, evidenc
     cells = study.cells(config, layout, effort)
     kept = {cell.identity: layout.store / "studies" / name / f"{cell.identity}.json" for cell in cells}
     with TrialStore(layout.store).locked(), Live() as live:  # a sweep at the same time would spoil the timings
-        pending = [cell for cell in cells if read_json(kept[cell.identity]) is None]
+        pending = [cell for cell in cells if measured_rows(kept[cell.identity]) is None]
         live.note(f"{len(cells)} cells: {len(cells) - len(pending)} reused, {len(pending)} to measure, {resources}")
         try:
             if pending:
@@ -93,8 +93,14 @@ def _rows(cell: Cell, layout: Layout, threads: int, gpu: bool) -> list[Row]:
 def _write_tables(study: Study, cells: Sequence[Cell], kept: Mapping[str, Path], evidence: Path) -> None:
     for table, columns in study.tables.items():
         files = [kept[cell.identity] for cell in cells if cell.table == table]
-        rows = [_plain(row) for file in files for row in (read_json(file) or {})["rows"]]
+        rows = [_plain(row) for file in files for row in measured_rows(file) or ()]
         write_csv(evidence / f"{table}.csv", columns, rows)
+
+
+def measured_rows(file: Path) -> list[Row] | None:
+    """Returns the rows that were measured for a cell; None where the file is missing, damaged or something else."""
+    rows = (read_json(file) or {}).get("rows")
+    return rows if isinstance(rows, list) and all(isinstance(row, dict) for row in rows) else None
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -143,6 +143,8 @@ def collect(config: Config, layout: Layout) -> None:
     facts = store.facts(_sweep_file(config))
     if facts is None:
         raise UserError(f"no sweep of profile {config.params.profile!r} has ended on {store}")
+    for line in result_faults(wanted, store):
+        print(line)
     tracker = Tracker(config, wanted, store)
     tracker.close()
     rows = [row(trial, store, tracker.runs) for trial in wanted]

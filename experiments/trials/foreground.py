@@ -11,6 +11,7 @@ from experiments.learning.device import set_up
 from experiments.provenance import unknown_revision
 from experiments.settings.config import Config
 from experiments.trial_store.layout import Layout
+from experiments.trial_store.log import HIDDEN
 from experiments.trials.caption_scores import SCORES
 from experiments.trials.grid import Trial, make_trial, trials
 from experiments.trials.run import run_trial
@@ -78,6 +79,8 @@ def run_in_foreground(config: Config, layout: Layout, trial: Trial) -> None:
     print(f"{trial.identity}: {trial} on {device}, {trial.labelled} labelled images, in {folder.path}")
     if folder.result() is not None:
         print("done before; delete its folder to run it again")
+    elif fault := folder.result_fault():
+        print(f"{fault}: this file is kept under another name, and the trial is run again")
     elif unknown := unknown_revision():
         print(unknown)
     try:
@@ -90,5 +93,5 @@ def run_in_foreground(config: Config, layout: Layout, trial: Trial) -> None:
 
 
 def _print_epoch(row: Row) -> None:
-    values = "  ".join(f"{name} {value:.5g}" for name, value in row.items() if name not in ("epoch", "time"))
+    values = "  ".join(f"{name} {value:.5g}" for name, value in row.items() if name not in HIDDEN)
     print(f"epoch {row['epoch']:3}  {values}", flush=True)

@@ -27,6 +27,6 @@ def within(seconds: float, note: Path) -> Iterator[None]:
 def stacks_in(note: Path) -> str:
     """Returns the stacks of a process that was ended in this way, or "" where none was."""
     try:
-        return note.read_text(encoding="utf-8")
-    except FileNotFoundError:
+        return note.read_text(encoding="utf-8", errors="replace")
+    except OSError:
         return ""

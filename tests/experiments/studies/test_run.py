@@ -15,6 +15,7 @@ from experiments.learning import contract
 from experiments.settings.config import load
 from experiments.studies import estimators
 from experiments.studies.contract import STUDIES, Effort
+from experiments.studies.run import measured_rows
 from experiments.trial_store.layout import Layout
 from tests.experiments.learning.test_variational import settings_of, task_of
 
@@ -90,6 +91,14 @@ def test_steps_that_fit(monkeypatch):
     monkeypatch.setattr(estimators, "now", lambda device: clock[0])
     assert estimators.steps_that_fit(learner, 40.0) == 400
     assert estimators.steps_that_fit(learner, 0.01) == 1
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"rows": 5}', '{"rows": [5]}', "[" * 100_000])
+def test_a_measurement_that_is_damaged_counts_as_absent(tmp_path, content):
+    (tmp_path / "cell.json").write_text(content)
+    assert measured_rows(tmp_path / "cell.json") is None
+    (tmp_path / "cell.json").write_text('{"rows": [{"draws": 1}]}')
+    assert measured_rows(tmp_path / "cell.json") == [{"draws": 1}]
 
 
 def table(folder, name):

@@ -46,6 +46,18 @@ def test_trial_by_identity(world, main):
     assert "done before" in out
 
 
+def test_a_result_that_does_not_hold_is_told_and_the_trial_is_run_again(world, main):
+    (only,) = trials(load(Path("params.yaml")), Layout())
+    assert main("trial", "--id", only.identity)[0] == 0
+    path = world.store / only.identity / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"top1": 400.0}))
+    code, out, _ = main("trial", "--id", only.identity)
+    assert code == 0
+    assert f"{only.identity}/result.json: top1 = 400.0: input should be less than or equal to 100: this file" in out
+    assert out.count("\nepoch ") == 3
+    assert json.loads(path.read_text())["top1"] <= 100
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
