@@ -64,7 +64,8 @@ def from_npm(address: str, partial: PartialFile, slot: int, stop: threading.Even
     if npm is None:
         raise Unavailable(f"npm is not installed: install it (it comes with Node.js), {REMEDY.format(file=name)}")
     with tempfile.TemporaryDirectory(prefix="npm-") as folder:
-        _run_npm([npm, "pack", package, *OPTIONS], Path(folder), name, stop)
+        # A cache of its own: npm hangs where HOME, which has the usual one, cannot be written.
+        _run_npm([npm, "pack", package, *OPTIONS, f"--cache={Path(folder) / 'cache'}"], Path(folder), name, stop)
         path = Path(folder) / name
         if not path.is_file():
             raise Unavailable(f"`npm pack {package}` made no file {name}")

@@ -169,7 +169,7 @@ def _system_settings(name: str, params: Params) -> BaseModel | list[str]:
     try:
         return system.Settings.model_validate(settings)
     except ValidationError as error:
-        absent = [section for section in system.shares if section not in params.model_fields_set]
+        absent = [section for section in system.shares if not params.shared(section)]
         if absent and any(finding["type"] == "missing" for finding in error.errors()):
             return [f"{section}: is missing: the section of settings that systems share" for section in absent]
         return [

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from data.errors import UserError
-from experiments.secrets import masked
 from experiments.settings.refusals import shown_key, shown_value
 from experiments.settings.yaml_text import values_of
 
@@ -27,8 +26,7 @@ def parse(options: Iterable[str]) -> dict[str, Any]:
         try:
             changes[key] = values_of(text)
         except ValueError as error:
-            reason = masked(str(error))
-            raise UserError(f"--set {shown_key(key)}: {shown_value(text)} is not YAML: {reason}") from None
+            raise UserError(f"--set {shown_key(key)}: {shown_value(text)} is not YAML: {error}") from None
     return changes
 
 

@@ -19,7 +19,7 @@ MOST_MISTAKES = 20  # that one message names
 
 def refusal(origin: str, mistakes: Sequence[str]) -> str:
     """Returns one message about all mistakes; `origin` names the file they are in."""
-    lines = [_one_line(mistake) for mistake in mistakes]
+    lines = [one_line(mistake) for mistake in mistakes]
     if len(lines) == 1:
         return f"{origin}: {lines[0]}"
     more = [f"and {len(lines) - MOST_MISTAKES} others"] if len(lines) > MOST_MISTAKES else []
@@ -43,6 +43,8 @@ def finding_text(schema: type[BaseModel], finding: Mapping[str, Any], section: K
         return f"{path}: unknown key{hint}: allowed here are {', '.join(allowed)}"
     if finding["type"] == "missing":
         return f"{path}: is missing"
+    if finding["type"] == "invalid_key" or ("[key]" in finding["loc"] and not isinstance(finding["input"], str)):
+        return f"{dotted((*section, *inner[:-1]))}: the key {shown_value(finding['input'])} should be text"
     if not inner or "[key]" in finding["loc"]:
         return f"{path}: {plain_message(finding)}"
     return f"{path} = {shown_value(finding['input'])}: {plain_message(finding)}"
@@ -57,6 +59,12 @@ def dotted(path: KeyPath) -> str:
     """Writes a path as in `profiles.default.systems[1]`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{shown_key(part)}" for part in path)
     return text.removeprefix(".") or "the file"
+
+
+def one_line(text: str) -> str:
+    """Returns a text in one line that can be printed: without passwords, and not too long."""
+    text = _visible(masked(" ".join(text.split())))
+    return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
 
 
 def shown_key(key: str) -> str:
@@ -94,11 +102,6 @@ def _visible(text: str) -> str:
         if text.isprintable()
         else "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
     )
-
-
-def _one_line(text: str) -> str:
-    text = _visible(text)
-    return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 3] + "..."
 
 
 def _cut(text: str) -> str:

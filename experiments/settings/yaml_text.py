@@ -7,6 +7,8 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from experiments.settings.refusals import one_line
+
 
 def values_of(text: str) -> Any:
     """Returns a YAML text as plain values. ValueError, with the reason in one line, where it is none."""
@@ -17,4 +19,4 @@ def values_of(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
     # Beside its own error, what Python says of a date with a thirteenth month, a number of 5,000 digits, and the like.
     except (YAMLError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
-        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from None
+        raise ValueError(one_line(str(error)) or type(error).__name__) from None

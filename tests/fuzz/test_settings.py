@@ -128,14 +128,15 @@ def changed_values(draw):
 @st.composite
 def options(draw):
     """The text of an option `--set`."""
-    key = ".".join(draw(st.sampled_from(KEYS).filter(lambda path: all(isinstance(part, str) for part in path))))
-    key = draw(st.sampled_from([key, key, key, key + ".x", key[:-1], key.replace(".", ".."), ""]))
-    value = draw(VALUES | st.text(LETTERS, max_size=30))
+    path = draw(st.sampled_from([path for path in KEYS if all(isinstance(part, str) for part in path)]))
+    key = ".".join(path)
+    key = draw(st.sampled_from([*[key] * 12, key + ".x", key[:-1], key.replace(".", ".."), ""]))
+    value = draw(near(at(SHIPPED, path)) | VALUES | st.text(LETTERS, max_size=30))
     try:
         text = value if isinstance(value, str) else json.dumps(value)
     except (TypeError, ValueError):
         text = str(value)
-    return f"{key}{draw(st.sampled_from(['=', '=', '=', '=', '']))}{text}"
+    return f"{key}{draw(st.sampled_from([*['='] * 9, '']))}{text}"
 
 
 @st.composite
@@ -282,7 +283,7 @@ def test_values_of_every_kind_at_every_key(attempts, tally, monkeypatch):
 
     def named(tried):
         words = [part for part in tried[1] if isinstance(part, str)]
-        return [*words, "unknown key"]
+        return [*words, "unknown key", "the key"]
 
     try_all(tally("settings in params.yaml"), attempts(200, 5_000), changed_values(), make, named)
 

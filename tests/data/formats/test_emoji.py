@@ -218,8 +218,10 @@ def test_packages_come_by_npm_without_their_scripts(row, npm, tmp_path):
     asked = (tmp_path / "asked").read_text().splitlines()
     assert {line.split()[1] for line in asked} == {"emoji-datasource-google@16.0.0", "emoji-datasource-twitter@16.0.0"}
     assert all(line.startswith("pack ") and "--ignore-scripts" in line for line in asked)
-    # It ran in folders of its own, which are gone.
+    # It ran in folders of its own, which are gone, and kept its cache there: HOME may not be writable.
     places = (tmp_path / "where").read_text().split()
+    caches = [line.partition("--cache=")[2].split()[0] for line in asked]
+    assert sorted(caches) == sorted(f"{place}/cache" for place in places)
     assert len(set(places)) == 2
     assert not any(os.path.exists(place) for place in places)
     assert download(row, tmp_path) == []

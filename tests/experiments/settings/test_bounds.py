@@ -151,6 +151,18 @@ def test_keys_are_shown_with_their_invisible_letters_written_out(tmp_path):
         load(SHIPPED, {"a\x1bb": 1})
 
 
+def test_a_key_that_is_no_text_is_named():
+    with pytest.raises(UserError, match=r"params\.yaml with --set vae: vae: the key 3 should be text$"):
+        load(SHIPPED, {"vae": {3: 1}})
+    with pytest.raises(UserError, match="profiles: the key 3 should be text"):
+        load(SHIPPED, {"profiles": {3: 1}})
+
+
+def test_a_text_that_is_no_yaml_is_shown_with_its_invisible_letters_written_out():
+    with pytest.raises(UserError, match=r"--set vae: '\|\\U000c2726' is not YAML: .* found '\\U000c2726'"):
+        parse(["vae=|\U000c2726"])
+
+
 def test_a_password_in_a_text_that_is_no_yaml_is_not_shown():
     with pytest.raises(UserError) as refused:
         parse(["search.storage=postgresql://me:secret@host/db: ["])

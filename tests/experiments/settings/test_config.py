@@ -55,10 +55,11 @@ def test_a_mistake_is_named_with_its_path_value_and_remedy(world, main, changes,
     assert not world.store.exists()
 
 
-def test_a_section_that_is_missing_is_named_itself(tmp_path):
+@pytest.mark.parametrize("left", ["", "\nvae: {}\n"])
+def test_a_section_that_is_missing_is_named_itself(tmp_path, left):
     shipped = (ROOT / "params.yaml").read_text()
     head, tail = shipped.index("\nvae:"), shipped.index("\ncaptions:")
-    (tmp_path / "params.yaml").write_text(shipped[:head] + shipped[tail:])
+    (tmp_path / "params.yaml").write_text(shipped[:head] + left + shipped[tail:])
     with pytest.raises(UserError, match=r"params\.yaml: vae: is missing: the section of settings that systems share$"):
         load(tmp_path / "params.yaml")
 
