@@ -20,9 +20,9 @@ def kills_taken_as_deaths() -> Iterator[None]:
     patched: Any = actor_manager.RayActorManager
     original = patched._actor_task_failed
 
-    def failed(manager: Any, task: Any, error: Exception) -> None:
-        known = not isinstance(error, RayError) or isinstance(error, RayActorError | RayTaskError)
-        original(manager, task, error if known else RayActorError(error_msg=str(error)))
+    def failed(manager: Any, tracked_actor_task: Any, exception: Exception) -> None:
+        known = not isinstance(exception, RayError) or isinstance(exception, RayActorError | RayTaskError)
+        original(manager, tracked_actor_task, exception if known else RayActorError(error_msg=str(exception)))
 
     patched._actor_task_failed = failed
     try:

@@ -76,7 +76,8 @@ class Observer(tune.Callback):
         assignment: Assignment = trial.config[ASSIGNMENT]
         # The stacks are noted on the worker's machine, which may be another one.
         stacks = stacks_in(self.store.folder(assignment.trials[0].identity).stuck)
-        if stacks or time.monotonic() - self.heard[trial.trial_id] >= assignment.limit:
+        now = time.monotonic()
+        if stacks or now - self.heard.get(trial.trial_id, now) >= assignment.limit:  # not heard: it died as it started
             reason = f"an epoch took more than {assignment.limit:g} seconds, twice (compute.epoch_seconds)"
             details = stacks or details
         for ours in self._left(trial):

@@ -212,6 +212,29 @@ class Greedy(Toy):
         return (GreedyLearner if task.seed == 0 else ToyLearner)(task, settings)
 
 
+class HoardingSettings(ToySettings):
+    gibibytes: float = Field(description="memory that it takes")
+
+
+class HoardingLearner(ToyLearner):
+    def loss(self, loss, epoch):
+        if epoch == 1 and self.task.seed < 2 and self.settings.gibibytes:
+            self.hoard = torch.ones(int(self.settings.gibibytes * 2**28))
+            time.sleep(60)
+        return loss
+
+
+@register
+class Hoarding(Toy):
+    """It takes memory in epoch 1 of repetitions 0 and 1, and waits for what becomes of it."""
+
+    name = "toy-hoarding"
+    Settings = HoardingSettings
+
+    def learner(self, task, settings):
+        return HoardingLearner(task, settings)
+
+
 class HangingLearner(ToyLearner):
     def loss(self, loss, epoch):
         while epoch == 1:

@@ -1,0 +1,55 @@
+"""Ray's own memory monitor ends processes where a node is short of memory: two at once cost the others nothing."""
+
+import psutil
+import pytest
+
+from tests.experiments.searching import ask_for, read_evidence
+from tests.experiments.sweeping import table
+
+ROOM = 3 * 2**30  # bytes that trials may take
+HOARD = 4.0  # GiB, of each of the two trials; they are ended long before they have them
+
+
+@pytest.fixture
+def short(tracked):
+    """A world whose Ray ends processes once the machine uses so much more memory than now."""
+    memory = psutil.virtual_memory()
+    if memory.available < 2 * ROOM:
+        pytest.skip(f"takes {2 * ROOM / 2**30:.0f} GiB of free memory")
+    threshold = (memory.total - memory.available + ROOM) / memory.total
+    tracked.environment |= {
+        "RAY_memory_usage_threshold": f"{threshold:.4f}",
+        "RAY_memory_monitor_refresh_ms": "100",
+    }
+    return tracked
+
+
+@pytest.mark.slow
+def test_a_sweep_survives_that_two_processes_are_ended_at_once(short):
+    short.params(
+        default={"systems": ["toy-hoarding"], "repetitions": 3}, systems={"toy-hoarding": {"gibibytes": HOARD}}
+    )
+    out, err = short.run("run")
+    assert "1 done, 2 failed" in out, err
+    assert err.count("its worker process died; trying once more") >= 2
+    rows = {row["seed"]: row for row in table(short.results)}
+    assert rows["2"]["status"] == "done"
+    for seed in "01":
+        assert rows[seed]["reason"].startswith("Ray ended its worker process again, since memory was short: let fewer")
+    assert "Traceback" not in out + err
+
+
+@pytest.mark.slow
+def test_a_search_survives_it_too(short):
+    """Repetitions 0 and 1 of every setting hoard; a setting with the others alone is complete."""
+    spaces = {"toy-hoarding": {"gibibytes": {"choices": [0.0, HOARD]}}}
+    ask_for(
+        short, spaces, trials=3, proportions=[0.1],
+        systems={"toy-hoarding": {"gibibytes": HOARD}}, default={"systems": ["toy-hoarding"]},
+    )  # fmt: skip
+    out, err = short.run("search", "toy-hoarding")
+    rows, _ = read_evidence(short, "toy-hoarding")
+    states = {row["params_gibibytes"]: row["state"] for row in rows}
+    assert states == {"0.0": "complete", str(HOARD): "failed"}, out + err
+    assert "its worker process died; trying once more" in err
+    assert "Traceback" not in out + err
