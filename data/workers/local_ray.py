@@ -26,6 +26,7 @@ from data.workers.ray_internals import (
 from data.workers.scratch import scratch_folder
 
 OBJECT_STORE_BYTES = 80 * 2**20  # almost nothing goes through it; Ray demands at least 75 MiB
+ADDRESS_BYTES = 4 * 2**30  # a process that has imported PyTorch has 3.1 GiB, before it does anything
 # Environment variables that Ray reads in this process and in those that it starts.
 ENVIRONMENT = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
@@ -119,13 +120,18 @@ def _start(cpus: int | None, folder: Path) -> None:
 
 
 def _check_limits() -> None:
-    """Raises UserError where files may not become as large as the one that Ray keeps its objects in."""
-    size, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if 0 <= size < OBJECT_STORE_BYTES:
-        raise UserError(
-            f"this shell lets files grow to {size / 2**20:.3g} MiB (ulimit -f), and Ray needs one of "
-            f"{OBJECT_STORE_BYTES / 2**20:.3g} MiB: raise the limit"
-        )
+    """Raises UserError where this shell leaves too little to Ray's processes, which would die one after another."""
+    needs = {
+        "-f": (resource.RLIMIT_FSIZE, "lets files grow to", OBJECT_STORE_BYTES, "needs one of"),
+        "-v": (resource.RLIMIT_AS, "lets processes have addresses for", ADDRESS_BYTES, "needs some with"),
+    }
+    for option, (which, lets, least, needing) in needs.items():
+        size, _ = resource.getrlimit(which)
+        if size != resource.RLIM_INFINITY and size < least:
+            raise UserError(
+                f"this shell {lets} {size / 2**20:.0f} MiB (ulimit {option}), and Ray {needing} "
+                f"{least / 2**20:.0f} MiB: raise the limit"
+            )
 
 
 def limits() -> str:

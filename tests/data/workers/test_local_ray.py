@@ -50,14 +50,23 @@ def test_rays_after_each_other_are_closed_to_others(careless):
     assert len(tokens) == 2
 
 
-def test_a_limit_on_files_is_told_before_ray_starts():
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50 * 2**20, hard))
-    try:
-        with pytest.raises(UserError, match=r"files grow to 50 MiB \(ulimit -f\), and Ray needs one of 80 MiB"):
-            local_ray().__enter__()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+@pytest.mark.parametrize(
+    ("which", "size", "told"),
+    [
+        (
+            resource.RLIMIT_FSIZE,
+            50 * 2**20,
+            "files grow to 50 MiB (ulimit -f), and Ray needs one of 80 MiB: raise",
+        ),
+        (resource.RLIMIT_AS, 3 * 2**30, "addresses for 3072 MiB (ulimit -v), and Ray needs some with 4096 MiB: raise"),
+    ],
+)
+def test_a_limit_that_ray_cannot_live_with_is_told_before_it_starts(monkeypatch, which, size, told):
+    monkeypatch.setattr(resource, "getrlimit", lambda asked: (size if asked == which else -1, -1))
+    with pytest.raises(UserError) as refused:
+        local_ray().__enter__()
+    assert told in str(refused.value)
+    assert not ray.is_initialized()
 
 
 def test_why_ray_does_not_start_is_one_line_with_the_limits(monkeypatch, tmp_path):
@@ -74,9 +83,9 @@ def test_why_ray_does_not_start_is_one_line_with_the_limits(monkeypatch, tmp_pat
 
 
 def test_limits_of_the_shell_are_named(monkeypatch):
-    set_to = {resource.RLIMIT_AS: 3 * 2**30, resource.RLIMIT_FSIZE: -1, resource.RLIMIT_NOFILE: 256}
+    set_to = {resource.RLIMIT_AS: 8 * 2**30, resource.RLIMIT_FSIZE: -1, resource.RLIMIT_NOFILE: 256}
     monkeypatch.setattr(resource, "getrlimit", lambda which: (set_to.get(which, -1), -1))
-    assert limits() == ("; this shell sets limits, which may be too low: 3072 MiB (ulimit -v), 256 files (ulimit -n)")
+    assert limits() == ("; this shell sets limits, which may be too low: 8192 MiB (ulimit -v), 256 files (ulimit -n)")
     set_to.clear()
     assert limits() == ""
 

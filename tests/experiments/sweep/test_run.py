@@ -1,11 +1,19 @@
 """Sweeps on a real Ray: everything is run once, whatever happens on the way."""
 
 import json
+import os
+import re
+import shutil
 import signal
+import tempfile
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from experiments.compute.stalled import Stalled
+from experiments.sweep import run
 from experiments.sweep.results import COLUMNS
 from tests.experiments.sweeping import descendants, table, wait_for, wait_until_gone
 
@@ -95,25 +103,54 @@ def test_watching_a_sweep_until_it_is_done(tracked):
     assert out.replace("│", " ").split("all")[-1].split()[:1] == ["2"]
 
 
+@pytest.fixture
+def own_tmp(tracked):
+    """The folder in which a command of this world makes its temporary files; short, since Ray's sockets are in it."""
+    folder = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))
+    tracked.environment["TMPDIR"] = str(folder)
+    yield folder
+    shutil.rmtree(folder)
+
+
 @pytest.mark.slow
-def test_sigint_ends_a_sweep_cleanly(tracked):
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_sigterm_end_a_sweep_cleanly(tracked, own_tmp, blow):
+    """SIGTERM goes to the driver and all that descends from it, as a service manager sends it."""
     tracked.params(default={"repetitions": 3, "proportions": [0.05, 0.1]}, toys={"epochs": 6, "busy": 0.5})
     driver = tracked.start("run")
     wait_for(lambda: list(tracked.store.glob("*/result.json")))
     children = descendants(driver.pid)
-    driver.send_signal(signal.SIGINT)
+    for process in [driver.pid, *(children if blow == signal.SIGTERM else ())]:
+        with suppress(ProcessLookupError):
+            os.kill(process, blow)
     out, err = driver.communicate(timeout=60)
     assert driver.returncode == 130, err
     assert "stopped half-way: `python -m experiments run` goes on from here" in out
     assert "Traceback" not in err
     wait_until_gone(children)
+    assert not list(own_tmp.iterdir())
     statuses = {found["status"] for found in table(tracked.results)}
     assert statuses == {"done", "missing"}
     assert list(tracked.store.glob("*/checkpoint.pt"))
+    assert not re.search(r"SIGTERM|\*\*\*", err)  # no dump of stacks
+    if blow == signal.SIGTERM:
+        return
     out, _ = tracked.run("status")
     assert "runs what is not done" in out
     out, _ = tracked.run("run")
     assert "6 done" in out
+
+
+def test_a_sweep_on_which_nothing_runs_ends_with_its_table(tracked, main, monkeypatch):
+    def stall(*settings):
+        raise Stalled("Ray's raylet died")
+
+    monkeypatch.setattr(run, "dispatch", stall)
+    code, out, err = main("run")
+    assert code == 1
+    assert "0 done, 1 missing" in out
+    assert "error: Ray's raylet died; what is done is kept: `python -m experiments run` goes on from here" in err
+    assert [row["status"] for row in table(tracked.results)] == ["missing"]
 
 
 def test_status_and_plan_show_where_a_sweep_stands(world, main, monkeypatch):
