@@ -10,6 +10,7 @@ import typer
 
 from data.errors import UserError
 from data.output import write_every_letter
+from data.secrets import masked
 from data.signals import sigterm_as_sigint
 from data.version import print_versions
 
@@ -140,7 +141,7 @@ def push(
     """Copies prepared images and splits to where other machines can read them, without the files that are there."""
     from data.remote.push_pull import push_dataset
 
-    typer.echo(f"{name}: {push_dataset(name, root, uri, again)} files sent to {uri}")
+    typer.echo(f"{name}: {push_dataset(name, root, uri, again)} files sent to {masked(uri)}")
 
 
 @app.command()
@@ -153,7 +154,7 @@ def pull(
     from data.remote.push_pull import pull_dataset
     from data.stages import print_outcome
 
-    print_outcome(name, f"images and splits from {uri}", root, pull_dataset(name, uri, root))
+    print_outcome(name, f"images and splits from {masked(uri)}", root, pull_dataset(name, uri, root))
 
 
 @app.command("list")
@@ -175,7 +176,7 @@ def main() -> None:
         with sigterm_as_sigint():
             app()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {masked(str(error))}", file=sys.stderr)
         sys.exit(error.code)
     except OSError as error:  # for example a folder that may not be read
         print(f"error: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)

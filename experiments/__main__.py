@@ -70,7 +70,7 @@ def run(
         _submit(project, address)
     else:
         config = project.config
-        from experiments.secrets import masked
+        from data.secrets import masked
         from experiments.sweep import run as sweep
 
         command = masked(f"python -m experiments {shlex.join(sys.argv[1:])}")
@@ -320,7 +320,7 @@ def data(
 @with_project
 def sync(project: Project) -> None:
     """Logs to MLflow what it lacks of the profile's trials; never anything twice."""
-    from experiments.secrets import masked
+    from data.secrets import masked
     from experiments.sweep.overview import result_faults
     from experiments.tracking.server import ARTIFACTS, check_tracking, mlflow_errors_explained, tracking_uri
     from experiments.trials.grid import trials
@@ -360,14 +360,14 @@ def main() -> None:
 
 
 def _print_error(text: str) -> None:
-    from experiments.secrets import masked
+    from data.secrets import masked
 
     print(f"error: {masked(text)}", file=sys.stderr)
 
 
 def _print_masked(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Prints an error that nobody foresaw as Python does, but without the secrets that it may quote."""
-    from experiments.secrets import masked_lines
+    from data.secrets import masked_lines
 
     text = "".join(traceback.format_exception(kind, error, trace))
     sys.stderr.write(masked_lines(text, os.environ.get("MLFLOW_TRACKING_URI", "")))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.errors import UserError
-from experiments.secrets import masked
+from data.secrets import masked
 
 CONNECT_SECONDS = 10  # that a server may take to accept a connection
 LOCK_SECONDS = 10.0  # that another process may hold a file before it counts as locked

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import fsspec
 
 from data.errors import UserError
+from data.secrets import masked
 
 NO_CREDENTIALS = {"NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError", "TokenRetrievalError"}
 NO_CONNECTION = {"EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "FSTimeoutError"}
@@ -23,7 +24,8 @@ class Place(NamedTuple):
     path: str
 
     def __str__(self) -> str:
-        return self.uri
+        """The URI without its secrets, for messages."""
+        return masked(self.uri)
 
     def file(self, name: str) -> str:
         """Returns the path of a file there."""
@@ -39,6 +41,7 @@ def place_errors_explained(uri: str) -> Iterator[None]:
         raise
     except Exception as error:
         name, text = type(error).__name__, " ".join(str(error).split()) or type(error).__name__
+        text, uri = masked(text, uri), masked(uri)
         if name in NO_CREDENTIALS or "credentials" in text.lower():
             remedy = "set its credentials, for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE"
             raise UserError(f"{uri}: there are no credentials for it ({text}): {remedy}") from error
@@ -60,17 +63,22 @@ def place_at(uri: str) -> Place:
     protocol, mark, _ = uri.partition("://")
     if not mark:
         if ":" in uri.partition("/")[0]:
-            raise UserError(f"{uri} is not a URI such as s3://BUCKET/FOLDER: correct it, or for a folder write ./{uri}")
+            named = masked(uri)
+            raise UserError(
+                f"{named} is not a URI such as s3://BUCKET/FOLDER: correct it, or for a folder write ./{named}"
+            )
         protocol, uri = "file", str(Path(uri).absolute())
     options = {"auto_mkdir": True} if protocol in ("file", "local") else {}
     try:
         filesystem, path = fsspec.core.url_to_fs(uri, **options)
     except ImportError as error:
         package = getattr(error.__cause__, "name", None) or error.name
-        raise UserError(f"{uri}: {protocol}:// needs the Python package {package}: pip install {package}") from error
+        named = masked(uri)
+        raise UserError(f"{named}: {protocol}:// needs the Python package {package}: pip install {package}") from error
     except ValueError as error:
-        raise UserError(f"{uri}: unknown protocol {protocol}://: known are s3, gs, file, … ({error})") from error
+        text = masked(str(error), uri)
+        raise UserError(f"{masked(uri)}: unknown protocol {protocol}://: known are s3, gs, file, … ({text})") from error
     except Exception as error:
-        raise UserError(f"{uri}: {error}: name another place") from error
+        raise UserError(f"{masked(uri)}: {masked(str(error), uri)}: name another place") from error
     filesystem.invalidate_cache()  # it may remember what others have changed
     return Place(uri, filesystem, path.rstrip("/"))

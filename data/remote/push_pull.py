@@ -24,6 +24,8 @@ from data.layout import processed_folder, splits_folder
 from data.prepared.store import ImageStore
 from data.progress import progress
 from data.remote.filesystems import Place, place_at, place_errors_explained
+from data.remote.names import stays_inside
+from data.secrets import masked
 from data.verification import META, file_digest
 
 SUMS = "sums.json"
@@ -60,10 +62,14 @@ def _checksum(path: Path) -> tuple[int, str]:
 def _parse_sums(text: bytes | None) -> Sums:
     """Parses a `sums.json`; empty where there is none, or it is not one that `push` writes."""
     try:
-        sums = {name: (int(size), str(sum_)) for name, (size, sum_) in json.loads(text or b"{}").items()}
-    except (ValueError, TypeError, AttributeError):
+        return {name: (int(size), str(sum_)) for name, (size, sum_) in json.loads(text or b"{}").items()}
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
-    return sums if all(Path(name).name == name and name[0] != "." for name in sums) else {}
+
+
+def _is_file_of_folder(name: str) -> bool:
+    """Returns whether `push` may have sent a file of that name: it lies in the folder itself and is not hidden."""
+    return stays_inside(name) and "/" not in name and name[0] != "."
 
 
 def _for_each(names: Iterable[str], work: Callable[[str], Result], report: Callable[[str, Result], object]) -> None:
@@ -136,9 +142,15 @@ def _read_sums(place: Place) -> Sums:
     """Reads the sums of the folder at a place. Raises UserError where there is none, or an incomplete one."""
     text = _read_file(place, META)
     sums = _parse_sums(_read_file(place, SUMS))
+    for name in sums:
+        if not _is_file_of_folder(name):
+            raise UserError(
+                f"{place}/{SUMS}: the name {name!r} leads out of the folder that it would be written to: run "
+                f"`{_push_command(place)} --again` where the images were prepared, or pull from elsewhere"
+            )
     if text is None or META not in sums:
         raise UserError(
-            f"{place.uri} does not exist or is incomplete: check its name, or run "
+            f"{place} does not exist or is incomplete: check its name, or run "
             f"`{_push_command(place)}` where the images were prepared"
         )
     if sums[META] != (len(text), hashlib.sha256(text).hexdigest()):
@@ -148,7 +160,7 @@ def _read_sums(place: Place) -> Sums:
 
 def _damaged(place: Place, name: str) -> UserError:
     return UserError(
-        f"{place.uri}/{name} is not what {SUMS} says: pull once more, and if it stays so, run "
+        f"{place}/{name} is not what {SUMS} says: pull once more, and if it stays so, run "
         f"`{_push_command(place)} --again` where the images were prepared"
     )
 
@@ -156,7 +168,7 @@ def _damaged(place: Place, name: str) -> UserError:
 def _push_command(place: Place) -> str:
     """Returns the command that sends a dataset to one of its `_addresses`."""
     base, _, name = place.uri.rsplit("/", 2)
-    return f"python -m data push {name} {shlex.quote(base or '/')}"
+    return f"python -m data push {name} {shlex.quote(masked(base) or '/')}"
 
 
 def _fetch_folder(place: Place, sums: Sums, target: Path) -> bool:
@@ -171,11 +183,11 @@ def _fetch_folder(place: Place, sums: Sums, target: Path) -> bool:
     with alone(target):
         if is_there():
             return False
-        with resumable(target, json.dumps([place.uri, sums])) as folder:
+        with resumable(target, json.dumps([str(place), sums])) as folder:
             left = [name for name, (size, _) in sums.items() if not (folder / name).is_file()]
             need = sum(sums[name][0] for name in left)
-            check_space(target, need, f"{len(left)} files from {place.uri}")
-            with progress(need, f"fetching {place.uri}", "B") as bar:
+            check_space(target, need, f"{len(left)} files from {place}")
+            with progress(need, f"fetching {place}", "B") as bar:
                 _for_each(
                     left, lambda name: _fetch_file(place, name, sums[name], folder), lambda n, _: bar.update(sums[n][0])
                 )

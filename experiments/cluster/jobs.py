@@ -11,11 +11,11 @@ import time
 from typing import Any
 
 from data.errors import UserError
+from data.secrets import holds_secret, masked
 from data.workers.code_for_workers import code_folder
 from data.workers.ray_connection import first_line
 from experiments.cluster.nodes import PACKAGES
 from experiments.provenance import REVISION, revision
-from experiments.secrets import holds_secret, masked
 from experiments.settings.config import Config
 from experiments.tracking.server import check_tracking, tracking_uri
 from experiments.trial_store.layout import Layout

@@ -14,11 +14,11 @@ from typing import Any
 from data.errors import UserError
 from data.labelled.splits import Splits
 from data.prepared.store import ImageStore
+from data.secrets import masked
 from data.workers.ray_connection import join
 from experiments.compute.ray_tune import ENVIRONMENT
 from experiments.compute.resources import Resources, resolve
 from experiments.provenance import REVISION, revision
-from experiments.secrets import masked
 from experiments.settings.schema import Compute
 from experiments.trial_store.layout import Layout
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 
 from data.errors import RunFailed, UserError
+from data.secrets import masked
 from experiments.compute.ray_tune import on_ray
 from experiments.compute.resources import Resources, gpus
 from experiments.learning.device import set_up
@@ -17,7 +18,6 @@ from experiments.search.mlflow_thread import SearchTracker
 from experiments.search.optuna_study import Study
 from experiments.search.progress import SearchProgress
 from experiments.search.protocol import Protocol, Setting
-from experiments.secrets import masked
 from experiments.settings.config import Config
 from experiments.sweep.cost import Costs
 from experiments.sweep.live_line import Live, duration

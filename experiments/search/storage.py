@@ -13,8 +13,8 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import SQLAlchemyError
 
 from data.errors import UserError
+from data.secrets import masked
 from experiments.databases import CONNECT_SECONDS, is_empty, reason, sound_sqlite
-from experiments.secrets import masked
 
 STUDIES = "studies.db"  # the SQLite file, in the folder of the searches
 WHAT = "the search's database"

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from experiments.secrets import masked
+from data.secrets import masked
 
 KeyPath = tuple[str | int, ...]  # keys of mappings and indices of lists, from the top of the file down
 LONGEST_VALUE = 60  # characters of a value, or of a key, that a message shows

@@ -10,12 +10,12 @@ from typing import Any
 
 from data.errors import RunFailed, UserError
 from data.prepared.store import ImageStore
+from data.secrets import masked
 from experiments.compute.resources import Resources, gpus, of_this_machine
 from experiments.files import write_csv
 from experiments.learning import contract
 from experiments.learning.device import set_up
 from experiments.provenance import unknown_revision
-from experiments.secrets import masked
 from experiments.settings.config import Config
 from experiments.sweep.cost import Costs
 from experiments.sweep.dispatch import dispatch

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from data.errors import UserError
-from experiments.secrets import masked
+from data.secrets import masked
 from experiments.settings.config import Config
 from experiments.tracking.server import ARTIFACTS, tracking_uri
 from experiments.trial_store.folders import TrialStore

@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from data.errors import UserError
+from data.secrets import masked
 from experiments import databases
-from experiments.secrets import masked
 from experiments.settings.config import Config
 from experiments.tracking import mlflow_database
 

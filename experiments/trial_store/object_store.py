@@ -162,7 +162,7 @@ class SharedFolder(TrialFolder):
 
     @property
     def place(self) -> str:
-        return f"{self.objects.place.uri}/{self.path.name}"
+        return f"{self.objects.place}/{self.path.name}"
 
     @property
     def status(self) -> Status:
@@ -234,7 +234,7 @@ class SharedStore(TrialStore):
         return super().facts(name)
 
     def __str__(self) -> str:
-        return self.uri
+        return str(self.objects.place)
 
     @contextmanager
     def marked(self, name: str) -> Iterator[None]:
@@ -246,7 +246,7 @@ class SharedStore(TrialStore):
 
     def lacks(self, mark: str) -> str | None:
         try:
-            return None if mark in self.objects.names() else f"{self.uri} is not the trial store that the driver sees"
+            return None if mark in self.objects.names() else f"{self} is not the trial store that the driver sees"
         except UserError as error:
             return str(error)
 

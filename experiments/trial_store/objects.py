@@ -65,7 +65,7 @@ class Objects:
     def _check(self, name: str) -> None:
         if not stays_inside(name):
             raise UserError(
-                f"{self.place.uri}: the name {name!r} leads out of the folder that it would be written to: "
+                f"{self.place}: the name {name!r} leads out of the folder that it would be written to: "
                 "remove that object, or name another store with --store"
             )
 

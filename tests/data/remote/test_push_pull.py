@@ -280,12 +280,19 @@ def test_what_is_damaged_there_is_told_and_mended(dataset, empty, tmp_path, monk
     assert content(tmp_path / "two" / kind / "toy") == content(dataset / kind / "toy")
 
 
-def test_names_that_lead_elsewhere_are_not_followed(folder, shared, tmp_path):
+@pytest.mark.parametrize(
+    "name", ["../../evil", "/evil", "a/b", "", ".", "..", ".hidden", "a\\b", "C:x", "con", "x\n", "x\0"]
+)
+def test_names_that_lead_elsewhere_are_refused(folder, shared, tmp_path, name):
     send(folder, shared)
     path = Path(shared, "processed/toy/sums.json")
-    path.write_text(json.dumps({**json.loads(path.read_text()), "../../evil": [1, "0"]}))
-    with pytest.raises(UserError, match="is incomplete"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: [1, "0"]}))
+    with pytest.raises(UserError, match=r"sums\.json: the name .* leads out of the folder .* --again` where") as told:
         pulled(shared, tmp_path / "d")
+    assert str(told.value).isprintable()
+    assert not (tmp_path / "d").exists()
+    send(folder, shared, again=True)
+    assert content(pulled(shared, tmp_path / "d")) == content(folder)
 
 
 def test_two_processes_fetch_once(folder, shared, tmp_path):

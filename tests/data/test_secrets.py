@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from experiments.secrets import holds_secret, masked, masked_lines
+from data.secrets import holds_secret, masked, masked_lines
 
 SCHEMES = ("http", "https", "postgresql", "postgresql+psycopg", "mysql", "s3", "ray", "foo")
 NAMES = (
