@@ -59,7 +59,7 @@ class Scores(Stored):
 class Averaged(Stored):
     """The test scores of predictions that are averaged over several codes."""
 
-    draws: Annotated[int, Field(ge=1, le=10**9)]
+    draws: Whole  # 0 is the mean code
     top1: Percent
     top5: Percent
     ece: Percent

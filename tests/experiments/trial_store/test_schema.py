@@ -1,7 +1,9 @@
 """A stored file either holds, or it is said which key and value is wrong."""
 
+import csv
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +57,32 @@ def test_a_result_lacks_none_of_its_measures(result, key):
     assert not schema.fault_of(result, schema.Result)
     del result[key]
     assert schema.fault_of(result, schema.Result) == f"{key} is missing"
+
+
+@pytest.mark.parametrize("published", ["", "emoji/", "shapes/"])
+def test_published_results_hold(published):
+    """Their rows have the numbers of results of every system; the results themselves are not kept."""
+    folder = Path(__file__).parents[3] / "reports/published" / published
+    with (folder / "results.csv").open(newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["status"] == "done"]
+    with (folder / "averaging.csv").open(newline="") as stream:
+        averaging = list(csv.DictReader(stream))
+    assert rows
+    for row in rows:
+        result = {key: number_in(value) for key, value in row.items() if key in schema.Result.model_fields and value}
+        averaged = [measured for measured in averaging if measured["trial_id"] == row["trial_id"]]
+        result["averaging"] = [{key: number_in(value) for key, value in one.items()} for one in averaged]
+        assert not schema.fault_of(result | {"seconds": 1.0}, schema.Result)
+
+
+def number_in(text):
+    """Returns what a cell of a CSV file holds, a number where it is one."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
 
 
 def test_a_search_has_a_validation_measure_alone():
