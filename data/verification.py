@@ -11,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import time
+import tokenize
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -27,7 +29,7 @@ UNSETTLED = 2 * 10**9
 # What reading a damaged file raises.
 DAMAGE = (
     *(OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, EOFError, OverflowError, MemoryError),
-    *(RecursionError, SyntaxError, zipfile.BadZipFile),
+    *(RecursionError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile),  # the second and third: of a NumPy header
 )
 Digests = Mapping[str, str]  # by the name of a file
 Report = Callable[[int], object]  # is called with a number of bytes as they are read
@@ -94,8 +96,13 @@ def verify(folder: Path, expected: Digests, digest: Callable[[str, Report], str]
 
 
 def _stamp(path: Path) -> list[int]:
-    """Returns what changes with the content of a file: its size in bytes, times of change in ns, and inode."""
+    """Returns what changes with the content of a file: its size in bytes, times of change in ns, and inode.
+
+    Raises OSError where it is missing, and ValueError where it is a folder, a pipe or the like.
+    """
     status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path.name} is not a file")
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
 
 

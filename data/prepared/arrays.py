@@ -113,6 +113,8 @@ class Arrays:
 
 def _mapped(folder: Path, number: int, rows: int, shape: Sequence[int]) -> np.ndarray:
     """Memory-maps the images of a shard. Raises ValueError where their size is not that of meta.json."""
+    if not (folder / images_name(number)).is_file():
+        raise ValueError(f"{images_name(number)} is missing, or not a file")
     images = np.load(folder / images_name(number), mmap_mode="r" if rows else None, allow_pickle=False)
     if (images.shape, images.dtype) != ((rows, *shape), np.uint8):
         raise ValueError(f"the size of {images_name(number)} is not as meta.json says")

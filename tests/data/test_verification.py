@@ -98,6 +98,13 @@ def test_a_place_that_cannot_be_written(folder, reads, monkeypatch, tmp_path, ca
     assert len({path.parent for path in written}) == 1
 
 
+def test_what_is_no_file_is_told_and_not_waited_for(folder):
+    (folder / "one").unlink()
+    os.mkfifo(folder / "one")
+    with pytest.raises(ValueError, match="one is not a file"):
+        verify(folder, read_meta(folder)["files"])
+
+
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"one": 3}', '{"one": [1000, 0, 0, 0, "x"]}', "[" * 10**5])
 def test_a_memory_that_is_damaged_is_no_memory(folder, reads, content):
     (folder.parent / ".toy.verified.json").write_text(content)
