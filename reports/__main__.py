@@ -13,6 +13,7 @@ from reports.analysis.statistics import count_statuses
 from reports.artefacts.contract import makers
 from reports.errors import UserError
 from reports.files import write_all
+from reports.foreign_text import one_line
 from reports.inputs.sources import read_sources
 from reports.page import page
 from reports.version import print_versions
@@ -71,7 +72,7 @@ def report(
     try:
         paths, counts = build(results, gallery, evidence, out)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(str(error))}", file=sys.stderr)
         raise typer.Exit(2) from None
     for path in paths:
         print(path)

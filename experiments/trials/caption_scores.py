@@ -27,8 +27,10 @@ NO_JAVA = (
 )
 JAVA_SECONDS = 30  # that `java -version` may take
 LIMIT, LIMIT_EACH = 300.0, 1.0  # seconds that METEOR may take: to start on a busy machine, and for each image
-# Decimal points and UTF-8 on every machine: Java takes both from the locale, but on macOS not from LC_ALL.
+# Decimal points and UTF-8 on every machine: Java takes both from the locale, but on macOS not from LC_ALL. What the
+# environment adds to its options could change either, or its memory: `_JAVA_OPTIONS` outranks the command line.
 LOCALE = {"LC_ALL": "C.UTF-8"}
+LEFT_OUT = ("_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "CLASSPATH", "LANG", "LANGUAGE")
 PROPERTIES = ("-Duser.language=en", "-Duser.country=US", "-Dfile.encoding=UTF-8")
 Captions = dict[int, list[str]]  # as the package takes them: texts by image, their words separated by blanks
 
@@ -81,10 +83,22 @@ def java() -> str | None:
     if path is None:
         return None
     try:
-        done = subprocess.run([path, "-version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=JAVA_SECONDS)
+        done = subprocess.run(
+            [path, "-version"],
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=JAVA_SECONDS,
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return path if done.returncode == 0 else None  # macOS ships a `java` that only offers to install one
+
+
+def _environment() -> dict[str, str]:
+    """Returns the environment for Java: this process's, without what would give Java other options or a locale."""
+    kept = {name: value for name, value in os.environ.items() if name not in LEFT_OUT and not name.startswith("LC_")}
+    return kept | LOCALE
 
 
 def _meteor(captions: Captions, references: Captions) -> float:
@@ -107,7 +121,9 @@ def _meteor(captions: Captions, references: Captions) -> float:
         try:
             with _process([java() or "java", *PROPERTIES, *options], folder, limit, errors.fileno()) as process:
                 value, _ = Meteor(process).compute_score(references, captions)
-        except (OSError, ValueError) as error:  # a pipe that is broken, a line that is no number
+            if not 0 <= value <= 1:
+                raise ValueError(f"a METEOR of {value:g}")
+        except (OSError, ValueError) as error:  # a broken pipe, a line that is no number or no METEOR
             errors.seek(0)
             lines = errors.read().decode(errors="replace").split("\n")
             last_line = next((line.strip() for line in reversed(lines) if line.strip()), "") or str(error)
@@ -121,9 +137,8 @@ def _meteor(captions: Captions, references: Captions) -> float:
 @contextmanager
 def _process(command: Sequence[str], folder: Path, limit: float, errors: int) -> Iterator[subprocess.Popen[bytes]]:
     """Runs a process in a folder and kills it at the end of the block, or after `limit` seconds."""
-    environment = {**os.environ, **LOCALE}
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdin=pipe, stdout=pipe, stderr=errors)
+    process = subprocess.Popen(command, cwd=folder, env=_environment(), stdin=pipe, stdout=pipe, stderr=errors)
     timer = threading.Timer(limit, process.kill)  # a reader of its output then meets the end of the file
     timer.daemon = True
     timer.start()

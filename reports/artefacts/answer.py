@@ -12,6 +12,8 @@ from reports.artefacts.differences import signed
 from reports.inputs.gallery import Sweep
 from reports.inputs.sources import Sources
 from reports.names import Name, percent
+from reports.writing.escaping import for_markdown
+from reports.writing.tables import pipes
 from reports.writing.templating import number, render
 
 RULES = (
@@ -127,16 +129,21 @@ def _pick_values(pick: Pick) -> dict[str, Any]:
 
 def claims_markdown(values: dict[str, Any]) -> list[str]:
     """Returns the lines of answer.md up to the last claim."""
-    lines = [f"# The answer: {values['dataset']}", ""]
+    lines = [f"# The answer: {for_markdown(values['dataset'])}", ""]
     for place, claim in enumerate(values["claims"], 1):
-        lines += [f"## {place}. {claim['title']}: {claim['verdict']}", "", claim["text"], ""]
+        lines += [
+            f"## {place}. {for_markdown(claim['title'])}: {claim['verdict']}",
+            "",
+            for_markdown(claim["text"]),
+            "",
+        ]
         if claim["missing"]:
             lines += [f"These results do not test it: {claim['missing']}.", ""]
             continue
         lines += [f"| {values['measure']} | Mean | 95 % interval | Above 0 in | p above | p below |"]
         lines += ["| :-- | --: | --: | --: | --: | --: |"]
         lines += [
-            "| " + " | ".join(part[key] for key in ("label", "mean", "interval", "wins", "above", "below")) + " |"
+            pipes([part[key] for key in ("label", "mean", "interval", "wins", "above", "below")])
             for part in claim["parts"]
         ]
         lines += ["", _trials(claim["trial_ids"]), ""]
@@ -156,7 +163,7 @@ def _markdown(values: dict[str, Any]) -> str:
     ]
     lines += ["| :-- | :-- | :-- | --: | --: | --: | :-- |"]
     columns = ("proportion", "system", "baseline", "difference", "interval", "holm", "verdict")
-    lines += ["| " + " | ".join(pick[column] for column in columns) + " |" for pick in values["picks"]]
+    lines += [pipes([pick[column] for column in columns]) for pick in values["picks"]]
     ids = list(dict.fromkeys(trial for pick in values["picks"] for trial in pick["trial_ids"]))
     return "\n".join([*lines, "", _trials(ids), "", *rules_markdown(values)])
 

@@ -9,6 +9,7 @@ from reports.analysis.statistics import count_statuses, headline, summarise
 from reports.artefacts.contract import Artefact, register
 from reports.inputs.sources import Sources
 from reports.names import percent
+from reports.writing.escaping import for_csv
 
 
 @register(place=110)
@@ -33,6 +34,6 @@ def metrics(sources: Sources) -> Artefact:
     return Artefact(
         files={
             "metrics.json": f"{json.dumps(numbers, indent=2, ensure_ascii=False)}\n".encode(),
-            f"plots/{kind.plot}.csv": flat.to_csv(index=False, lineterminator="\n", float_format="%.10g").encode(),
+            f"plots/{kind.plot}.csv": for_csv(flat),
         }
     )

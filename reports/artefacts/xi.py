@@ -8,6 +8,7 @@ from reports.drawing import style as drawing
 from reports.drawing.xi import xi_figure
 from reports.inputs.sources import Sources
 from reports.writing.embedding import figure_section
+from reports.writing.escaping import for_csv
 from reports.writing.templating import render
 
 TITLES = {"labels": "Accuracy", "captions": "Scores"}
@@ -34,5 +35,4 @@ def xi(sources: Sources) -> Artefact:
         kind=kind,
     )
     columns = ["metric", "system", "proportion", "xi", "xi_value", "mean", "std", "n", "asked", "trial_ids"]
-    csv = tidy[columns].to_csv(index=False, lineterminator="\n", float_format="%.10g")
-    return Artefact(files | {"tables/xi.csv": csv.encode()}, f"{what} against ξ", html)
+    return Artefact(files | {"tables/xi.csv": for_csv(tidy[columns])}, f"{what} against ξ", html)

@@ -29,7 +29,7 @@ def difference_figure(compared: pd.DataFrame, names: Mapping[str, Name]) -> Figu
         groups = {origin: group for origin, group in by_origin(names).items() if each["system"].isin(list(group)).any()}
         baselines = [system for system in names if system in set(each["baseline"])]
         baselines.sort(key=lambda system: names[system].learns_from != "labelled images")
-        figure, rows = drawing.grid(len(groups), [f"against {names[system].label}" for system in baselines])
+        figure, rows = drawing.grid(len(groups), [_against(names[system]) for system in baselines])
         proportions = sorted(each["proportion"].unique())
         drawn: dict[str, Name] = {}
         for panels, (origin, group) in zip(rows, groups.items(), strict=True):
@@ -57,7 +57,7 @@ def score_difference_figure(compared: Mapping[str, pd.DataFrame], names: Mapping
     with rc_context(STYLE):
         if not any(part["n"].any() for part in parts.values()):
             return drawing.notice("No paired differences: no repetition of two systems has finished.")
-        figure, rows = drawing.grid(len(parts), [f"against {names[system].label}" for system in others])
+        figure, rows = drawing.grid(len(parts), [_against(names[system]) for system in others])
         proportions = sorted({proportion for part in parts.values() for proportion in part["proportion"]})
         drawn: dict[str, Name] = {}
         for panels, (title, part) in zip(rows, parts.items(), strict=True):
@@ -68,6 +68,10 @@ def score_difference_figure(compared: Mapping[str, pd.DataFrame], names: Mapping
         short = any(drawing.is_short(part).any() for part in parts.values())
         drawing.legend(figure, {system: names[system] for system in names if system in drawn}, [RING] if short else [])
     return figure
+
+
+def _against(name: Name) -> str:
+    return f"against {drawing.plain(name.label)}"
 
 
 def _panel(

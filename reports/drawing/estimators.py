@@ -16,6 +16,7 @@ from reports.drawing import style as drawing
 from reports.drawing.style import DOT, INK, MARKERS, PALETTE, PAPER, STYLE, Look
 from reports.inputs.estimators import READINGS
 
+TICK = 16  # characters of an estimator's name below an axis
 ERRORS = {"bias": "Relative bias", "variance": "Relative variance"}
 OUTCOMES = {"kl_switches": "KL of the switches (nats)", "elbo": "Bound (nats)", "top1": "top-1, validation (%)"}
 
@@ -107,7 +108,9 @@ def _outcomes(axes: Axes, training: pd.DataFrame, measure: str, title: str) -> N
 
 def _categories(axes: Axes, names: Sequence[str], title: str) -> None:
     """Labels the axes of a panel over categories."""
-    axes.set_xticks(range(len(names)), names)
+    axes.set_xticks(
+        range(len(names)), ["\n".join(drawing.plain(line, TICK) for line in name.split("\n")) for name in names]
+    )
     axes.set_xlim(-0.5, len(names) - 0.5)
     axes.set_title(title)
     axes.set_axisbelow(True)

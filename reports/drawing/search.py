@@ -16,6 +16,7 @@ from reports.drawing.style import INK, PAPER, STYLE, Look
 from reports.inputs.search import Search
 from reports.names import Name
 
+PARAMETER = 30  # characters of a parameter's name beside an axis
 COMPLETE: Look = {"marker": "o", "linestyle": "none", "markersize": 3.5}
 COMPLETE |= {"markeredgecolor": PAPER, "markeredgewidth": 0.4}
 PRUNED: Look = {"marker": "o", "linestyle": "none", "markersize": 3}
@@ -34,8 +35,9 @@ def search_figure(searches: Mapping[str, Search], names: Mapping[str, Name]) -> 
             color = drawing.look(names[system])["color"]
             _importances(left, search, color)
             _scores(right, search, color)
-            left.set_title(f"{names[system].label}: importance")
-            right.set_title(f"{names[system].label}: score by trial")
+            label = drawing.plain(names[system].label)
+            left.set_title(f"{label}: importance")
+            right.set_title(f"{label}: score by trial")
         rows[-1][0].set_xlabel("Share of the score’s variance")
         rows[-1][1].set_xlabel("Trial")
         handles = [
@@ -50,7 +52,9 @@ def search_figure(searches: Mapping[str, Search], names: Mapping[str, Name]) -> 
 
 def _importances(axes: Axes, search: Search, color: str) -> None:
     ordered = sorted(search.importances.items(), key=lambda item: item[1])
-    axes.barh([name for name, _ in ordered], [share for _, share in ordered], color=color, height=0.6)
+    places = range(len(ordered))
+    axes.barh(places, [share for _, share in ordered], color=color, height=0.6)
+    axes.set_yticks(places, [drawing.plain(name, PARAMETER) for name, _ in ordered])
     axes.grid(visible=False)
     axes.grid(visible=True, axis="x")
     axes.set_axisbelow(True)

@@ -19,6 +19,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from reports.foreign_text import one_line
 from reports.names import Name, percent
 
 WIDTH = 6.75  # inches: the text width of a two-column page
@@ -32,6 +33,8 @@ _ORDER = (*(0, 1, 2, 3, 4, 5, 9), *(2, 0, 1), *(8, 7, 6))
 PALETTE = [sns.color_palette("colorblind").as_hex()[index] for index in _ORDER]
 MARKERS = "os^DvPX^osos^"
 LINE = 98  # characters that fit in one line of a legend
+LINE_HEIGHT, ROOM = 0.17, 6  # inches of a line of a legend; lines for which a figure has room without growing
+NAME = 60  # characters of a name that a figure shows
 Look = dict[str, Any]  # keyword arguments of Matplotlib, which have many types
 # Marks that a legend explains beside the systems: a mean of fewer repetitions than asked, and a single repetition.
 RING: Look = {"marker": "o", "linestyle": "none", "color": INK, "markerfacecolor": PAPER, "markeredgewidth": 1.1}
@@ -109,6 +112,16 @@ def notice(text: str) -> Figure:
     figure = Figure(figsize=(WIDTH, 0.8), layout="constrained")
     figure.text(0.5, 0.5, text, ha="center", va="center", color=INK)
     return figure
+
+
+def plain(name: str, most: int = NAME) -> str:
+    """Returns a name as Matplotlib draws it letter by letter: in one line, shortened, and never as mathematics.
+
+    Args:
+        most: the number of characters for which there is room.
+    """
+    name = one_line(name)
+    return (name if len(name) <= most else f"{name[: most - 1]}…").replace("$", r"\$")
 
 
 def look(name: Name) -> Look:
@@ -217,10 +230,12 @@ def same_heights(panels: Sequence[Axes]) -> None:
 
 def legend(figure: Figure, names: Mapping[str, Name], extra: Sequence[Mapping]) -> None:
     """Adds one legend above all panels, where it covers no data, then fixes the layout."""
-    looks = [*({**look(name), "label": name.label} for name in names.values()), *extra]
+    looks = [*({**look(name), "label": plain(name.label)} for name in names.values()), *extra]
     room = [len(own["label"]) + 7 for own in looks]  # in characters, the handle included
     columns = len(looks) if sum(room) <= LINE else max(1, LINE // max(room))
     handles = [Line2D([], [], **own) for own in looks]
+    lines = math.ceil(len(looks) / columns)
+    figure.set_figheight(figure.get_figheight() + LINE_HEIGHT * max(0, lines - ROOM))
     figure.legend(
         handles=handles,
         loc="outside upper center",

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.inputs.columns import read_columns, refuse
+from reports.inputs.columns import LARGEST, read_columns, refuse, refuse_outside
+from reports.inputs.paths import is_there
 
 REMEDY = "`python -m experiments run` writes it"
 COLUMNS = {
@@ -29,15 +30,15 @@ def read_averaging(path: Path, results: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: a wrong value, a trial that is not done, or an N_s that a trial has twice.
     """
-    table = read_columns(path, COLUMNS, COLUMNS, REMEDY) if path.exists() else pd.DataFrame(columns=list(COLUMNS))
+    table = (
+        read_columns(path, COLUMNS, COLUMNS, REMEDY) if is_there(path, REMEDY) else pd.DataFrame(columns=list(COLUMNS))
+    )
     done = results[results["status"] == "done"]
     refuse(
         path, table, "trial_id", ~table["trial_id"].isin(done["trial_id"]), "is no done trial of the results", REMEDY
     )
-    refuse(path, table, "draws", table["draws"] < 0, "is below 0", REMEDY)
-    for column in ("top1", "top5", "ece"):
-        refuse(path, table, column, ~table[column].between(0, 100), "is not a percentage", REMEDY)
-    refuse(path, table, "ms_per_image", table["ms_per_image"] < 0, "is below 0", REMEDY)
+    refuse_outside(path, table, ("draws", "ms_per_image"), 0, LARGEST, REMEDY)
+    refuse_outside(path, table, ("top1", "top5", "ece"), 0, 100, REMEDY)
     twice = table.duplicated(["trial_id", "draws"])
     refuse(path, table, "draws", twice, "is there twice for one trial", REMEDY)
     return table.merge(done[["trial_id", "system", "proportion", "xi", "seed"]], on="trial_id", how="left")

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field
 
 from reports.errors import UserError
-from reports.inputs.gallery import explain
+from reports.inputs.documents import Count, Document, FileName, Number, Proportion, read_document
 
 REMEDY = "`python -m experiments run` writes it"
 
 
-class Caption(BaseModel):
+class Caption(Document):
     """A caption that one trial generated for one image.
 
     Attributes:
@@ -27,11 +27,11 @@ class Caption(BaseModel):
 
     trial_id: str
     system: str
-    proportion: float
+    proportion: Proportion
     xi: float | str | None
     text: str
-    log_likelihood: float | None = Field(allow_inf_nan=False)
-    words: int = Field(ge=1)
+    log_likelihood: Number | None
+    words: int = Field(ge=1, le=10**9)
 
     @property
     def perplexity(self) -> float | None:
@@ -39,7 +39,7 @@ class Caption(BaseModel):
         return None if self.log_likelihood is None else math.exp(min(700.0, -self.log_likelihood / self.words))
 
 
-class CaptionedImage(BaseModel):
+class CaptionedImage(Document):
     """A test image with its captions.
 
     Attributes:
@@ -50,14 +50,14 @@ class CaptionedImage(BaseModel):
         said: the captions that the systems generated.
     """
 
-    index: int
-    file: str
+    index: Count
+    file: FileName
     subset: Literal["same", "unseen"]
     references: list[str] = Field(min_length=1)
     said: list[Caption]
 
 
-class Captions(BaseModel):
+class Captions(Document):
     """The content of captions.json; `chosen` tells how the images were chosen."""
 
     images: list[CaptionedImage]
@@ -73,13 +73,9 @@ def read_captions(folder: Path, results: pd.DataFrame) -> Captions | None:
     """
     path = folder / "captions.json"
     try:
-        captions = Captions.model_validate_json(path.read_bytes())
+        captions = read_document(path, Captions, REMEDY)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); {REMEDY}") from None
-    except ValidationError as error:
-        raise UserError(f"{path}: {explain(error)}; {REMEDY}") from None
     done = results[results["status"] == "done"].set_index("trial_id")
     trials = dict(zip(done.index, zip(done["system"], done["proportion"], strict=True), strict=True))
     for place, image in enumerate(captions.images):

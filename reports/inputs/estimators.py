@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.inputs.columns import read_columns, refuse
+from reports.errors import UserError
+from reports.inputs.columns import LARGEST, read_columns, refuse, refuse_outside
+from reports.inputs.paths import is_there
 
 REMEDY = "correct the file or remove it from the evidence"
 READINGS = ("factorised", "shared")  # of q: the encoder pools by expectation, or with the decoder's switches
+MOST_STAGES = 13  # as many as there are markers
 GRADIENT = {
-    "estimator": "text",
+    "estimator": "name",
     "reading": "text",
     "stage": "whole",  # epochs trained before measuring
     "draws": "whole",  # of the switches, for one gradient
@@ -21,7 +24,7 @@ GRADIENT = {
     "ms_per_step": "number",
 }
 TRAINING = {
-    "estimator": "text",
+    "estimator": "name",
     "reading": "text",
     "seed": "whole",
     "seconds": "number",  # of training
@@ -39,16 +42,16 @@ def read_gradient(path: Path) -> pd.DataFrame | None:
     Raises:
         UserError: a wrong value, or two rows of one key.
     """
-    if not path.exists():
+    if not is_there(path, REMEDY):
         return None
     table = read_columns(path, GRADIENT, set(GRADIENT) - {"bias_se"}, REMEDY)
     _check_reading(path, table)
-    refuse(path, table, "draws", table["draws"] < 0, "is below 0", REMEDY)
-    for column in ("stage", "bias", "bias_se", "variance", "ms_per_step"):
-        refuse(path, table, column, table[column] < 0, "is below 0", REMEDY)
+    refuse_outside(path, table, ("draws", "stage", "bias", "bias_se", "variance", "ms_per_step"), 0, LARGEST, REMEDY)
+    if table["stage"].nunique() > MOST_STAGES:
+        raise UserError(f"{path} has more than {MOST_STAGES} stages, more than a figure can mark; {REMEDY}")
     key = ["estimator", "reading", "stage", "draws"]
     refuse(path, table, "estimator", table.duplicated(key), "is there twice at one reading, stage and draws", REMEDY)
-    return table if len(table) else None
+    return table.reset_index(drop=True) if len(table) else None
 
 
 def read_training(path: Path) -> pd.DataFrame | None:
@@ -57,15 +60,16 @@ def read_training(path: Path) -> pd.DataFrame | None:
     Raises:
         UserError: a wrong value, or two rows of one key.
     """
-    if not path.exists():
+    if not is_there(path, REMEDY):
         return None
     table = read_columns(path, TRAINING, TRAINING, REMEDY)
     _check_reading(path, table)
     refuse(path, table, "seconds", table["seconds"] <= 0, "is not above 0", REMEDY)
-    refuse(path, table, "top1", ~table["top1"].between(0, 100), "is not a percentage", REMEDY)
+    refuse_outside(path, table, ("seed", "steps"), 0, LARGEST, REMEDY)
+    refuse_outside(path, table, ("top1",), 0, 100, REMEDY)
     key = ["estimator", "reading", "seed"]
     refuse(path, table, "seed", table.duplicated(key), "is there twice for one estimator and reading", REMEDY)
-    return table if len(table) else None
+    return table.reset_index(drop=True) if len(table) else None
 
 
 def _check_reading(path: Path, table: pd.DataFrame) -> None:

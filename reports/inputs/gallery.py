@@ -3,52 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
 
 from reports.errors import UserError
+from reports.inputs.documents import Anything, Count, Document, FileName, Proportion, Seconds, read_document
+from reports.inputs.paths import read_file
 
 REMEDY = "`python -m experiments run` writes it"
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"IEND\xaeB`\x82"
+SHORTEST = 45  # bytes: the signature, and the first and last chunk without anything between them
 
 
-class Picture(BaseModel):
+class Picture(Document):
     """One picture of a trial; `kind` is "reconstructions" or "samples"."""
 
-    file: str
+    file: FileName
     trial_id: str
     system: str
-    proportion: float
+    proportion: Proportion
     xi: float | str | None
     kind: str
     caption: str
 
 
-class Counts(BaseModel):
+class Counts(Document):
     """The number of trials of the grid by status; `reused` counts those that were done before this sweep."""
 
-    done: int
-    failed: int
-    missing: int
-    reused: int
+    done: Count
+    failed: Count
+    missing: Count
+    reused: Count
 
 
-class Sweep(BaseModel):
+class Sweep(Document):
     """The content of sweep.json: how, where and when the results were made. Times are in seconds, dates are text."""
 
     dataset: str
     profile: str
     command: str
-    params: dict[str, Any]
+    params: dict[str, Anything]
     versions: dict[str, str]
     git_sha: str | None
     git_dirty: bool | None
-    machine: dict[str, Any]
-    workers: int
+    machine: dict[str, Anything]
+    workers: Count
     started: str
     finished: str
-    wall_seconds: float
-    trial_seconds: float
+    wall_seconds: Seconds
+    trial_seconds: Seconds
     trials: Counts
     pictures: list[Picture]
 
@@ -61,20 +62,9 @@ def read_sweep(folder: Path) -> Sweep:
     """
     path = folder / "sweep.json"
     try:
-        return Sweep.model_validate_json(path.read_bytes())
+        return read_document(path, Sweep, REMEDY)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; {REMEDY}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); {REMEDY}") from None
-    except ValidationError as error:
-        raise UserError(f"{path}: {explain(error)}; {REMEDY}") from None
-
-
-def explain(error: ValidationError) -> str:
-    """Formats the first mistake of a file, and its place in it."""
-    first = error.errors()[0]
-    where = ".".join(str(step) for step in first["loc"])
-    return f"{where or 'the file'}: {first['msg']}"
 
 
 def read_picture(folder: Path, file: str, named: str = "sweep.json") -> bytes:
@@ -84,13 +74,15 @@ def read_picture(folder: Path, file: str, named: str = "sweep.json") -> bytes:
         named: the file that names it, for messages.
 
     Raises:
-        UserError: there is no such file, or it is not a PNG.
+        UserError: there is no such file, or it is not a PNG, or not the whole of one.
     """
     path = folder / file
     try:
-        content = path.read_bytes()
-    except OSError:
+        content = read_file(path, f"{named} names it; {REMEDY}")
+    except FileNotFoundError:
         raise UserError(f"{path}, named in {named}, cannot be read; {REMEDY}") from None
-    if not content.startswith(b"\x89PNG"):
+    if not content.startswith(PNG_START):
         raise UserError(f"{path}, named in {named}, is not a PNG; {REMEDY}")
+    if len(content) < SHORTEST or not content.endswith(PNG_END):
+        raise UserError(f"{path}, named in {named}, is cut off; {REMEDY}")
     return content

@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 
 from reports.errors import UserError
-from reports.inputs.columns import read_columns, refuse, typed
+from reports.inputs.columns import LARGEST, NUMBER, read_columns, refuse, refuse_outside, typed
 from reports.inputs.score_columns import SCORE_COLUMNS, check_scores
+from reports.names import percent
 from reports.result_kinds import LABELS, kind_of
 
 REMEDY = "`python -m experiments run` writes it"
@@ -17,9 +18,9 @@ STATUSES = ("done", "failed", "missing")
 # The kinds of the columns, see `read_columns`. Results about captions also have `SCORE_COLUMNS`, and leave the
 # accuracies empty.
 COLUMNS = {
-    "trial_id": "text",
-    "dataset": "text",
-    "system": "text",
+    "trial_id": "name",
+    "dataset": "name",
+    "system": "name",
     "proportion": "number",
     "xi": "text",  # ξ, the weight of the label term, as asked: "auto", a number, or "" for a system without it
     "seed": "whole",
@@ -46,6 +47,12 @@ LATER = {
     "threads": "text",  # CPU threads that computed the trial: a number, or several, such as "1, then 2"
 }
 NEVER_EMPTY = ("trial_id", "dataset", "system", "proportion", "seed", "status")
+NEVER_NEGATIVE = (
+    *("seed", "labelled", "epochs", "best_epoch", "train_seconds", "images_per_second", "test_ms_per_image"),
+    "xi_value",
+)
+IDENTITY = r"[\w.-]{1,64}"
+MOST = {"systems": 200, "proportions": 200, "repetitions": 200}  # of one report; of a system, proportion and ξ
 GRID = ["system", "proportion", "xi", "seed"]
 
 
@@ -76,8 +83,11 @@ def _canonical_xi(path: Path, results: pd.DataFrame) -> pd.Series:
     text = results["xi"]
     words = text.isin(["", "auto"])
     numbers = pd.to_numeric(text.where(~words), errors="coerce").astype("float64")
-    refuse(path, results, "xi", ~words & ~(numbers >= 0), 'is neither "auto" nor a number ≥ 0', REMEDY)
-    return text.where(words, numbers.map("{:.6g}".format))
+    bad = ~words & ~(numbers.between(0, LARGEST) & text.str.fullmatch(NUMBER))
+    refuse(path, results, "xi", bad, 'is neither "auto" nor a number ≥ 0', REMEDY)
+    with_xi = (text != "").groupby(results["system"]).transform("any")
+    refuse(path, results, "xi", (text == "") & with_xi, "is empty where other trials of its system have one", REMEDY)
+    return text.where(words, (numbers + 0.0).map("{:.6g}".format))
 
 
 def _check(path: Path, results: pd.DataFrame) -> None:
@@ -85,17 +95,39 @@ def _check(path: Path, results: pd.DataFrame) -> None:
     proportion = results["proportion"]
     refuse(path, results, "proportion", ~((proportion > 0) & (proportion <= 1)), "is outside (0, 1]", REMEDY)
     refuse(path, results, "status", ~results["status"].isin(STATUSES), f"is none of {', '.join(STATUSES)}", REMEDY)
+    refuse_outside(path, results, NEVER_NEGATIVE, 0, LARGEST, REMEDY)
+    identity = results["trial_id"].str.fullmatch(IDENTITY)
+    refuse(path, results, "trial_id", ~identity, "has more than letters, digits and . _ -", REMEDY)
     refuse(path, results, "trial_id", results["trial_id"].duplicated(), "is there twice", REMEDY)
     refuse(path, results, "trial_id", results.duplicated(GRID), "repeats the grid point of another trial", REMEDY)
     datasets = results["dataset"].unique()
     if len(datasets) > 1:
-        raise UserError(f"{path} mixes the datasets {', '.join(datasets)}; a report is about one")
+        named = " and ".join(map(repr, datasets[:2]))
+        raise UserError(f"{path} mixes the datasets {named}; a report is about one")
+    _check_size(path, results)
+
+
+def _check_size(path: Path, results: pd.DataFrame) -> None:
+    """Checks that there are not more systems, proportions and repetitions than a report can show and compare."""
+    proportions = results["proportion"].drop_duplicates()
+    alike = results["proportion"].isin(proportions[proportions.map(percent).duplicated()])
+    refuse(path, results, "proportion", alike, "reads like another one in percent: round them", REMEDY)
+    counts = {
+        "systems": results["system"].nunique(),
+        "proportions": len(proportions),
+        "repetitions": int(results.groupby(["system", "proportion", "xi"]).size().max()),
+    }
+    for what, count in counts.items():
+        if count > MOST[what]:
+            raise UserError(f"{path} has {count:,} {what}, and a report shows {MOST[what]} at most: leave some out")
 
 
 def _check_accuracies(path: Path, results: pd.DataFrame) -> None:
     done = results["status"] == "done"
     for metric in ("top1", "top5", "ece"):
-        refuse(path, results, metric, done & ~results[metric].between(0, 100), "is not a percentage", REMEDY)
+        refuse(path, results, metric, done & results[metric].isna(), "is not a percentage", REMEDY)
+    refuse_outside(path, results, ("top1", "top5", "ece"), 0, 100, REMEDY)
+    refuse(path, results, "top5", results["top5"] < results["top1"] - 1e-6, "is below top1", REMEDY)
 
 
 def _check_scores(path: Path, results: pd.DataFrame) -> None:

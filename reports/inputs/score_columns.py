@@ -25,4 +25,4 @@ def check_scores(path: Path, table: pd.DataFrame, due: pd.Series, remedy: str) -
         good = np.isfinite(values) & values.between(score.low, score.high)
         good |= values.isna() & score.optional
         span = f"≥ {score.low:g}" if math.isinf(score.high) else f"in [{score.low:g}, {score.high:g}]"
-        refuse(path, table, column, due & ~good, f"is not a number {span}", remedy)
+        refuse(path, table, column, (due | values.notna()) & ~good, f"is not a number {span}", remedy)

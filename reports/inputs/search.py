@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
 
 from reports.errors import UserError
-from reports.inputs.columns import read_columns, refuse
+from reports.inputs.columns import LARGEST, read_columns, refuse, refuse_outside
+from reports.inputs.documents import Anything, Count, Document, Number, Percentage, Proportion, read_document
+from reports.inputs.paths import shortened
 
 REMEDY = "correct the file or remove both files of the search"
 STATES = ("complete", "pruned", "failed")
@@ -22,37 +22,31 @@ COLUMNS = {
 }
 
 
-class _Document(RootModel[dict[str, Any]]):
-    """Any JSON object."""
-
-
-class Best(BaseModel):
+class Best(Document):
     """The trial with the best score, in percent."""
 
-    number: int
-    score: float
+    number: Count
+    score: Percentage
 
 
-class Search(BaseModel):
+class Search(Document):
     """One search: its space, its budget and its outcome. `trials` has the columns of `COLUMNS`, and one per parameter.
 
     `budget` is plain text or a mapping, as the search wrote it.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
     system: str
     command: str
     git_sha: str | None
     git_dirty: bool | None = None
-    budget: Any
-    proportions: list[float]
-    repetitions: list[int]
+    budget: Anything
+    proportions: list[Proportion]
+    repetitions: list[Count]
     space: dict[str, str]
-    chosen: dict[str, Any]
+    chosen: dict[str, Anything]
     best: Best
-    shipped_score: float | None
-    importances: dict[str, float]
+    shipped_score: Percentage | None
+    importances: dict[str, Number]
     trials: pd.DataFrame
 
 
@@ -62,34 +56,30 @@ def read_searches(folder: Path) -> dict[str, Search]:
     Raises:
         UserError: a file is wrong, or one of the two files of a search is missing.
     """
-    stems = sorted({path.stem for kind in ("json", "csv") for path in folder.glob(f"*.{kind}")})
+    stems = sorted({path.stem for kind in ("json", "csv") for path in folder.glob(f"[!.]*.{kind}")})
     return {stem: _read(folder, stem) for stem in stems}
 
 
 def _read(folder: Path, stem: str) -> Search:
     path, trials = folder / f"{stem}.json", _read_trials(folder / f"{stem}.csv")
     try:
-        search = Search.model_validate(_Document.model_validate_json(path.read_bytes()).root | {"trials": trials})
+        search = read_document(path, Search, REMEDY, trials=trials)
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; {REMEDY}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); {REMEDY}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise UserError(f"{path}: {where or 'the file'}: {first['msg']}; {REMEDY}") from None
     if search.system != stem:
-        raise UserError(f"{path} is about {search.system}, not {stem}; {REMEDY}")
-    unknown = [name for name in search.space if f"params_{name}" not in trials.columns]
+        raise UserError(f"{path} is about {shortened(search.system)}, not {stem}; {REMEDY}")
+    unknown = [f"params_{name}" for name in search.space if f"params_{name}" not in trials.columns]
     if unknown:
-        raise UserError(f"{folder / stem}.csv lacks the column(s) params_{', params_'.join(unknown)}; {REMEDY}")
+        raise UserError(f"{folder / stem}.csv lacks the column(s) {shortened(', '.join(unknown))}; {REMEDY}")
     return search
 
 
 def _read_trials(path: Path) -> pd.DataFrame:
     table = read_columns(path, COLUMNS, ("number", "state"), REMEDY)
     refuse(path, table, "state", ~table["state"].isin(STATES), f"is none of {', '.join(STATES)}", REMEDY)
-    bad = (table["state"] == "complete") & ~table["score"].between(0, 100)
-    refuse(path, table, "score", bad, "is not a percentage", REMEDY)
+    without = (table["state"] == "complete") & table["score"].isna()
+    refuse(path, table, "score", without, "is not a percentage", REMEDY)
+    refuse_outside(path, table, ("score",), 0, 100, REMEDY)
+    refuse_outside(path, table, ("number", "cells", "seconds"), 0, LARGEST, REMEDY)
     refuse(path, table, "number", table["number"].duplicated(), "is there twice", REMEDY)
     return table.sort_values("number", ignore_index=True)

@@ -13,6 +13,7 @@ from reports.inputs.averaging import read_averaging
 from reports.inputs.captions import Captions, read_captions
 from reports.inputs.estimators import read_gradient, read_training
 from reports.inputs.gallery import Sweep, read_sweep
+from reports.inputs.paths import shortened
 from reports.inputs.results import read_results
 from reports.inputs.search import Search, read_searches
 from reports.inputs.subsets import read_subsets
@@ -60,7 +61,7 @@ def read_sources(results: Path, gallery: Path, evidence: Path) -> Sources:
     dataset = frame["dataset"].iloc[0]
     if sweep.dataset != dataset:
         raise UserError(
-            f"{results} is about {dataset} but {gallery / 'sweep.json'} about {sweep.dataset}; "
+            f"{results} is about {dataset} but {gallery / 'sweep.json'} about {shortened(sweep.dataset)}; "
             "`python -m experiments run` writes both"
         )
     return Sources(

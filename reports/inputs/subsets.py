@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from reports.inputs.columns import read_columns, refuse
+from reports.inputs.columns import LARGEST, read_columns, refuse, refuse_outside
+from reports.inputs.paths import is_there
 from reports.inputs.score_columns import SCORE_COLUMNS, check_scores
 
 REMEDY = "`python -m experiments run` writes it"
@@ -29,14 +30,14 @@ def read_subsets(path: Path, results: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: a wrong value, a trial that is not done, or a subset that a trial has twice.
     """
-    has_rows = path.exists() and path.stat().st_size > 0
+    has_rows = is_there(path, REMEDY) and path.stat().st_size > 0
     table = read_columns(path, COLUMNS, ("trial_id", "subset", "images"), REMEDY) if has_rows else _no_rows()
     done = results[results["status"] == "done"]
     known = table["trial_id"].isin(done["trial_id"])
     refuse(path, table, "trial_id", ~known, "is no done trial of the results", REMEDY)
     refuse(path, table, "subset", ~table["subset"].isin(SUBSETS), f"is neither {' nor '.join(SUBSETS)}", REMEDY)
     refuse(path, table, "subset", table.duplicated(["trial_id", "subset"]), "is there twice for one trial", REMEDY)
-    refuse(path, table, "images", table["images"] < 0, "is below 0", REMEDY)
+    refuse_outside(path, table, ("images",), 0, LARGEST, REMEDY)
     check_scores(path, table, table["images"] > 0, REMEDY)
     grid = done[["trial_id", "system", "proportion", "xi", "seed"]]
     return table[table["images"] > 0].merge(grid, on="trial_id", how="left").assign(status="done")

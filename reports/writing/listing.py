@@ -9,6 +9,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from reports.writing import tables
+from reports.writing.escaping import for_csv, for_latex, for_markdown
 from reports.writing.tables import Cell
 from reports.writing.templating import render
 
@@ -40,18 +41,18 @@ def markdown(listing: Listing) -> str:
     """Renders the table for GitHub's Markdown."""
     width = len(listing.head)
     rules = [":--" if place < listing.words else "--:" for place in range(width)]
-    lines = [f"**{listing.caption}**", "", tables.pipes(listing.head), tables.pipes(rules)]
+    lines = [f"**{for_markdown(listing.caption)}**", "", tables.pipes(listing.head), tables.pipes(rules)]
     for heading, rows in listing.groups.items():
-        lines += [tables.pipes([f"*{heading}*", *[""] * (width - 1)])] if heading else []
+        lines += [tables.heading_row(heading, width)] if heading else []
         lines += [tables.pipes(row) for row in rows]
-    return "\n".join([*lines, "", *([listing.note, ""] if listing.note else [])])
+    return "\n".join([*lines, "", *([for_markdown(listing.note), ""] if listing.note else [])])
 
 
 def latex(listing: Listing, label: str) -> str:
     r"""Renders the table as a LaTeX `table` environment for a document with \usepackage{booktabs}."""
     width = len(listing.head)
     columns = "l" * listing.words + "r" * (width - listing.words)
-    lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{tables.tex(listing.caption)}}}", rf"\label{{{label}}}"]
+    lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{for_latex(listing.caption)}}}", rf"\label{{{label}}}"]
     lines += [r"\scriptsize\setlength{\tabcolsep}{3pt}" if listing.dense else r"\small"]
     lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", tables.ampersands(listing.head)]
     for heading, rows in listing.groups.items():
@@ -59,7 +60,7 @@ def latex(listing: Listing, label: str) -> str:
         lines += [tables.spanning(heading, width)] if heading else []
         lines += [tables.ampersands(row) for row in rows]
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"\par\smallskip{{\footnotesize {tables.tex(listing.note)}}}"] if listing.note else []
+    lines += [rf"\par\smallskip{{\footnotesize {for_latex(listing.note)}}}"] if listing.note else []
     return "\n".join([*lines, r"\end{table}", ""])
 
 
@@ -72,7 +73,7 @@ def files(listing: Listing, tidy: pd.DataFrame, stem: str) -> dict[str, bytes]:
     """Returns the content of tables/STEM.{csv,md,tex,html} by path; the CSV file holds the tidy numbers."""
     standalone = render("table-page.html", title=listing.caption, fragment=html(listing))
     return {
-        f"tables/{stem}.csv": tidy.to_csv(index=False, lineterminator="\n", float_format="%.10g").encode(),
+        f"tables/{stem}.csv": for_csv(tidy),
         f"tables/{stem}.md": markdown(listing).encode(),
         f"tables/{stem}.tex": latex(listing, f"tab:{stem}").encode(),
         f"tables/{stem}.html": f"{standalone}\n".encode(),

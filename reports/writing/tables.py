@@ -14,6 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from reports.names import Name, percent
+from reports.writing.escaping import for_csv, for_latex, for_markdown
 from reports.writing.templating import render
 
 BEYOND = "Beyond the paper"
@@ -141,37 +142,33 @@ def _label(name: Name, headline: pd.DataFrame) -> str:
 
 def markdown(table: Table) -> str:
     """Renders the table for GitHub's Markdown, one pipe table per stack."""
-    lines = [f"**{table.caption}**"]
+    lines = [f"**{for_markdown(table.caption)}**"]
     for stack in table.stacks():
         lines += ["", pipes(["Proportion", *map(percent, stack)]), pipes([":--", *["--:"] * len(stack)])]
         for block in table.blocks:
-            lines.append(pipes([f"*{block}*", *[""] * len(stack)]))
+            lines.append(heading_row(block, len(stack) + 1))
             for heading, rows in table.groups():
-                lines += [pipes([f"*{heading}*", *[""] * len(stack)])] if heading else []
+                lines += [heading_row(heading, len(stack) + 1)] if heading else []
                 for system, label in rows.items():
-                    texts = [str(table.cell(block, system, proportion)) for proportion in stack]
-                    lines.append(pipes([label, *texts]))
-    return "\n".join([*lines, "", table.note, ""])
+                    lines.append(pipes([label, *(table.cell(block, system, proportion) for proportion in stack)]))
+    return "\n".join([*lines, "", for_markdown(table.note), ""])
+
+
+def heading_row(heading: str, width: int) -> str:
+    """Renders a row of `width` columns for Markdown, with a heading in the first."""
+    return f"| *{for_markdown(heading)}* |{'  |' * (width - 1)}"
 
 
 def pipes(cells: Sequence[str | Cell]) -> str:
     """Renders a row for Markdown."""
-    texts = [(cell.text("**{}**") if isinstance(cell, Cell) else cell).replace("|", "\\|") for cell in cells]
+    texts = [cell.text("**{}**", for_markdown) if isinstance(cell, Cell) else for_markdown(cell) for cell in cells]
     return f"| {' | '.join(texts)} |"
-
-
-_TEX = str.maketrans(
-    {character: f"\\{character}" for character in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"±": r"$\pm$", "—": "---", "ξ": r"$\xi$", "≤": r"$\le$", "−": "$-$"}
-    | {"▲": r"$\bigtriangleup$", "▼": r"$\bigtriangledown$", "’": "'", "×": r"$\times$"}
-)
 
 
 def latex(table: Table, label: str) -> str:
     r"""Renders the table as a LaTeX `table` environment for a document with \usepackage{booktabs}."""
     width = len(table.stacks()[0])
-    lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{table.caption.translate(_TEX)}}}"]
+    lines = [r"\begin{table}[t]", r"\centering", rf"\caption{{{for_latex(table.caption)}}}"]
     lines += [rf"\label{{{label}}}", r"\small", rf"\begin{{tabular}}{{l{'c' * width}}}"]
     for index, stack in enumerate(table.stacks()):
         lines.append(r"\midrule" if index else r"\toprule")
@@ -186,7 +183,7 @@ def latex(table: Table, label: str) -> str:
     lines += [
         r"\bottomrule",
         r"\end{tabular}",
-        rf"\par\smallskip{{\footnotesize {table.note.translate(_TEX)}}}",
+        rf"\par\smallskip{{\footnotesize {for_latex(table.note)}}}",
     ]
     return "\n".join([*lines, r"\end{table}", ""])
 
@@ -196,8 +193,8 @@ def _padded(cells: list[str], width: int) -> list[str]:
 
 
 def tex(text: str | Cell) -> str:
-    """Escapes the characters that are commands in LaTeX."""
-    return text.text(r"\textbf{{{}}}", tex) if isinstance(text, Cell) else text.translate(_TEX)
+    """Escapes the text of a cell for LaTeX."""
+    return text.text(r"\textbf{{{}}}", for_latex) if isinstance(text, Cell) else for_latex(text)
 
 
 def spanning(heading: str, width: int) -> str:
@@ -219,7 +216,7 @@ def files(table: Table, tidy: pd.DataFrame, stem: str) -> dict[str, bytes]:
     """Returns the content of tables/STEM.{csv,md,tex,html} by path; the CSV file holds the tidy numbers."""
     standalone = render("table-page.html", title=table.caption, fragment=html(table))
     return {
-        f"tables/{stem}.csv": tidy.to_csv(index=False, lineterminator="\n", float_format="%.10g").encode(),
+        f"tables/{stem}.csv": for_csv(tidy),
         f"tables/{stem}.md": markdown(table).encode(),
         f"tables/{stem}.tex": latex(table, f"tab:{stem}").encode(),
         f"tables/{stem}.html": f"{standalone}\n".encode(),

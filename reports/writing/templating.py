@@ -1,4 +1,7 @@
-"""Renders the HTML templates of this package. Values are escaped unless they are `Markup`."""
+"""Renders the HTML templates of this package. Values are escaped unless they are `Markup`.
+
+A page loads nothing and runs nothing. Its policy (templates/policy.html) forbids both to the browser too.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from reports.foreign_text import visible
 from reports.names import percent
 
 _environment = Environment(
@@ -16,6 +20,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
     undefined=StrictUndefined,
+    finalize=lambda value: visible(value) if type(value) is str else value,
 )
 
 

@@ -168,7 +168,6 @@ def test_the_published_example():
 def test_the_published_example_with_meteor(monkeypatch, tmp_path, capfd):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LANG", "de_DE.UTF-8")
-    monkeypatch.setenv("JAVA_TOOL_OPTIONS", "-Duser.language=de")  # told on stderr, and weaker than our own
     assert scores(SAID, REFERENCES, meteor=True) == pytest.approx(PUBLISHED, abs=5e-7)
     assert capfd.readouterr() == ("", "")
 
@@ -215,6 +214,50 @@ def test_empty_captions_and_references():
     assert left == scores(["a cat"], [["a cat"]], meteor=False)
 
 
+OPTIONS = ("_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS")  # the first outranks the command line
+
+
+@needs_java
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ("-Duser.language=de -Duser.country=DE", "decimal commas"),
+        ("-Duser.language=tr -Duser.country=TR", "a small i without a dot"),
+        ("-Dfile.encoding=UTF-16", "an encoding that no pipe here has"),
+        ("-Xmx1m", "a Java without memory"),
+        ("-XX:NoSuchOption=1", "a Java that does not start"),
+    ],
+)
+def test_a_java_of_other_ways_gives_the_same_scores(monkeypatch, capfd, options, why):
+    for name in OPTIONS:
+        monkeypatch.setenv(name, options)
+    for name in ("LANG", "LC_ALL", "LC_NUMERIC", "LANGUAGE"):
+        monkeypatch.setenv(name, "de_DE.UTF-8")
+    java.cache_clear()
+    assert scores(SAID, REFERENCES, meteor=True)["meteor"] == pytest.approx(PUBLISHED["meteor"], abs=5e-7), why
+    assert capfd.readouterr() == ("", "")
+    java.cache_clear()
+
+
+def test_java_gets_no_options_from_the_environment(fake_java, monkeypatch, tmp_path):
+    for name in (*OPTIONS, "CLASSPATH", "LC_NUMERIC"):
+        monkeypatch.setenv(name, "-Duser.language=de")
+    fake_java(f'env > "{tmp_path}/seen"; echo "$@" > "{tmp_path}/asked"; exit 1')
+    with pytest.raises(UserError):
+        scores(SAID, REFERENCES, meteor=True)
+    seen = dict(line.partition("=")[::2] for line in (tmp_path / "seen").read_text().splitlines())
+    assert not {*OPTIONS, "CLASSPATH", "LC_NUMERIC"} & seen.keys()
+    assert seen["LC_ALL"] == "C.UTF-8"
+    assert seen["PATH"] == os.environ["PATH"]  # a wrapper around Java needs the rest
+    assert "-Duser.language=en" in (tmp_path / "asked").read_text()
+
+
+def test_what_java_tells_apart_is_no_score(fake_java):
+    """As a Java that says which options it picked up, between its lines of numbers."""
+    fake_java("while read line; do echo 'Picked up options' >&2; echo 0.5; echo 0.5; echo 0.5; done")
+    assert scores(SAID, REFERENCES, meteor=True)["meteor"] == 0.5
+
+
 @needs_java
 def test_an_empty_caption_costs_meteor_its_recall():
     # corpus precision 1, recall 2/4 (with METEOR's α = 0.85), and no fragmentation: 1 / (0.85 / 0.5 + 0.15)
@@ -256,6 +299,8 @@ def test_a_java_that_does_not_start_is_none(fake_java, tmp_path, monkeypatch):
         ("echo 'Could not reserve enough space for object heap' >&2; exit 1", "Could not reserve enough space"),
         ("read line; exit 1", "could not convert string to float|Broken pipe"),
         ("while read line; do echo 0,5; done", "could not convert string to float: b'0,5'"),
+        ("while read line; do echo NaN; echo NaN; echo NaN; done", "METEOR of nan"),
+        ("while read line; do echo 7; echo 7; echo 7; done", "METEOR of 7"),
         ("exec sleep 60", "longer than 1 seconds"),
     ],
 )

@@ -78,7 +78,8 @@ def test_a_trial_listed_twice_is_refused(sweep_files, tmp_path):
         (b"", "is empty"),
         (",".join(COLUMNS).encode() + b"\n", "no trials"),
         (b"trial_id,dataset,system\n1,2,3\n", "lacks the column(s) proportion, xi, seed"),
-        (b'a,b\n1,2\n3,4,5\n"', "cannot be read as CSV"),
+        (b'a,b\n1,2\n3,"4', "cannot be read as CSV"),
+        (b"a,b\n1,2\n3,4,5\n", "line 3 has 3 values, its header 2 columns"),
         (b"\xff\xfe\x00\x01", "cannot be read as CSV"),
     ],
 )
