@@ -121,7 +121,7 @@ def test_a_locked_database_costs_no_trial(tracked, monkeypatch):
     tracked.params(default={"repetitions": 2}, toys={"epochs": 3, "busy": 0.4})
     holder = sqlite3.connect(tracked.folder / "mlflow.db", isolation_level=None, timeout=20)
     with running(tracked) as driver:
-        wait_for(lambda: any(tracked.store.glob("*/config.json")), 60)
+        wait_for(lambda: any(tracked.store.glob("*/config.json")))
         holder.execute("BEGIN EXCLUSIVE")
         out, err = driver.communicate(timeout=240)
     assert driver.returncode == 0, err
