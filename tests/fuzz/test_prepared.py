@@ -7,8 +7,6 @@ import math
 import os
 import random
 import shutil
-import signal
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -20,8 +18,8 @@ from data.prepared.prepare import prepare
 from data.prepared.store import ImageStore
 from tests.data import official_files as official
 from tests.data.word2vec import as_text
+from tests.fuzz.hanging import Hanging, in_time
 
-SECONDS = 20  # that an attempt may take
 ODD = (
     None, True, False, 0, -1, 1, 3.5, 1e308, 10**30, -(10**30), 10**400, math.nan, math.inf, "", "x", "two\nlines",
     "../../x", "\ud800", "y" * 5000, [], {}, [1], [[]], {"a": 1}, [None],
@@ -169,25 +167,6 @@ def change(draw, path, others):
         return "bytes"
     path.write_bytes(edited_json(draw, data) if path.suffix == ".json" else edited_numpy(draw, path.name, data))
     return "values"
-
-
-class Hanging(BaseException):
-    """An attempt took too long. No `except Exception` of the code under test hides it."""
-
-
-@contextmanager
-def in_time():
-    """Raises Hanging where an attempt hangs."""
-
-    def late(*_):
-        raise Hanging(f"it took longer than {SECONDS} s")
-
-    signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
 
 
 def put_back(path, data):

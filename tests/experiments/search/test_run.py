@@ -20,7 +20,7 @@ from experiments.settings.config import load
 from experiments.trial_store.layout import Layout
 from tests.experiments.searching import ask_for, read_evidence
 
-RATES = {"choices": [1e-6, 1e-5, 0.05]}
+RATES = {"choices": [1e-6, 0.04, 0.05]}  # with the first, the toy learns nothing
 
 
 def results(world):
@@ -106,13 +106,14 @@ def test_the_best_setting_is_found_and_the_test_part_never_read(tracked):
     complete = [row for row in rows if row["state"] == "complete"]
     top = max(complete, key=lambda row: float(row["score"]))
     assert told["best"]["number"] == int(top["number"])
-    assert told["best"]["params"]["learning_rate"] == 0.05
+    best_rate = told["best"]["params"]["learning_rate"]
+    assert best_rate in (0.04, 0.05)
     assert told["chosen"] == {"learning_rate": 1e-6, "momentum": 0.9}
     assert told["shipped_score"] == pytest.approx(float(rows[0]["score"]), abs=1e-4)
-    assert told["space"] == {"learning_rate": "1e-06, 1e-05, 0.05", "momentum": "0 to 0.9"}
+    assert told["space"] == {"learning_rate": "1e-06, 0.04, 0.05", "momentum": "0 to 0.9"}
     assert (told["budget"], told["proportions"], told["repetitions"]) == (6, [0.1, 0.5], [1, 2])
     assert told["importances"] == {}
-    assert "learning_rate: 0.05" in out
+    assert f"learning_rate: {best_rate}" in out
     assert "gain +" in out
 
     client, (parent,), children = searched_runs(tracked)
