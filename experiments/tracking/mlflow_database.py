@@ -14,11 +14,12 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from data.errors import UserError
 from experiments import databases
 
+MAKE_SECONDS = 120.0  # that another process may take to make the file
 SETTLED_SECONDS = 5.0  # without a change after which nobody is at work on a half-made file
 # Tables that are not empty once MLflow has made them, before anything is recorded.
 BOOKKEEPING = {"alembic_version", "workspaces"}
@@ -124,13 +125,20 @@ def _set_aside(path: Path) -> Path:
 
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
-    """Lets one process at a time make the file or set it aside."""
-    lock = path.with_name(f"{path.name}.lock")
+    """Lets one process at a time make the file or set it aside. UserError where another one takes too long."""
+    lock = FileLock(path.with_name(f"{path.name}.lock"))
     try:
-        with FileLock(lock):
-            yield
+        lock.acquire(timeout=MAKE_SECONDS)
+    except Timeout:
+        raise UserError(
+            f"{WHAT} {path} is being made by another process, for more than {MAKE_SECONDS:g} s: end it, or wait for it"
+        ) from None
     except NotImplementedError:
         raise UserError(f"{WHAT} {path}: its disk has no locks: name a place on another one") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _wait_until_settled(path: Path) -> None:

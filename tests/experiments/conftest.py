@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from ruamel.yaml import YAML
+from sqlalchemy import Engine, event
 
 from experiments.learning import contract
 from tests.experiments.nodes import Nodes
@@ -43,6 +45,19 @@ def toy_images(toy_modules, tmp_path_factory):
     root = tmp_path_factory.mktemp("images") / "data"
     toy_modules[0].make(root, REPETITIONS)
     return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unsynced():
+    """SQLite does not wait for the disk in this process: no test cuts the power, and MLflow's waits take seconds."""
+
+    def set_up(connection, record):
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    event.listen(Engine, "connect", set_up)
+    yield
+    event.remove(Engine, "connect", set_up)
 
 
 @pytest.fixture(scope="session")

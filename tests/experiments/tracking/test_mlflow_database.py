@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from data.errors import UserError
 from experiments import databases
@@ -146,6 +147,14 @@ def test_one_is_made_under_another_name(tmp_path, monkeypatch):
     assert seen == [(False, False)]
     assert path.read_bytes() == b"tables"
     assert not list(tmp_path.glob("*.new*"))
+
+
+def test_one_that_another_process_makes_for_ever_is_not_waited_for_as_long(tmp_path, monkeypatch):
+    path = tmp_path / "mlflow.db"
+    monkeypatch.setattr(mlflow_database, "MAKE_SECONDS", 0.1)
+    with FileLock(tmp_path / "mlflow.db.lock"), pytest.raises(UserError, match="is being made by another process"):
+        create_database(path)
+    assert not path.exists()
 
 
 def test_a_record_makes_a_database_that_can_be_used(tmp_path):
