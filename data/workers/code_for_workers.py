@@ -19,9 +19,17 @@ def code_folder(*packages: str) -> Iterator[Path]:
     """
     with tempfile.TemporaryDirectory(prefix="code-") as name:
         folder = Path(name)
-        for init in (init for package in packages for init in (ROOT / package).rglob("__init__.py")):
-            target = folder / init.parent.relative_to(ROOT)
-            target.mkdir(parents=True, exist_ok=True)
-            for module in init.parent.glob("*.py"):
+        for room in (room for package in packages for room in _rooms(ROOT / package)):
+            target = folder / room.relative_to(ROOT)
+            target.mkdir(parents=True)
+            for module in room.glob("[!.]*.py"):  # editors keep their locks and copies under hidden names
                 shutil.copyfile(module, target / module.name)
         yield folder
+
+
+def _rooms(package: Path) -> Iterator[Path]:
+    """Yields the folders of modules alone: `data/raw` may hold millions of files, and code of others."""
+    if (package / "__init__.py").is_file():
+        yield package
+        for folder in sorted(path for path in package.iterdir() if path.is_dir() and not path.is_symlink()):
+            yield from _rooms(folder)

@@ -22,9 +22,12 @@ def test_all_modules_go_and_nothing_else():
 
 def test_what_lies_beside_the_code_stays_here(tmp_path, monkeypatch):
     monkeypatch.setattr("data.workers.code_for_workers.ROOT", tmp_path)
-    for name in ("data/__init__.py", "data/deep/__init__.py", "data/deep/a.py", "data/raw/x.py", "data/b.npy"):
+    made = "__init__.py deep/__init__.py deep/a.py raw/x.py raw/theirs/__init__.py b.npy .env .env.py deep/.netrc"
+    for name in (*(f"data/{name}" for name in made.split()), ".git/config", ".dvc/config.local", "params.yaml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
+    (tmp_path / "data" / ".#deep.py").symlink_to("someone@machine.1234")  # an editor's lock leads nowhere
+    (tmp_path / "data" / "elsewhere").symlink_to(tmp_path / "data" / "deep")
     with code_folder("data") as folder:
         assert files(folder) == {Path("data/__init__.py"), Path("data/deep/__init__.py"), Path("data/deep/a.py")}
 
