@@ -22,6 +22,7 @@ from data.seeds import seed_of
 from experiments.learning.arithmetic import Arithmetic
 from experiments.learning.augmentation import Augmentation
 from experiments.learning.contract import Learner, Task
+from experiments.learning.memory import check_memory, size_of
 from experiments.learning.randomness import seeded
 
 SAMPLE = 128  # labelled images, at most, on which inputs and initial weights are scaled
@@ -125,6 +126,8 @@ class SupervisedLearner(Learner, Generic[SupervisedSettingsT]):
         self.task, self.settings = task, settings
         self.epochs, self.patience = settings.epochs, settings.patience
         self.steps_per_epoch = math.ceil(max(settings.epoch_images, len(task.labelled)) / settings.batch)
+        with torch.device("meta"):
+            check_memory(task.device, *size_of(build(), task.store.shape), settings.batch)
         with seeded(seed_of("weights", **task.axes), torch.device("cpu")):
             rows = np.linspace(0, len(task.labelled) - 1, min(SAMPLE, len(task.labelled))).astype(np.int64)
             sample = task.store.batch(task.labelled[rows])

@@ -19,6 +19,7 @@ from data.seeds import seed_of
 from experiments.learning.arithmetic import Arithmetic
 from experiments.learning.augmentation import Augmentation
 from experiments.learning.contract import Learner, Task
+from experiments.learning.memory import check_memory
 from experiments.learning.randomness import Stream, seeded
 from experiments.learning.recipes import Picked, Recipe, gathered
 from vae.architecture import Architecture, architecture_for, architecture_named
@@ -104,6 +105,15 @@ def _architecture(task: Task, settings: VariationalSettings) -> Architecture:
     return architecture
 
 
+def _check_memory(task: Task, settings: VariationalSettings, architecture: Architecture) -> None:
+    """Raises UserError where the networks, and the maps that they make of a step's images, are larger than memory."""
+    maps = zip(architecture.layers, architecture.sizes, strict=True)
+    values = architecture.values + sum(layer.dictionary_size * sizes.conv**2 for layer, sizes in maps)
+    # All images are encoded and decoded, those with labels encoded once more.
+    images = 2 * min(settings.batch, len(task.train)) + settings.labelled_batch
+    check_memory(task.device, 3 * math.prod(architecture.code_shape) * settings.code_hidden, values, images)
+
+
 class VariationalLearner(Learner, Generic[VariationalSettingsT]):
     """Trains the model on all training images, and on the labels of the labelled ones.
 
@@ -128,6 +138,7 @@ class VariationalLearner(Learner, Generic[VariationalSettingsT]):
         assert task.xi is not None
         self.task, self.settings = task, settings
         architecture = _architecture(task, settings)
+        _check_memory(task, settings, architecture)
         labelled_share = len(task.labelled) / len(task.train)
         self.xi_value = xi_as_number(task.xi, architecture.values, self.outcomes, labelled_share)
         self.label_weight = self.xi_value * labelled_share
