@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import shutil
 import sqlite3
 import threading
@@ -182,6 +183,18 @@ def test_a_full_disk_is_one_line_and_the_next_run_is_fine(tmp_path, empty_db, mo
     monkeypatch.setattr("mlflow.db.upgrade.callback", lambda url: shutil.copy(empty_db, url.removeprefix("sqlite:///")))
     create_database(path)
     check_database(path)
+
+
+def test_a_real_limit_on_the_size_of_files_leaves_nothing_half_made(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**16, hard))
+    try:
+        with pytest.raises(UserError, match="cannot be made") as told:
+            create_database(tmp_path / "mlflow.db")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "\n" not in str(told.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["mlflow.db.lock"]
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,14 @@ def test_a_database_on_a_server_of_an_older_mlflow_is_told(postgres, monkeypatch
         check_tracking(url)
 
 
+def test_the_command_that_the_report_shows_has_no_secret(world, main, monkeypatch):
+    kept = []
+    monkeypatch.setattr("experiments.sweep.run.run_sweep", lambda *given: kept.append(given[2]) or True)
+    code, _, err = main("run", "--set", "tracking.uri=http://me:s3cret@host:5000")
+    assert code == 0, err
+    assert kept == ["python -m experiments run --set tracking.uri=http://me:***@host:5000"]
+
+
 def test_an_error_that_nobody_foresaw_is_printed_without_secrets(world, main, monkeypatch, capsys):
     uri = "http://me:s3cret@host:5000"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
