@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from scipy.optimize import brentq
@@ -96,6 +97,7 @@ def detectable(sd: float, n: int) -> float:
     return _noncentrality(n) * sd / math.sqrt(n)
 
 
+@cache
 def _noncentrality(n: int) -> float:
     """Returns the noncentrality at which the t statistic exceeds its upper critical value with 80 % probability.
 
