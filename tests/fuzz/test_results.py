@@ -27,7 +27,6 @@ from reports.inputs.results import read_results
 from tests.experiments.sweeping import table
 
 JSON_FILES = ("result.json", "config.json", "failure.json", "metrics.jsonl")
-FACTS = "sweep-mnist-5k-default.json"
 ODD = (
     None, True, False, 0, -1, 1, 3.5, 101, -0.0, 1e308, -1e308, 10**20, 10**400, math.nan, math.inf, -math.inf, "",
     "x", "12.5", "=1+1", "\x1b[2J", "two\nlines", "ξ", "a\u0301", "\U0001f40e" * 50, "y" * 5000, [], {}, [1], [[]],
