@@ -123,7 +123,9 @@ def load(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> Confi
         if isinstance(checked, BaseModel):
             settings[name] = checked
         else:
-            mistakes += [mistake for mistake in checked if mistake not in mistakes]
+            # Systems that share a section find the same mistake in it, and differ in what they allow.
+            found = {mistake.partition(": allowed")[0] for mistake in mistakes}
+            mistakes += [mistake for mistake in checked if mistake.partition(": allowed")[0] not in found]
     if mistakes:
         raise UserError(refusal(origin, mistakes))
     spaces = search_spaces.resolve(params.search.spaces if params.search else {}, settings)

@@ -121,23 +121,26 @@ def test_one_more_repetition_runs_that_repetition_alone(checkout):
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "messages"),
     [
-        (lambda p: p.update(dataset="mnits"), "mnits"),
-        (lambda p: p["profiles"]["default"].update(proportions=[0]), "proportions"),
-        (lambda p: p["profiles"]["default"].update(repetitions=0), "repetitions"),
-        (lambda p: p["vae"].update(epoch=3), "vae"),
-        (lambda p: p["vae"].update(estimator="nvli"), "nvli"),
+        (
+            lambda p: (
+                p.update(dataset="mnits"),
+                p["profiles"]["default"].update(proportions=[0], repetitions=0),
+            ),
+            ["3 mistakes", "mnits", "proportions", "repetitions"],
+        ),
+        (lambda p: p["vae"].update(epoch=3), ["vae.epoch: unknown key"]),
     ],
 )
-def test_bad_settings_stop_before_anything_runs(checkout, change, message):
+def test_bad_settings_stop_before_anything_runs(checkout, change, messages):
     before, params = checkout.finished(), (checkout.folder / "params.yaml").read_text(encoding="utf-8")
     try:
         checkout.edit(change)
         output = checkout.run(sys.executable, "-m", "experiments", "check", code=2)
     finally:
         (checkout.folder / "params.yaml").write_text(params, encoding="utf-8")
-    assert message in output
+    assert all(message in output for message in messages), output
     assert "Traceback" not in output
     assert checkout.finished() == before
 

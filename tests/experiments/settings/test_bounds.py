@@ -70,6 +70,7 @@ HUGE, INFINITY = 10**20, float("inf")
         ("search.warm_start", HUGE, "less than or equal to 100000"),
         ("search.spaces.vae.learning_rate", {"low": 0.001, "high": 10**400}, "must be a number"),
         ("vae.architecture", 5, "should be a valid string"),
+        ("vae.epoch", 3, "unknown key (did you mean epochs?)"),
     ],
 )
 def test_a_value_that_nobody_could_mean_is_refused(key, value, told):
