@@ -21,13 +21,13 @@ def provenance(sources: Sources) -> Artefact:
         "provenance.html",
         sweep=sweep,
         machine=machine,
-        computed_on=_computed_on(sources.results),
+        computed_on=computed_on(sources.results),
         settings=yaml.safe_dump(sweep.params, sort_keys=False, allow_unicode=True, default_flow_style=None, width=100),
     )
     return Artefact(title="Settings, versions and machine", html=html)
 
 
-def _computed_on(results: pd.DataFrame) -> list[str]:
+def computed_on(results: pd.DataFrame) -> list[str]:
     """Returns the devices and numbers of CPU threads that trials were computed on, where these are several."""
     done = results[results["status"] == "done"]
     known = [(device, threads) for device, threads in zip(done["device"], done["threads"], strict=True) if device]

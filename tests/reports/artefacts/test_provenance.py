@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
+
+from reports.artefacts.provenance import computed_on
 
 
 @pytest.fixture(scope="module")
@@ -15,3 +18,24 @@ def test_settings_versions_machine_and_revision_are_there(html):
         assert fact in html
     assert "estimator: exact" in html
     assert html.count("data:image/png;base64,") == 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ([("cpu", "1"), ("cpu", "1")], []),
+        ([("cpu", ""), ("cpu", "")], []),
+        ([("cpu", "1"), ("cpu", "2")], ["cpu with 1 thread", "cpu with 2 threads"]),
+        ([("cpu", "1"), ("cpu", "1, then 2")], ["cpu with 1 thread", "cpu with 1, then 2 threads"]),
+        ([("cpu", "1"), ("H100", "1")], ["H100 with 1 thread", "cpu with 1 thread"]),
+        ([("cpu", "1"), ("cpu", "")], ["cpu with 1 thread", "cpu with an unknown number of threads"]),
+    ],
+)
+def test_a_table_that_mixes_devices_or_threads_says_so(rows, told):
+    done = [{"status": "done", "device": device, "threads": threads} for device, threads in rows]
+    failed = {"status": "failed", "device": "", "threads": ""}
+    assert computed_on(pd.DataFrame([*done, failed])) == told
+
+
+def test_a_table_without_a_column_of_threads_says_nothing(html):
+    assert "were computed on" not in html
