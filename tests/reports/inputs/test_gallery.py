@@ -46,6 +46,42 @@ def test_a_picture_that_is_gone_or_none_is_named(gallery):
         read_picture(gallery, second.file)
 
 
+@pytest.mark.parametrize("file", ["../secret.png", "/etc/secret.png", "..", "", "a\\b.png"])
+def test_a_picture_lies_in_the_gallery(gallery, file):
+    path = gallery / "sweep.json"
+    facts = json.loads(path.read_text())
+    facts["pictures"][0]["file"] = file
+    path.write_text(json.dumps(facts))
+    with pytest.raises(UserError, match=r"pictures\.0\.file: is not the plain name of a file in this folder"):
+        read_sweep(gallery)
+
+
+def test_a_picture_that_is_cut_off_is_told(gallery):
+    first = read_sweep(gallery).pictures[0].file
+    (gallery / first).write_bytes((gallery / first).read_bytes()[:-9])
+    with pytest.raises(UserError, match="is cut off"):
+        read_picture(gallery, first)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("wall_seconds", float("nan"), "wall_seconds: Input should be a finite number, not nan"),
+        ("wall_seconds", -1, "wall_seconds: Input should be greater than or equal to 0, not -1"),
+        ("workers", True, "workers: Input should be a valid integer, not True"),
+        ("workers", "2", "workers: Input should be a valid integer, not '2'"),
+        ("params", {"a": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}, "more than 32 levels"),
+    ],
+)
+def test_a_value_of_another_type_is_named(gallery, key, value, expected):
+    path = gallery / "sweep.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(UserError) as caught:
+        read_sweep(gallery)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_results_and_gallery_of_two_sweeps_are_not_mixed(sweep_files, gallery):
     path = gallery / "sweep.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"dataset": "fashion-mnist"}))

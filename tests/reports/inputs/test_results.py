@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pandas as pd
 import pytest
 
@@ -48,6 +50,23 @@ def test_further_columns_are_kept(sweep_files, tmp_path):
         ("xi", "nan", "xi 'nan' is neither"),
         ("top1", "", "top1 nan is not a percentage"),
         ("top1", "101", "top1 101.0 is not a percentage"),
+        ("top1", "inf", "top1 'inf' is not a number"),
+        ("top1", "-3", "top1 -3.0 is not a percentage"),
+        ("top5", "0.5", "top5 0.5 is below top1"),
+        ("seed", "1e308", "seed '1e308' is too large"),
+        ("seed", "-1", "seed -1 is below 0"),
+        ("labelled", "1e308", "labelled '1e308' is too large"),
+        ("labelled", "9007199254740994", "is too large"),
+        ("elbo", "1e400", "elbo '1e400' is too large"),
+        ("train_seconds", "-1", "train_seconds -1.0 is below 0"),
+        ("epochs", "1_000", "epochs '1_000' is not a number"),
+        ("xi", "1e308", "xi '1e308' is neither"),
+        ("xi", "inf", "xi 'inf' is neither"),
+        ("xi", "1", "xi '' is empty where other trials of its system have one"),
+        ("proportion", "0.0100000001", "line 3: proportion 0.01 reads like another one in percent: round them"),
+        ("trial_id", "a b", "trial_id 'a b' has more than letters, digits"),
+        ("system", "a\u202eb", "has a character that cannot be seen"),
+        ("system", "x" * 201, "is longer than 200 characters"),
         ("dataset", "cifar-10", "mixes the datasets"),
     ],
 )
@@ -59,6 +78,35 @@ def test_a_wrong_value_is_named_with_its_line(sweep_files, tmp_path, column, val
         read_results(tmp_path / "results.csv")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_byte_order_mark_lines_of_windows_and_blank_lines_are_no_mistakes(sweep_files, tmp_path):
+    content = sweep_files.results.read_bytes()
+    path = tmp_path / "results.csv"
+    path.write_bytes(b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n\r\n", 3))
+    pd.testing.assert_frame_equal(read_results(path), read_results(sweep_files.results))
+    path.write_bytes(path.read_bytes().replace(b"done", b"gone", 1))
+    with pytest.raises(UserError, match="line 3: status 'gone'"):  # counted as an editor does
+        read_results(path)
+
+
+def test_more_than_a_report_can_show_is_refused_before_it_is_computed(sweep_files, tmp_path):
+    raw = pd.read_csv(sweep_files.results, dtype=str, keep_default_na=False).iloc[[0]]
+    many = pd.concat([raw.assign(seed=str(seed), trial_id=f"t{seed}") for seed in range(201)])
+    many.to_csv(tmp_path / "results.csv", index=False)
+    with pytest.raises(UserError, match="has 201 repetitions, and a report shows 200 at most"):
+        read_results(tmp_path / "results.csv")
+    with (tmp_path / "results.csv").open("a") as file:
+        file.write(("1" + "," * (len(raw.columns) - 1) + "\n") * 100_000)
+    with pytest.raises(UserError, match="more than 100,000 rows"):
+        read_results(tmp_path / "results.csv")
+
+
+def test_a_pipe_or_a_folder_is_no_table(tmp_path):
+    os.mkfifo(tmp_path / "results.csv")
+    for path in (tmp_path / "results.csv", tmp_path):
+        with pytest.raises(UserError, match="is no ordinary file"):
+            read_results(path)
 
 
 def test_a_trial_listed_twice_is_refused(sweep_files, tmp_path):
@@ -81,6 +129,8 @@ def test_a_trial_listed_twice_is_refused(sweep_files, tmp_path):
         (b'a,b\n1,2\n3,"4', "cannot be read as CSV"),
         (b"a,b\n1,2\n3,4,5\n", "line 3 has 3 values, its header 2 columns"),
         (b"\xff\xfe\x00\x01", "cannot be read as CSV"),
+        (b"a,b,a\n1,2,3\n", "has the column 'a' twice"),
+        (b"a;b\n1;2\n", "separated by semicolons or tabs"),
     ],
 )
 def test_an_unusable_file_is_one_message_with_a_remedy(tmp_path, content, expected):
