@@ -174,8 +174,11 @@ def _system_settings(name: str, params: Params) -> BaseModel | list[str]:
         absent = [section for section in system.shares if not params.shared(section)]
         if absent and any(finding["type"] == "missing" for finding in error.errors()):
             return [f"{section}: is missing: the section of settings that systems share" for section in absent]
+        own = ("systems", name)
+        elsewhere = f" here and in {' and '.join(system.shares)}" if system.shares else ""
         return [
-            finding_text(system.Settings, finding, paths.get(str(next(iter(finding["loc"]), "")), ("systems", name)))
+            finding_text(system.Settings, finding, paths.get(str(next(iter(finding["loc"]), "")), own))
+            + (elsewhere if finding["type"] == "missing" else "")
             for finding in error.errors()
         ]
 
@@ -186,7 +189,8 @@ def _profile_mistakes(params: Params) -> list[str]:
     Images whose classes the catalog does not know pass: a folder of the user's own.
     """
     if params.profile not in params.profiles:
-        return [f"profile = {shown_value(params.profile)}: unknown profile: known are {', '.join(params.profiles)}"]
+        known = f"known are {', '.join(params.profiles)}" if params.profiles else "section profiles has none"
+        return [f"profile = {shown_value(params.profile)}: unknown profile: {known}"]
     classes = catalog.get(params.dataset).classes
     if classes is None:
         return []

@@ -107,7 +107,7 @@ def near(draw, value):
 
 @st.composite
 def changed_values(draw):
-    """Settings with one change, as plain values, and the path of what was changed."""
+    """Settings with one change, as plain values, and the keys that a message about it may name."""
     path = draw(st.sampled_from(PATHS))
     made = copy.deepcopy(SHIPPED)
     section, key = at(made, path[:-1]), path[-1]
@@ -119,10 +119,10 @@ def changed_values(draw):
     elif isinstance(section, list):
         section.append(draw(VALUES))
     else:
-        section[draw(st.text(LETTERS, max_size=10) | st.sampled_from([path[-1] for path in KEYS]) | st.integers())] = (
-            section.pop(key) if kind == "rename" else draw(VALUES)
-        )
-    return made, path
+        new = draw(st.text(LETTERS, max_size=10) | st.sampled_from([path[-1] for path in KEYS]) | st.integers())
+        section[new] = section.pop(key) if kind == "rename" else draw(VALUES)
+        path = (*path, new)
+    return made, [part for part in path if isinstance(part, str) and part]
 
 
 @st.composite
@@ -282,8 +282,7 @@ def test_values_of_every_kind_at_every_key(attempts, tally, monkeypatch):
         return settings_file.load(PATH)
 
     def named(tried):
-        words = [part for part in tried[1] if isinstance(part, str)]
-        return [*words, "unknown key", "the key"]
+        return [*tried[1], "unknown key", "the key"]
 
     try_all(tally("settings in params.yaml"), attempts(200, 5_000), changed_values(), make, named)
 

@@ -71,6 +71,7 @@ HUGE, INFINITY = 10**20, float("inf")
         ("search.spaces.vae.learning_rate", {"low": 0.001, "high": 10**400}, "must be a number"),
         ("vae.architecture", 5, "should be a valid string"),
         ("vae.epoch", 3, "unknown key (did you mean epochs?)"),
+        ("profile", "x\ny", r"profile = 'x\ny': unknown profile: known are default"),
     ],
 )
 def test_a_value_that_nobody_could_mean_is_refused(key, value, told):
@@ -150,6 +151,14 @@ def test_keys_are_shown_with_their_invisible_letters_written_out(tmp_path):
         load(path)
     with pytest.raises(UserError, match=r"with --set a\\x1bb: a\\x1bb: unknown key"):
         load(SHIPPED, {"a\x1bb": 1})
+
+
+def test_what_is_missing_is_named_with_the_places_where_it_may_stand():
+    shipped = load(SHIPPED).settings["neighbour"].model_dump(exclude={"arithmetic", "flip", "crop", "zoom"})
+    with pytest.raises(UserError, match=r"systems\.neighbour\.zoom: is missing here and in vae"):
+        load(SHIPPED, {"vae": {"shift": 1.0}, "systems": {"neighbour": shipped}})
+    with pytest.raises(UserError, match="profile = 'default': unknown profile: section profiles has none"):
+        load(SHIPPED, {"profiles": {}})
 
 
 def test_a_key_that_is_no_text_is_named():
