@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import uuid
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,11 @@ from experiments.tracking.mlflow_runs import Record, sync
 from experiments.trial_store import lease as leases
 from experiments.trial_store.holder import LEASE
 from experiments.trial_store.layout import Layout
+from experiments.trial_store.local_copies import copy_of
 from experiments.trial_store.object_store import Objects
 from experiments.trials.grid import trials
 from experiments.trials.run import run_trial
+from tests.bad_network import bad_network
 from tests.experiments.conftest import World
 from tests.experiments.sweeping import idle, parent_of, recorded, table, timeless, undisturbed, wait_for
 
@@ -26,7 +29,9 @@ TRIALS = 6
 
 @pytest.fixture
 def uri(bucket):
-    return f"s3://{bucket}/trials"
+    made = f"s3://{bucket}/trials-{uuid.uuid4().hex}"  # no worker has a copy of it from an earlier test
+    yield made
+    shutil.rmtree(copy_of(made), ignore_errors=True)
 
 
 @pytest.fixture
@@ -92,11 +97,27 @@ def test_a_driver_that_is_stopped_too_long_gives_way_to_its_successor(machine, u
     assert "Traceback" not in err
     assert f"{TRIALS} done" not in out
     assert not machine.results.exists()
-    table_of_second = Path("experiments/results.csv")
-    assert timeless(table_of_second) == timeless(undisturbed(monkeypatch))
+    assert_whole_beside(Path("experiments/results.csv"), monkeypatch)
+
+
+def assert_whole_beside(results, monkeypatch):
+    """Asserts that a table is that of an undisturbed sweep, and that MLflow has one whole run for each trial."""
+    assert timeless(results) == timeless(undisturbed(monkeypatch))
     runs = recorded("mlflow.db")  # which asserts that no identity has two
     assert {(status, tuple(steps)) for _, status, steps in runs.values()} == {("FINISHED", (0, 1, 2))}
-    assert {name: run for name, (run, *_) in runs.items()} == {
-        line["trial_id"]: line["mlflow_run_id"] for line in table(table_of_second)
-    }
+    named = {line["trial_id"]: line["mlflow_run_id"] for line in table(results)}
+    assert {name: run for name, (run, *_) in runs.items()} == named
     assert parent_of("mlflow.db") == ("FINISHED", {"done": TRIALS, "failed": 0, "missing": 0})
+
+
+@pytest.mark.slow
+def test_a_sweep_on_a_bad_network_makes_the_table_of_a_good_one(machine, uri, server, monkeypatch):
+    with bad_network(server, seed=2016) as proxy:
+        machine.environment["AWS_ENDPOINT_URL"] = proxy.uri
+        out, _ = machine.run("run")
+    assert f"{TRIALS} done" in out
+    assert proxy.faults.total() > 10
+    assert_whole_beside(machine.results, monkeypatch)
+    assert {name.partition("/")[2] for name in Objects(uri).names() if "/" in name} == {
+        "config.json", "metrics.jsonl", "result.json", "weights.pt",
+    }  # fmt: skip

@@ -29,7 +29,7 @@ if clock := os.environ.get("TOY_CLOCK"):  # a file; while it exists, the clock i
     time.time = lambda: _time() + DAY * os.path.exists(clock)
 
 if beat := os.environ.get("TOY_BEAT"):  # seconds between two signs of life of a sweep that holds a store on S3
-    leases.BEAT, objects.PAUSES = float(beat), (0.1, 0.2, 0.4)
+    leases.BEAT, objects.PAUSES = float(beat), (0.05, 0.1, 0.2, 0.4, 0.8)
 
 
 class ToySettings(BaseModel):
