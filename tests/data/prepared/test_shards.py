@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data import stages
 from data.dataset import Dataset, Official
 from data.errors import UserError
 from data.formats.archives import OnDisk
@@ -238,14 +239,14 @@ def test_a_killed_command_goes_on_where_it_was(tmp_path):
     for name in ("a", "b"):
         folder = tmp_path / "mine" / name
         folder.mkdir(parents=True)
-        noise = np.random.default_rng(0).integers(0, 256, (1200, 1600, 3), dtype=np.uint8)
+        noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
         Image.fromarray(noise).save(folder / "0.jpg")
         for number in range(1, 300):
             os.link(folder / "0.jpg", folder / f"{number}.jpg")
     root = tmp_path / "d"
     command = [sys.executable, "-m", "data"]
     where = ["--root", str(root)]
-    subprocess.run([*command, "download", "folder", "--source", str(tmp_path / "mine"), *where], check=True)
+    stages.download("folder", tmp_path / "mine", root)
     first = subprocess.Popen([*command, "prepare", "folder", *where], stdout=subprocess.DEVNULL)
     partial = root / "processed" / ".folder.partial"
     deadline = time.monotonic() + 60
@@ -275,23 +276,22 @@ def test_on_a_cluster_whose_workers_are_elsewhere(tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
     try:
         cluster.add_node(num_cpus=1)
         monkeypatch.chdir(tmp_path)
         command = [sys.executable, "-m", "data"]
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "RAY_ADDRESS": cluster.address}
-        source = ["--source", str(tmp_path / "mine")]
-        subprocess.run([*command, "download", "folder", *source, "--root", "d"], env=environment, check=True)
+        stages.download("folder", tmp_path / "mine", Path("d"))
         done = subprocess.run(
             [*command, "prepare", "folder", "--root", "d"], env=environment, capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
     finally:
         cluster.shutdown()
-    here = {**environment, "RAY_ADDRESS": ""}
-    subprocess.run([*command, "download", "folder", *source, "--root", "e"], env=here, check=True)
-    subprocess.run([*command, "prepare", "folder", "--root", "e"], env=here, check=True)
+    stages.download("folder", tmp_path / "mine", Path("e"))
+    stages.prepare("folder", Path("e"))
     there, made = (ImageStore.open(tmp_path / root / "processed" / "folder") for root in ("d", "e"))
     assert there.fingerprint == made.fingerprint
     assert len(there.labels) == 40
