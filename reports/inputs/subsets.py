@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from reports.inputs.columns import LARGEST, read_columns, refuse, refuse_outside
-from reports.inputs.paths import is_there
+from reports.inputs.paths import check_ordinary, is_there
 from reports.inputs.score_columns import SCORE_COLUMNS, check_scores
 
 REMEDY = "`python -m experiments run` writes it"
@@ -30,6 +30,8 @@ def read_subsets(path: Path, results: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: a wrong value, a trial that is not done, or a subset that a trial has twice.
     """
+    if is_there(path, REMEDY):
+        check_ordinary(path, REMEDY)
     has_rows = is_there(path, REMEDY) and path.stat().st_size > 0
     table = read_columns(path, COLUMNS, ("trial_id", "subset", "images"), REMEDY) if has_rows else _no_rows()
     done = results[results["status"] == "done"]
