@@ -112,11 +112,16 @@ def _start(cpus: int | None, folder: Path) -> None:
                 f"{folder.parent} has too long a name for Ray's sockets in it: name another folder with TMPDIR"
             ) from error
         raise UserError(f"Ray does not start on this machine ({first_line(error)}){limits()}") from error
-    if not ipaddress.ip_address(address).is_loopback or not asks_for_token():
+    if not is_loopback(address) or not asks_for_token():
         raise UserError(
             f"Ray {ray.__version__} listens on {address} and asks for a token: {asks_for_token()}; it must listen on "
             "the loopback address and ask for one: install the release in requirements.lock"
         )
+
+
+def is_loopback(address: str) -> bool:
+    """Says whether only this machine can reach an IP address."""
+    return ipaddress.ip_address(address).is_loopback
 
 
 def _check_limits() -> None:

@@ -6,16 +6,23 @@ alone; neither Tune nor Train keeps anything.
 
 from __future__ import annotations
 
+import os
+import socket
 import tempfile
 import threading
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+import ray
 import torch
 from ray import train, tune
 from ray.train.torch import TorchConfig, TorchTrainer, get_device
+from ray.train.torch.config import _TorchBackend
 from ray.util.queue import Empty, Queue
 
 from data.errors import UserError
+from data.workers.local_ray import is_loopback
 from experiments.learning.device import set_up
 from experiments.learning.ranks import Ranks
 from experiments.sweep.worker import ASSIGNMENT, ENDED, NOTE, ROWS, Assignment
@@ -60,7 +67,7 @@ class MultiDeviceWorker(tune.Trainable):
                 TorchTrainer(
                     _rank,
                     train_loop_config={ASSIGNMENT: assignment, ROWS: self.rows},
-                    torch_config=TorchConfig(timeout_s=int(assignment.limit)),
+                    torch_config=_meeting(int(assignment.limit), storage),
                     scaling_config=train.ScalingConfig(
                         num_workers=self.trial.devices, use_gpu=assignment.gpu, resources_per_worker=each
                     ),
@@ -88,6 +95,47 @@ class MultiDeviceWorker(tune.Trainable):
                 if isinstance(failure, REFUSALS):
                     return str(failure)
         raise self.error
+
+
+def _meeting(seconds: int, folder: str) -> TorchConfig:
+    """Returns how the ranks find each other. On a Ray that is this machine's alone, nobody else can reach them.
+
+    PyTorch's own way is a store that listens on every interface and asks for no token.
+    """
+    if is_loopback(ray.util.get_node_ip_address()):
+        return OnThisMachine(timeout_s=seconds, meeting=f"{folder}/meeting")
+    return TorchConfig(timeout_s=seconds)
+
+
+@dataclass
+class OnThisMachine(TorchConfig):
+    """Lets the ranks meet in the file `meeting` and talk through the loopback interface."""
+
+    meeting: str = ""
+
+    @property
+    def backend_cls(self) -> type[_TorchBackend]:
+        return _LoopbackBackend
+
+
+class _LoopbackBackend(_TorchBackend):
+    def on_start(self, worker_group: Any, backend_config: Any) -> None:
+        backend = "nccl" if worker_group.get_resources_per_worker().get("GPU", 0) else "gloo"
+        count, seconds = len(worker_group), backend_config.timeout_s
+        ray.get(
+            [
+                worker_group.execute_single_async(rank, _meet, backend, backend_config.meeting, rank, count, seconds)
+                for rank in range(count)
+            ]
+        )
+
+
+def _meet(backend: str, meeting: str, rank: int, count: int, seconds: int) -> None:
+    interface = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+    os.environ.update({"GLOO_SOCKET_IFNAME": interface, "NCCL_SOCKET_IFNAME": interface})
+    torch.distributed.init_process_group(
+        backend, f"file://{meeting}", timedelta(seconds=seconds), world_size=count, rank=rank
+    )
 
 
 def _rank(config: dict[str, Any]) -> None:

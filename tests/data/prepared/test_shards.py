@@ -24,6 +24,7 @@ from data.formats.contract import Picture, Pictures, shards_of
 from data.prepared import parallel, shards
 from data.prepared.prepare import prepare
 from data.prepared.store import ImageStore
+from tests.data.workers.listening import assert_closed, watched
 
 SHAPE = (8, 8, 3)
 ROW = Dataset(
@@ -217,7 +218,9 @@ def test_in_parallel_it_is_the_same(tmp_path):
     there.mkdir()
     for shard, number in tasks:
         shards.make(shard, number, SHAPE, here)
-    assert sum(shard.count for shard, _ in parallel.make(tasks, SHAPE, there)) == 60
+    with watched() as seen:
+        assert sum(shard.count for shard, _ in parallel.make(tasks, SHAPE, there)) == 60
+    assert_closed(seen)
     names = sorted(path.name for path in here.iterdir() if not path.name.startswith("."))
     assert len(names) == 12
     for name in names:

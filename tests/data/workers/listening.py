@@ -1,10 +1,13 @@
 """What a process and its descendants listen on, and what a stranger without the token gets from them."""
 
 import ipaddress
+import os
+import threading
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import grpc
 import psutil
-import requests
 from ray.core.generated import gcs_service_pb2, gcs_service_pb2_grpc
 
 SECONDS = 10
@@ -46,9 +49,36 @@ def answer_to_stranger(address):
     return grpc.StatusCode.OK
 
 
-def ask_over_http(address):
-    """Returns the status of a page that asks for a token where there is one; None where no HTTP is spoken."""
+@contextmanager
+def watched():
+    """Looks again and again where this process and its descendants listen while the block lasts.
+
+    Yields what was seen: names of processes, addresses beyond loopback, and the answers that Ray's first server gave to
+    a stranger.
+    """
+    seen, over = SimpleNamespace(names=set(), beyond={}, answers=set()), threading.Event()
+
+    def look():
+        while not over.wait(0.2):
+            found = listening(os.getpid())
+            seen.names |= set(found.values())
+            seen.beyond |= {address: name for address, name in found.items() if not loopback(address[0])}
+            for (_, port), name in found.items():
+                if name == "gcs_server" and not seen.answers:
+                    seen.answers.add(answer_to_stranger(f"127.0.0.1:{port}"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
     try:
-        return requests.get(f"http://{address}/", timeout=SECONDS).status_code
-    except requests.RequestException:
-        return None
+        yield seen
+    finally:
+        over.set()
+        thread.join()
+
+
+def assert_closed(seen):
+    """Asserts that Ray and a worker process of it were seen, all on the loopback address, and strangers refused."""
+    assert {"gcs_server", "raylet"} < seen.names
+    assert any(name.startswith("ray::") for name in seen.names)
+    assert seen.beyond == {}
+    assert seen.answers == {grpc.StatusCode.UNAUTHENTICATED}

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from experiments.settings.config import load
@@ -38,6 +39,22 @@ from tests.experiments.sweeping import (
     wait_for,
     wait_for_results,
 )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["raylet", "gcs_server"])
+def test_ray_is_started_anew_where_a_server_of_it_dies(tracked, monkeypatch, server):
+    tracked.params(default={"repetitions": 3}, toys={"epochs": 3, "busy": 0.6})
+    with running(tracked) as driver:
+        wait_for_results(tracked, driver, 1)
+        (process,) = (kin for kin in psutil.Process(driver.pid).children() if kin.name() == server)
+        process.kill()
+        out, err = driver.communicate(timeout=240)
+    assert driver.returncode == 0, err
+    assert f"Ray's {server} died" in err
+    assert "Ray is started anew" in err
+    assert "Traceback" not in out + err
+    assert_whole(tracked, undisturbed(monkeypatch))
 
 
 def test_why_a_process_died():
