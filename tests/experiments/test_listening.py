@@ -30,6 +30,7 @@ COMMANDS = {
 def test_nothing_listens_beyond_loopback(tracked, main, monkeypatch, command):
     """Nor where the environment turns the token off."""
     monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.setenv("PYTHONPATH", tracked.environment["PYTHONPATH"])  # for workers to find the toys
     prepare, arguments = COMMANDS[command]
     prepare(tracked)
     with watched() as seen:

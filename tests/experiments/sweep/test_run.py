@@ -15,7 +15,7 @@ import pytest
 from experiments.compute.stalled import Stalled
 from experiments.sweep import run
 from experiments.sweep.results import COLUMNS
-from tests.experiments.sweeping import descendants, table, wait_for, wait_until_gone
+from tests.experiments.sweeping import descendants, table, wait_for_results, wait_until_gone
 
 
 def test_a_sweep_outlives_its_failing_trials(tracked):
@@ -118,7 +118,7 @@ def test_ctrl_c_and_sigterm_end_a_sweep_cleanly(tracked, own_tmp, blow):
     """SIGTERM goes to the driver and all that descends from it, as a service manager sends it."""
     tracked.params(default={"repetitions": 3, "proportions": [0.05, 0.1]}, toys={"epochs": 6, "busy": 0.5})
     driver = tracked.start("run")
-    wait_for(lambda: list(tracked.store.glob("*/result.json")))
+    wait_for_results(tracked, driver, 1)
     children = descendants(driver.pid)
     for process in [driver.pid, *(children if blow == signal.SIGTERM else ())]:
         with suppress(ProcessLookupError):
