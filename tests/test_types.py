@@ -10,14 +10,6 @@ from tests.test_house import ROOT
 pytestmark = pytest.mark.slow
 
 
-def mypy(folder, code):
-    """What mypy, with this project's settings, says of a file with some code."""
-    path = folder / "planted.py"
-    path.write_text(code, encoding="utf-8")
-    command = [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", "--cache-dir", str(folder), str(path)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-
-
 CODE = """
 from data.errors import UserError
 from experiments.trials.grid import percent
@@ -30,12 +22,12 @@ def shown(proportion: {kind}) -> str:
 """
 
 
-def test_a_planted_mistake_is_found(tmp_path):
-    done = mypy(tmp_path, CODE.format(kind="str"))
+def test_a_planted_mistake_is_found_and_right_types_pass(tmp_path):
+    for name, kind in (("wrong", "str"), ("right", "float")):
+        (tmp_path / f"{name}.py").write_text(CODE.format(kind=kind), encoding="utf-8")
+    command = [sys.executable, "-m", "mypy", "--config-file", "pyproject.toml", "--cache-dir", tmp_path / "cache"]
+    done = subprocess.run([*command, *tmp_path.glob("*.py")], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert 'incompatible type "str"; expected "float"' in done.stdout
-
-
-def test_right_types_pass(tmp_path):
-    done = mypy(tmp_path, CODE.format(kind="float"))
-    assert done.returncode == 0, done.stdout
+    (mistake,) = (line for line in done.stdout.splitlines() if ": error:" in line)
+    assert "wrong.py" in mistake
+    assert 'incompatible type "str"; expected "float"' in mistake
