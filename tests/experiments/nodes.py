@@ -28,7 +28,8 @@ class Nodes:
         path = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
         token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
         self.folder, self.gpus = folder, gpus
-        self.environment = environment | token | {"OMP_NUM_THREADS": "1", "PATH": path}
+        # As in tests/conftest.py: workers that do not give way to another load.
+        self.environment = environment | token | {"OMP_NUM_THREADS": "1", "PATH": path, "RAY_worker_niceness": "0"}
         port, dashboard = free_port(), free_port()
         self.address, self.dashboard = f"127.0.0.1:{port}", f"http://127.0.0.1:{dashboard}"
         self.log, self.started, self.joined, self.temporary = folder / "nodes.log", [], 0, []

@@ -4,7 +4,6 @@ import hashlib
 import json
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from experiments.search.storage import sqlite
 from experiments.settings.config import load
 from experiments.trial_store.layout import Layout
 from tests.experiments.searching import ask_for, read_evidence
+from tests.experiments.sweeping import descendants, wait_for, wait_until_gone
 
 NOWHERE = 990  # indices of test images that are not there; on their number depends too what a search draws
 RATES = {"choices": [1e-6, 1e-5, 0.05]}
@@ -150,21 +150,19 @@ def test_the_best_setting_is_found_and_the_test_part_never_read(tracked):
 @pytest.mark.slow
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT])
 def test_a_search_that_was_stopped_goes_on_and_runs_nothing_twice(tracked, blow):
-    ask_for(tracked, {"toy": {"learning_rate": RATES}}, trials=4, toys={"busy": 0.4})
+    ask_for(tracked, {"toy": {"learning_rate": RATES}}, trials=4, proportions=(0.1,), toys={"busy": 0.3})
     driver = tracked.start("search", "--all")
     try:
-        deadline = time.monotonic() + 120
-        while len(results(tracked)) < 3:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for(lambda: len(results(tracked)) >= 3)
     finally:
+        workers = descendants(driver.pid)
         driver.send_signal(blow)
         out, err = driver.communicate(timeout=60)
     if blow == signal.SIGINT:
         assert driver.returncode == 130, err
         assert "`python -m experiments search toy` goes on from here" in out
         assert "Traceback" not in err
-    time.sleep(1)  # workers notice within moments that their driver is gone
+    wait_until_gone(workers)
     done = results(tracked)
     assert not (tracked.folder / "experiments/evidence").exists()
     study = Study(Protocol(load(Path("params.yaml")), Layout(), "toy"), sqlite(tracked.store / "search"))
@@ -186,7 +184,7 @@ def test_a_search_that_was_stopped_goes_on_and_runs_nothing_twice(tracked, blow)
         assert len(client.get_metric_history(run.run_id, "score")) == 1
     assert parent.info.status == "FINISHED"
 
-    ask_for(tracked, {"toy": {"learning_rate": RATES}}, trials=5, toys={"busy": 0.4})
+    ask_for(tracked, {"toy": {"learning_rate": RATES}}, trials=5, proportions=(0.1,), toys={"busy": 0.3})
     _, err = tracked.run("search", "toy")
     assert "4 settings known, 1 to try" in err
     assert [row["number"] for row in read_evidence(tracked)[0]] == ["0", "1", "2", "3", "4"]
