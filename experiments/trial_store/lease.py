@@ -129,10 +129,14 @@ class Lease:
 
     def release(self) -> None:
         """Removes the lease, if it is ours; one that is left behind counts as dead for the next process."""
-        with suppress(Exception), self._lock:
+
+        def remove_ours() -> None:
             there, tag = read(self._place)
             if there.get("id") == self.id:
                 remove(self._place, tag)
+
+        with suppress(Exception), self._lock:
+            repeatedly(self._place, remove_ours)
 
 
 @contextmanager

@@ -69,6 +69,18 @@ def fails(place, monkeypatch, before=lambda: None, after=lambda: None):
     monkeypatch.setattr(place.filesystem, "pipe_file", once)
 
 
+def test_a_request_that_fails_as_a_holder_ends_leaves_nothing_behind(place, clock, monkeypatch):
+    held, remove = taken(place), holder.remove
+
+    def fail_once(*arguments):
+        monkeypatch.setattr(leases, "remove", remove)
+        raise ConnectionError("cable pulled")
+
+    monkeypatch.setattr(leases, "remove", fail_once)
+    held.release()
+    assert there(place) == {}
+
+
 def test_a_holder_beats_and_leaves_nothing_behind(place, clock):
     held = taken(place)
     for beat in range(3):
