@@ -22,7 +22,7 @@ from experiments.trial_store.layout import Layout
 from experiments.trials.identity import digest
 
 SWEEP = "sweep"  # key of a job's metadata: a hash of the sweep's settings and places
-AGENT_SECONDS = 60  # that a cluster which has just started may need before it takes jobs
+AGENT_SECONDS = 180  # that a cluster which has just started, or is busy, may need before it takes jobs
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 

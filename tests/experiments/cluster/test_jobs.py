@@ -141,7 +141,7 @@ def test_the_default_sweep_as_a_job_that_loses_a_node_gives_the_table_of_a_local
     submit = ["submit", "--address", nodes.dashboard, *places]
     try:
         job = here.start(*submit)
-        out, err = job.communicate(timeout=200)
+        out, err = job.communicate(timeout=400)
         print(out, err)
         assert job.returncode == 2
         assert "says that it has 1 GPU, none of which PyTorch can use" in err
