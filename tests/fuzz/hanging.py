@@ -3,7 +3,7 @@
 import signal
 from contextlib import contextmanager
 
-SECONDS = 20  # that an attempt may take
+SECONDS = 20  # that an attempt may take, where its loop does not say
 
 
 class Hanging(BaseException):
@@ -11,15 +11,16 @@ class Hanging(BaseException):
 
 
 @contextmanager
-def in_time():
-    """Raises Hanging where the block takes longer than an attempt may."""
+def in_time(seconds=SECONDS):
+    """Raises Hanging where the block takes longer."""
 
     def late(*_):
-        raise Hanging(f"it took longer than {SECONDS} s")
+        raise Hanging(f"it took longer than {seconds} s")
 
-    signal.signal(signal.SIGALRM, late)
-    signal.alarm(SECONDS)
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
     try:
         yield
     finally:
         signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)

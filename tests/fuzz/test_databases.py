@@ -23,6 +23,7 @@ from experiments.tracking import mlflow_database
 from experiments.tracking.mlflow_database import check_database, create_database
 from experiments.tracking.mlflow_runs import Metric, Record
 from experiments.tracking.server import mlflow_errors_explained
+from tests.fuzz.hanging import in_time
 
 INSTRUCTIONS = 20  # of SQLite's virtual machine between two counts
 SECONDS = 300  # that one attempt may take; more is a hang
@@ -75,22 +76,6 @@ def in_child(work, kill_at=None):
         return None
     assert status == 0, f"the child ended with {status}"
     return int(told)
-
-
-@contextmanager
-def bounded():
-    """Ends what hangs."""
-
-    def give_up(*args):
-        raise TimeoutError(f"it took more than {SECONDS} s")
-
-    before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(SECONDS)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def record_at(path):
@@ -167,7 +152,7 @@ def test_a_kill_while_mlflow_makes_it_in_place(making, tally, attempts, tmp_path
         in_child(lambda: mlflow.db.upgrade.callback(f"sqlite:///{path}"), chance.randrange(1, int(total * 1.02)))
         left = path.exists() and path.stat().st_size > 0
         complete = left and whole(path)
-        with bounded():
+        with in_time(SECONDS):
             check_database(path)
         said = "was half made" in capsys.readouterr().err
         aside += said
@@ -187,7 +172,7 @@ def test_a_kill_while_a_record_is_written(making, tally, attempts, tmp_path):
     for number in range(attempts(4, 100)):
         known, first = logged(path), ROWS + 10 + 10 * number
         in_child(partial(log, path, range(first, first + 5)), chance.randrange(1, total))
-        with bounded():
+        with in_time(SECONDS):
             check_database(path)
         found = logged(path)
         new = found.keys() - known.keys()
@@ -217,7 +202,7 @@ def test_a_kill_while_the_database_of_a_search_is_made(tally, attempts, tmp_path
         for _ in range(2):  # the second kill finds what the first has left
             in_child(partial(begin_studies, folder), chance.randrange(1, total))
         before = values_of(folder / STUDIES)
-        with bounded():
+        with in_time(SECONDS):
             found = settings_in(folder)
         counts.count("survived" if [values for *_, values in found] == before else "lost")
         shutil.rmtree(folder)
@@ -253,7 +238,7 @@ def harmed(content, chance):
 def outcome_of(attempt, expected):
     """What comes of an attempt to read what was recorded."""
     try:
-        with bounded():
+        with in_time(SECONDS):
             found = attempt()
     except UserError as error:
         return "refused in one line" if "\n" not in str(error) and re.search(r"\.db", str(error)) else "wrong"

@@ -3,7 +3,6 @@
 import json
 import random
 import shutil
-import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,24 +21,9 @@ from experiments.trial_store.lease import Lease
 from experiments.trial_store.object_store import SharedStore
 from tests.bad_network import bad_network
 from tests.experiments.stored import label_result
+from tests.fuzz.hanging import in_time
 
 IDENTITIES = [f"{number:016x}" for number in range(3)]
-
-
-@contextmanager
-def no_hang(seconds):
-    """Raises TimeoutError where the block hangs."""
-
-    def stop(*arguments):
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture
@@ -110,7 +94,7 @@ def test_a_store_on_a_bad_network_is_that_of_a_good_one(behind, server, tmp_path
     assert {name.partition("/")[2] for name in expected} == {"config.json", "metrics.jsonl", "result.json", ""}
     for seed in range(attempts(1, 40)):
         looker = behind(tmp_path / "looker", f"bad-{seed}")
-        with bad_network(server, seed) as proxy, no_hang(120):
+        with bad_network(server, seed) as proxy, in_time(120):
             store = behind(tmp_path / f"bad-{seed}", f"bad-{seed}", proxy.uri)
             sweep(store)
             tables = [store.folder(identity).result()["top1"] for identity in IDENTITIES]
@@ -127,7 +111,7 @@ def test_a_lease_on_a_bad_network_has_one_holder(behind, server, tmp_path, attem
     counted = tally("network faults at a lease on S3, one request in three")
     for seed in range(attempts(1, 40)):
         looker = behind(tmp_path, f"lease-{seed}")
-        with bad_network(server, seed, share=1 / 3) as proxy, no_hang(120):
+        with bad_network(server, seed, share=1 / 3) as proxy, in_time(120):
             place = behind(tmp_path, f"lease-{seed}", proxy.uri).objects.place
             held = Lease(place)
             held.take()

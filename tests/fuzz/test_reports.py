@@ -9,10 +9,7 @@ import os
 import random
 import re
 import shutil
-import signal
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,6 +21,7 @@ from reports.errors import UserError
 from reports.foreign_text import one_line
 from reports.inputs.sources import read_sources
 from reports.page import page
+from tests.fuzz.hanging import in_time
 from tests.reports import captioned
 from tests.reports import conftest as made_up
 from tests.reports.pages import text_of
@@ -69,22 +67,6 @@ def bases(tmp_path_factory) -> dict[str, Path]:
     made_up.write_evidence(folder / "labels" / "evidence")
     made_up.write_captioned(folder / "captions", captioned.grid(2, (0.1,)), images=2)
     return {kind: folder / kind for kind in ("labels", "captions")}
-
-
-@contextmanager
-def no_longer_than(seconds: int) -> Iterator[None]:
-    """Raises TimeoutError where the block hangs."""
-
-    def end(_number: int, _frame: object) -> None:
-        raise TimeoutError(f"no end after {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, end)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def changed(chance: random.Random, path: Path) -> tuple[str, bool]:
@@ -196,7 +178,7 @@ def change_json(chance: random.Random, path: Path, content: bytes) -> str:
 def outcome(folder: Path, must: bool) -> str:
     """Makes a report of the folder's files without writing the drawings; returns what came of it."""
     try:
-        with no_longer_than(SECONDS), warnings.catch_warnings():
+        with in_time(SECONDS), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             sources = read_sources(folder / "results.csv", folder / "gallery", folder / "evidence")
             made = {name: make(sources) for name, make in makers([sources.kind.learns]).items()}

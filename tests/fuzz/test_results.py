@@ -5,8 +5,6 @@ import json
 import math
 import random
 import shutil
-import signal
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,6 +23,7 @@ from experiments.trials.grid import trials
 from experiments.trials.run import run_trial
 from reports.inputs.results import read_results
 from tests.experiments.sweeping import table
+from tests.fuzz.hanging import in_time
 
 JSON_FILES = ("result.json", "config.json", "failure.json", "metrics.jsonl")
 ODD = (
@@ -104,21 +103,6 @@ def edit(draw, path, others):
         path.write_text(json.dumps(value, indent=2))
 
 
-@contextmanager
-def no_longer_than(seconds):
-    """Raises TimeoutError where the block takes longer."""
-
-    def late(*arguments):
-        raise TimeoutError(f"took more than {seconds} s")
-
-    signal.signal(signal.SIGALRM, late)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-
-
 class Store:
     """A finished store, what is in its files, and what commands do with it in this process."""
 
@@ -196,7 +180,7 @@ def test_edited_results_never_reach_a_table(finished, attempts, tally):
     for number in range(attempts(60, 1500)):
         draw = random.Random(f"results {number}")
         name = draw.choice([*JSON_FILES, "result.json", "result.json", "result.json"])
-        with no_longer_than(20):
+        with in_time(20):
             edit(draw, finished.folder.path / name, finished.others(name))
             content = (finished.folder.path / name).read_bytes()[:3000]
             try:

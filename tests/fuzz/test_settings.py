@@ -3,8 +3,7 @@
 import copy
 import json
 import math
-import signal
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
@@ -22,6 +21,7 @@ from experiments.settings.yaml_text import values_of
 from experiments.sweep.run import epoch_limit
 from experiments.trials.grid import cells, number_of_cells
 from experiments.trials.identity import canonical, hashed_settings
+from tests.fuzz.hanging import in_time
 
 PATH = Path(__file__).parents[2] / "params.yaml"
 TEXT = PATH.read_text(encoding="utf-8")
@@ -170,22 +170,6 @@ def texts(draw):
     return "".join([*lines[:line], *changed[kind], *lines[line + 1 :]])
 
 
-@contextmanager
-def ending_in(seconds):
-    """Raises TimeoutError in the block after so many seconds."""
-
-    def stop(*_):
-        raise TimeoutError(f"it took over {seconds} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def use(config):
     """Works out all that is known of a sweep before its data are opened."""
     canonical(config.resolved())
@@ -242,7 +226,7 @@ def outcome(make, named):
     `named` are words of which the message of a refusal must have one.
     """
     try:
-        with ending_in(LIMIT):
+        with in_time(LIMIT):
             try:
                 config = make()
             except UserError as refused:
