@@ -17,6 +17,7 @@ from data.errors import UserError
 from data.signals import sigterm_blocked, sigterm_kept
 from data.workers.ray_connection import first_line
 from data.workers.ray_internals import (
+    agent_on_a_free_port,
     asks_for_token,
     on_loopback_alone,
     raylet_unheard,
@@ -66,7 +67,7 @@ def local_ray(cpus: int | None = None, variables: Mapping[str, str] = MappingPro
         raylet_unheard(),
     ):
         try:
-            with sigterm_kept(), sigterm_blocked(), on_loopback_alone():
+            with sigterm_kept(), sigterm_blocked(), on_loopback_alone(), agent_on_a_free_port():
                 _start(cpus, folder)
             yield
         finally:

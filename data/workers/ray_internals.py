@@ -25,6 +25,22 @@ def on_loopback_alone() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = before
 
 
+@contextmanager
+def agent_on_a_free_port() -> Iterator[None]:
+    """The agent of a Ray that is started in the block takes any free port, where `ray.init` offers no choice.
+
+    Its fixed port, 52365, is that of a cluster's node too: of two, the second node's agent would take no jobs.
+    """
+    from ray._private import parameter
+
+    original: Any = parameter.RayParams
+    parameter.RayParams = partial(original, dashboard_agent_listen_port=0)  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        parameter.RayParams = original  # type: ignore[misc]
+
+
 def read_environment_again() -> None:
     """Makes Ray read its environment variables as they are now, also its token: it does so once in a process."""
     from ray import _raylet

@@ -23,6 +23,10 @@ from experiments.trials.identity import digest
 
 SWEEP = "sweep"  # key of a job's metadata: a hash of the sweep's settings and places
 AGENT_SECONDS = 180  # that a cluster which has just started, or is busy, may need before it takes jobs
+AGENTLESS = (
+    "; its head's agent may not have found its port free, which another Ray on that machine has: start the head with "
+    "--dashboard-agent-listen-port=0"
+)
 ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 
 
@@ -122,8 +126,12 @@ def _send(client: Any, config: Config, arguments: list[str], sweep: str, uri: st
                     metadata={SWEEP: sweep},
                 )
             except RuntimeError as error:
-                if "No available agent" not in str(error) or time.monotonic() > deadline:
-                    raise UserError(f"the cluster does not take the job: {masked(first_line(error))}") from error
+                agentless = "No available agent" in str(error)
+                if not agentless or time.monotonic() > deadline:
+                    remedy = AGENTLESS if agentless else ""
+                    raise UserError(
+                        f"the cluster does not take the job: {masked(first_line(error))}{remedy}"
+                    ) from error
                 time.sleep(1)
 
 

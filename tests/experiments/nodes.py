@@ -39,7 +39,10 @@ class Nodes:
     def start(self, *arguments):
         """Starts a node and waits until it has joined."""
         command = [Path(sys.executable).parent / "ray", "start", "--block", "--num-cpus=1", f"--num-gpus={self.gpus}"]
-        command += ["--disable-usage-stats"]
+        command += [
+            "--disable-usage-stats",
+            "--dashboard-agent-listen-port=0",
+        ]  # another cluster may have the fixed one
         # A folder for each node: in a shared one, a node that ends removes the code that the other one is running.
         temporary = tempfile.mkdtemp(prefix="r", dir="/tmp")  # short, since Ray's sockets are in it
         self.temporary.append(temporary)

@@ -218,7 +218,7 @@ def test_in_parallel_it_is_the_same(tmp_path):
     there.mkdir()
     for shard, number in tasks:
         shards.make(shard, number, SHAPE, here)
-    with watched() as seen:
+    with watched(os.getpid()) as seen:
         assert sum(shard.count for shard, _ in parallel.make(tasks, SHAPE, there)) == 60
     assert_closed(seen)
     names = sorted(path.name for path in here.iterdir() if not path.name.startswith("."))
