@@ -33,12 +33,13 @@ def agent_on_a_free_port() -> Iterator[None]:
     """
     from ray._private import parameter
 
-    original: Any = parameter.RayParams
-    parameter.RayParams = partial(original, dashboard_agent_listen_port=0)  # type: ignore[misc]
+    own: Any = parameter  # a name of a class cannot be set in the eyes of a type checker
+    original = own.RayParams
+    own.RayParams = partial(original, dashboard_agent_listen_port=0)
     try:
         yield
     finally:
-        parameter.RayParams = original  # type: ignore[misc]
+        own.RayParams = original
 
 
 def read_environment_again() -> None:
