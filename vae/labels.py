@@ -39,9 +39,13 @@ class LabelModel(nn.Module, ABC):
         """Returns log p(y | s), [B], of codes [K_L, m, B] and labels [B]."""
         return self.log_likelihoods(code).gather(0, labels[None])[0]
 
+    def log_probabilities(self, code: Tensor) -> Tensor:
+        """Returns log p(y | s), normalised over the classes, [C, B], of codes [K_L, m, B]."""
+        return self.log_likelihoods(code).log_softmax(0)
+
     def probabilities(self, code: Tensor) -> Tensor:
         """Returns p(y | s), normalised over the classes, [C, B], of codes [K_L, m, B]."""
-        return self.log_likelihoods(code).softmax(0)
+        return self.log_probabilities(code).exp()
 
 
 class Softmax(LabelModel):
@@ -77,3 +81,8 @@ class BayesianSVM(LabelModel):
         scores = self.scores(code)
         below = (1 + scores).relu()
         return -2 * self.gamma * (below.sum(0) + (1 - scores).relu() - below)
+
+    def log_probabilities(self, code: Tensor) -> Tensor:
+        """Leaves out the sum that all classes share: beside it, in single precision, close scores would be equal."""
+        scores = self.scores(code)
+        return (-2 * self.gamma * ((1 - scores).relu() - (1 + scores).relu())).log_softmax(0)

@@ -1,7 +1,8 @@
-"""Codes of new images, and class probabilities averaged over them."""
+"""Codes of new images, and class probabilities averaged over them, as logarithms."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import reduce
 
@@ -30,14 +31,15 @@ def codes(model: VariationalAutoencoder, images: Tensor, draws: int) -> Iterator
 
 
 @torch.no_grad()
-def class_probabilities(model: VariationalAutoencoder, images: Tensor, draws: int) -> Tensor:
-    """Returns p(y | X) ≈ 1/N_s Σ p(y | s_i), s_i ~ q(s | X), [B, C], for images [B, N_c, H, W].
+def class_log_probabilities(model: VariationalAutoencoder, images: Tensor, draws: int) -> Tensor:
+    """Returns log p(y | X) ≈ log 1/N_s Σ p(y | s_i), s_i ~ q(s | X), [B, C], for images [B, N_c, H, W].
 
     It averages probabilities and not scores. Scores are linear in s, so that under the factorised reading their mean
-    would just be the score of the mean code.
+    would just be the score of the mean code. Logarithms, since most probabilities of a confident model are zero in
+    single precision, and classes could then not be ranked.
 
     Args:
         draws: N_s, as for `codes`.
     """
-    each = (model.classifier.probabilities(code) for code in codes(model, images, draws))
-    return reduce(torch.add, each).T / max(draws, 1)
+    each = (model.classifier.log_probabilities(code) for code in codes(model, images, draws))
+    return reduce(torch.logaddexp, each).T - math.log(max(draws, 1))

@@ -88,15 +88,15 @@ class Learner:
         """
         raise TypeError(f"{type(self).__name__} does not define epoch()")
 
-    def predict(self, images: Tensor) -> Tensor:
-        """Returns class probabilities [b, C] of float images [b, N_c, H, W] in [0, 1].
+    def log_probabilities(self, images: Tensor) -> Tensor:
+        """Returns the logarithms of the class probabilities [b, C] of float images [b, N_c, H, W] in [0, 1].
 
         The model is in evaluation mode, without gradients; every call gives the same digits.
         """
-        raise TypeError(f"{type(self).__name__} does not define predict()")
+        raise TypeError(f"{type(self).__name__} does not define log_probabilities()")
 
     def average(self, images: Tensor, draws: int) -> Tensor:
-        """Returns what `predict` gives with `draws` codes per image; `draws` is one of `averages`."""
+        """Returns what `log_probabilities` gives with `draws` codes per image; `draws` is one of `averages`."""
         raise TypeError(f"{type(self).__name__} does not define average()")
 
     def bound(self, images: Tensor) -> Mapping[str, Tensor]:

@@ -211,7 +211,7 @@ class ClassifierLearner(SupervisedLearner[ClassifierSettingsT]):
         return F.cross_entropy(scores, labels, label_smoothing=self.settings.label_smoothing)
 
     @torch.no_grad()
-    def predict(self, images: Tensor) -> Tensor:
-        """Returns class probabilities [b, C]."""
+    def log_probabilities(self, images: Tensor) -> Tensor:
+        """Returns log p(y | X) [b, C]."""
         self.model.eval()
-        return self._outputs(images).softmax(1)
+        return self._outputs(images).log_softmax(1)

@@ -30,7 +30,7 @@ from vae.estimators.contract import estimator_named
 from vae.labels import LabelModel
 from vae.model import Batch, VariationalAutoencoder
 from vae.objective import xi_as_number
-from vae.prediction import class_probabilities
+from vae.prediction import class_log_probabilities
 from vae.training import Trainer, fit_label_model
 
 ENCODED = 256  # labelled images, at most, that are encoded at a time
@@ -242,15 +242,15 @@ class VariationalLearner(Learner, Generic[VariationalSettingsT]):
         """Returns the labels of images, −1 where an image is not among the labelled ones."""
         return np.where(np.isin(indices, self.task.labelled), self.task.store.labels[indices], -1)
 
-    def predict(self, images: Tensor) -> Tensor:
-        """Returns class probabilities [b, C], averaged over the settings' number of codes."""
+    def log_probabilities(self, images: Tensor) -> Tensor:
+        """Returns log p(y | X) [b, C], averaged over the settings' number of codes."""
         return self.average(images, self.settings.draws)
 
     def average(self, images: Tensor, draws: int) -> Tensor:
-        """Returns class probabilities [b, C], averaged over `draws` codes; every call draws the same codes."""
+        """Returns log p(y | X) [b, C], averaged over `draws` codes; every call draws the same codes."""
         self.model.eval()
         with self._stream("predict"):
-            return class_probabilities(self.model, images, draws)
+            return class_log_probabilities(self.model, images, draws)
 
     @torch.no_grad()
     def bound(self, images: Tensor) -> Mapping[str, Tensor]:

@@ -41,7 +41,7 @@ class PseudoLearner(ClassifierLearner[PseudoSettings]):
             return loss
         drawn = torch.randint(len(self.unlabelled), (self.settings.unlabelled_batch,))
         images = self.task.store.batch(self.unlabelled[drawn.numpy()], self.task.device)
-        confidence, guess = self.predict(images).max(1)
+        confidence, guess = self.log_probabilities(images).exp().max(1)
         self.model.train()
         losses = F.cross_entropy(self._outputs(self.settings.augmented(images)), guess, reduction="none")
         return loss + self.settings.unlabelled_weight * (losses * (confidence >= self.settings.confidence)).mean()

@@ -22,23 +22,23 @@ class _Tally:
 
     def __init__(self) -> None:
         self.hits, self.seconds = torch.zeros(2, dtype=torch.long), 0.0
-        self.probabilities: list[Tensor] = []
+        self.log_probabilities: list[Tensor] = []
         self.labels: list[Tensor] = []
 
     def add(self, predict: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, device: torch.device) -> None:
         started = now(device)
-        probabilities = predict(images)
+        log_probabilities = predict(images)
         self.seconds += now(device) - started
-        self.probabilities.append(probabilities.cpu())
+        self.log_probabilities.append(log_probabilities.cpu())
         self.labels.append(labels)
-        self.hits += _hits(self.probabilities[-1], labels)
+        self.hits += _hits(self.log_probabilities[-1], labels)
 
     @property
     def means(self) -> dict[str, float]:
         """`top1`, `top5` and `ece` in percent, and `ms_per_image`."""
         labels = torch.cat(self.labels)
         top1, top5 = (100.0 * count / len(labels) for count in self.hits.tolist())
-        ece = 100.0 * expected_calibration_error(torch.cat(self.probabilities), labels)
+        ece = 100.0 * expected_calibration_error(torch.cat(self.log_probabilities).exp(), labels)
         return {"top1": top1, "top5": top5, "ece": ece, "ms_per_image": 1000 * self.seconds / len(labels)}
 
 
@@ -56,7 +56,7 @@ def evaluate(
     terms: dict[str, list[Tensor]] = {}
     for chosen in batches(store, indices):
         images, labels = store.batch(chosen, device), torch.from_numpy(store.labels[chosen])
-        own.add(learner.predict, images, labels, device)
+        own.add(learner.log_probabilities, images, labels, device)
         for draws, tally in others.items():
             tally.add(partial(learner.average, draws=draws), images, labels, device)
         for name, values in learner.bound(images).items():
@@ -90,9 +90,9 @@ class LabelJudge(Judge):
         }
 
 
-def _hits(probabilities: Tensor, labels: Tensor) -> Tensor:
+def _hits(log_probabilities: Tensor, labels: Tensor) -> Tensor:
     """Returns how many labels are the most probable class, and among the five most probable, int64 [2]."""
-    best = probabilities.topk(min(5, probabilities.shape[1]), dim=1).indices == labels[:, None]
+    best = log_probabilities.topk(min(5, log_probabilities.shape[1]), dim=1).indices == labels[:, None]
     return torch.stack([best[:, 0].sum(), best.any(1).sum()])
 
 

@@ -63,6 +63,22 @@ def test_pseudo_likelihoods_normalised_over_the_labels():
     torch.testing.assert_close(model.probabilities(code), each.softmax(0))
 
 
+def test_a_hundred_classes_are_ranked_as_their_scores_are():
+    """Nearly all their probabilities are zero in single precision, and their likelihoods large sums that differ little.
+
+    The likelihood of a label rises with its score, at every score, so the scores give the ranks.
+    """
+    torch.manual_seed(0)
+    model = BayesianSVM(20, 100, precision=0.0, gamma=6.8)
+    torch.nn.init.normal_(model.beta, std=3.0)
+    code = torch.randn(20, 1, 2000)
+    found = model.log_probabilities(code)
+    assert (found.exp() == 0).float().mean() > 0.9
+    scores = model.beta.double() @ code[:, 0].double()
+    assert torch.equal(found.topk(5, dim=0).indices, scores.topk(5, dim=0).indices)
+    torch.testing.assert_close(found.double().exp().sum(0), torch.ones(2000, dtype=torch.double))
+
+
 def test_softmax_is_a_categorical_likelihood():
     torch.manual_seed(2)
     model = Softmax(6, 4, precision=0.0)

@@ -14,7 +14,7 @@ from vae.estimators.contract import estimator_named
 from vae.labels import BayesianSVM, Softmax
 from vae.model import Batch, Labelled, Marginalised, VariationalAutoencoder
 from vae.pooling import Switches
-from vae.prediction import class_probabilities
+from vae.prediction import class_log_probabilities, codes
 from vae.training import Trainer, fit_label_model
 
 
@@ -120,10 +120,24 @@ def test_averaged_predictions_against_quadrature():
     codes = encoding.mean[:, :, 0] + encoding.log_sigma[:, :, 0].exp() * mesh
     expected = (model.label_model.probabilities(codes[:, None, :]) * mass).sum(1) / mass.sum()
     torch.manual_seed(0)
-    found = class_probabilities(model, images, draws=4000)[0]
+    found = class_log_probabilities(model, images, draws=4000)[0].exp()
     torch.testing.assert_close(found, expected.detach(), atol=0.02, rtol=0)
-    at_mean = class_probabilities(model, images, draws=0)[0]
+    at_mean = class_log_probabilities(model, images, draws=0)[0].exp()
     torch.testing.assert_close(at_mean, model.label_model.probabilities(encoding.mean)[:, 0].detach())
+
+
+def test_averages_whose_probabilities_are_zero_in_single_precision():
+    """The mean of the draws' probabilities again, in double precision."""
+    model = build(ONE_POOLING, "exact", "factorised")
+    torch.manual_seed(5)
+    torch.nn.init.normal_(model.label_model.beta, std=300.0)
+    images = torch.rand(6, 1, 4, 4)
+    torch.manual_seed(0)
+    found = class_log_probabilities(model, images, draws=7)
+    torch.manual_seed(0)
+    each = [model.label_model.log_likelihoods(code).double().log_softmax(0).exp() for code in codes(model, images, 7)]
+    assert (found.exp() == 0).any()
+    torch.testing.assert_close(found.double(), torch.stack(each).mean(0).log().T, atol=1e-3, rtol=1e-5)
 
 
 def test_label_model_fits_frozen_codes():
@@ -136,7 +150,7 @@ def test_label_model_fits_frozen_codes():
     before = [p.detach().clone() for p in model.encoder.parameters()]
     fit_label_model(model, images.split(5), labels, steps=60)
     assert all(torch.equal(a, b) for a, b in zip(before, model.encoder.parameters(), strict=True))
-    assert (class_probabilities(model, images, draws=20).argmax(1) == labels).all()
+    assert (class_log_probabilities(model, images, draws=20).argmax(1) == labels).all()
 
 
 def marginalised_part(model, images, labels):

@@ -89,7 +89,7 @@ def test_it_overfits_twenty_images_and_knows_new_ones(system):
     losses = train(learner)
     assert np.mean(losses[-5:]) < 0.1 < losses[0]
     for indices in (task.labelled, task.validation):
-        predicted = learner.predict(task.store.batch(indices)).argmax(1).numpy()
+        predicted = learner.log_probabilities(task.store.batch(indices)).argmax(1).numpy()
         assert (predicted == task.store.labels[indices]).all()
 
 
@@ -101,12 +101,12 @@ def test_predictions_are_probabilities_that_repeat_and_ignore_the_batch(system, 
     train(learner, end=1)
     images = task.store.batch(task.validation)
     before = learner.state()
-    probabilities = learner.predict(images)
+    probabilities = learner.log_probabilities(images).exp()
     assert probabilities.shape == (20, 4)
     assert not probabilities.requires_grad
     torch.testing.assert_close(probabilities.sum(1), torch.ones(20))
-    assert torch.equal(learner.predict(images), probabilities)
-    torch.testing.assert_close(learner.predict(images[:3]), probabilities[:3])
+    assert torch.equal(learner.log_probabilities(images).exp(), probabilities)
+    torch.testing.assert_close(learner.log_probabilities(images[:3]).exp(), probabilities[:3])
     assert same(before, learner.state())
 
 
@@ -250,7 +250,7 @@ def test_a_fresh_networks_layers_all_give_deviation_1_and_its_scores_0_1(system)
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(lambda _layer, _inputs, outputs: deviations.append(float(outputs.std())))
             assert layer.bias is None or not layer.bias.any()
-    learner.predict(task.store.batch(task.labelled))
+    learner.log_probabilities(task.store.batch(task.labelled))
     assert len(deviations) == {"alexnet": 8, "googlenet": 40}[system]
     assert deviations == pytest.approx([1.0] * (len(deviations) - 1) + [0.1], rel=1e-3)
 
@@ -314,7 +314,7 @@ def test_guesses_come_from_the_image_as_it_is_and_are_learned_on_its_view(monkey
     found = learner._loss(chosen)
     with torch.no_grad():
         seen, unseen = task.store.batch(np.arange(8)), task.store.batch(20 + drawn)
-        sure, guess = learner.predict(unseen).max(1)
+        sure, guess = learner.log_probabilities(unseen).exp().max(1)
         wanted = nn.functional.cross_entropy(learner.model(seen.flip(3)), torch.from_numpy(task.store.labels[:8]))
         guessed = -learner.model(unseen.flip(3)).log_softmax(1)[torch.arange(8), guess]
         wanted = wanted + (guessed * (sure >= 0.3)).sum() / 8

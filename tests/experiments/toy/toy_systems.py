@@ -79,8 +79,8 @@ class ToyLearner(Learner):
         return loss
 
     @torch.no_grad()
-    def predict(self, images):
-        return self.model(images.flatten(1)).softmax(1)
+    def log_probabilities(self, images):
+        return self.model(images.flatten(1)).log_softmax(1)
 
     def state(self):
         return copy.deepcopy({"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()})

@@ -13,10 +13,10 @@ from experiments.trials.label_evaluation import evaluate, expected_calibration_e
 class Fixed(Learner):
     """Says class `images[0, 0, 0] · 255`, then the next ones."""
 
-    def predict(self, images):
+    def log_probabilities(self, images):
         first = (images[:, 0, 0, 0] * 255).round().long()
         ranks = (torch.arange(10)[None] - first[:, None]) % 10
-        return (10.0 - ranks) / 55
+        return ((10.0 - ranks) / 55).log()
 
 
 class FakeStore:
@@ -65,7 +65,7 @@ class Averaging(Fixed):
     """Is right with an even number of draws alone."""
 
     def average(self, images, draws):
-        return self.predict(images).roll(draws % 2, 1)
+        return self.log_probabilities(images).roll(draws % 2, 1)
 
 
 def test_each_number_of_draws_is_measured_on_the_same_images(cpu):
@@ -73,3 +73,16 @@ def test_each_number_of_draws_is_measured_on_the_same_images(cpu):
     found = evaluate(Averaging(), store, np.arange(2), cpu, averages=(0, 1, 10))
     assert [(entry["draws"], entry["top1"]) for entry in found["averaging"]] == [(0, 100.0), (1, 0.0), (10, 100.0)]
     assert found["top1"] == 100.0
+
+
+class Confident(Learner):
+    """Of a hundred classes, 0 is the most probable, and each is e⁻³⁰⁰ times as probable as the one before it."""
+
+    def log_probabilities(self, images):
+        return (-300.0 * torch.arange(100)).log_softmax(0).expand(len(images), -1)
+
+
+def test_classes_whose_probabilities_are_zero_in_single_precision_are_ranked(cpu):
+    store = FakeStore(said=[0] * 4, labels=[0, 1, 4, 5])
+    found = evaluate(Confident(), store, np.arange(4), cpu)
+    assert (found["top1"], found["top5"]) == (25.0, 75.0)
