@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -152,7 +152,7 @@ def _change(rows: pd.DataFrame, baseline: str, first: float, last: float) -> Pai
 
     paired = pair(change("bsvm"), change(baseline), [first])
     ids = dict.fromkeys(trial for both in paired.trial_ids for trial in both.split())
-    return Paired(paired.differences, paired.asked, tuple(ids))
+    return replace(paired, trial_ids=tuple(ids))
 
 
 def _label_models(rows: pd.DataFrame, names: Mapping[str, Name]) -> Claim:
@@ -245,7 +245,7 @@ class Pick:
         """ "better" or "worse" by the corrected p, `OPEN` where it is too large, and "" without a pair."""
         if self.row is None or not self.row["n"]:
             return ""
-        if self.row["holm"] > LEVEL:
+        if self.row["corrected"] > LEVEL:
             return OPEN
         return "better" if self.row["mean"] > 0 else "worse"
 

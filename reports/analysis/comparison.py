@@ -12,7 +12,7 @@ from statistics import fmean, stdev
 
 import pandas as pd
 
-from reports.analysis.paired import LEVEL, detectable, holm, sign_flip
+from reports.analysis.paired import LEVEL, detectable, max_t, sign_flip
 from reports.analysis.statistics import mean_interval
 from reports.names import Name
 
@@ -27,11 +27,13 @@ class Paired:
 
     Attributes:
         differences: of the complete repetitions.
+        repetitions: their numbers, ascending.
         asked: the number of repetitions that were asked of both systems.
         trial_ids: all trials behind the differences.
     """
 
     differences: tuple[float, ...]
+    repetitions: tuple[int, ...]
     asked: int
     trial_ids: tuple[str, ...]
 
@@ -39,6 +41,11 @@ class Paired:
     def n(self) -> int:
         """The number of complete repetitions."""
         return len(self.differences)
+
+    @property
+    def by_repetition(self) -> dict[int, float]:
+        """The differences by the number of the repetition."""
+        return dict(zip(self.repetitions, self.differences, strict=True))
 
     @property
     def mean(self) -> float:
@@ -75,7 +82,9 @@ def pair(ours: pd.DataFrame, theirs: pd.DataFrame, proportions: Iterable[float],
     whole = done[done.groupby("seed")["proportion"].transform("nunique") == len(proportions)]
     differences = (whole[metric] - whole[f"{metric}_of_baseline"]).groupby(whole["seed"]).mean()
     ids = dict.fromkeys([*whole["trial_id"], *whole["trial_id_of_baseline"]])
-    return Paired(tuple(map(float, differences)), both["seed"].nunique(), tuple(ids))
+    return Paired(
+        tuple(map(float, differences)), tuple(map(int, differences.index)), both["seed"].nunique(), tuple(ids)
+    )
 
 
 def pairs(names: Mapping[str, Name]) -> list[tuple[str, str]]:
@@ -123,10 +132,11 @@ def compare(
     Returns:
         One row per pair and proportion (family "each"), and one per pair for the mean over all proportions up to 20 %
         (family "pooled", proportion missing) where there are at least two. Columns: family, system, baseline,
-        proportion, n, asked, mean, low, high, std, wins, p (two-sided sign flips), holm (p after Holm's correction
-        within its family), detectable (with n as run), detectable_N, trial_ids.
+        proportion, n, asked, mean, low, high, std, wins, p (two-sided sign flips), corrected (p after the max-T
+        correction within its family), detectable (with n as run), detectable_N, trial_ids.
     """
-    rows = []
+    rows: list[dict[str, object]] = []
+    found: list[Paired] = []
     for system, baseline in select_pairs(names):
         left, right = (headline[headline["system"] == side] for side in (system, baseline))
         shared = shared_proportions(headline, system, baseline)
@@ -135,16 +145,17 @@ def compare(
         scopes += [(EACH, proportion, [proportion]) for proportion in shared]
         for family, proportion, over in scopes:
             key = {"family": family, "system": system, "baseline": baseline, "proportion": proportion}
-            rows.append(key | _numbers(pair(left, right, over, metric)))
+            found.append(pair(left, right, over, metric))
+            rows.append(key | _numbers(found[-1]))
     table = pd.DataFrame(rows, columns=_COLUMNS)
-    for _, family in table.groupby("family"):
-        table.loc[family.index, "holm"] = holm(list(family["p"]))
+    for places in table.groupby("family").groups.values():
+        table.loc[places, "corrected"] = max_t([found[place].by_repetition for place in places])
     return table
 
 
 _COLUMNS = [
-    *["family", "system", "baseline", "proportion", "n", "asked", "mean", "low", "high", "std", "wins", "p", "holm"],
-    *["detectable", *(f"detectable_{n}" for n in REPETITIONS), "trial_ids"],
+    *["family", "system", "baseline", "proportion", "n", "asked", "mean", "low", "high", "std", "wins", "p"],
+    *["corrected", "detectable", *(f"detectable_{n}" for n in REPETITIONS), "trial_ids"],
 ]
 
 
@@ -159,7 +170,7 @@ def _numbers(paired: Paired) -> dict[str, object]:
         "std": paired.std,
         "wins": paired.wins,
         "p": sign_flip(paired.differences),
-        "holm": math.nan,
+        "corrected": math.nan,
         "detectable": detectable(paired.std, paired.n),
         **{f"detectable_{n}": detectable(paired.std, n) for n in REPETITIONS},
         "trial_ids": " ".join(paired.trial_ids),
@@ -169,11 +180,11 @@ def _numbers(paired: Paired) -> dict[str, object]:
 def marks(table: pd.DataFrame, names: Mapping[str, Name]) -> dict[tuple[str, float], str]:
     """Marks by (system, proportion): "▲" above every baseline, "▼" below every one, no entry otherwise.
 
-    "Above" and "below" are significant at the 5 % level after Holm's correction in the family "each" of `table`.
+    "Above" and "below" are significant at the 5 % level after the correction in the family "each" of `table`.
     """
     marked = {}
     against = table["baseline"].map(lambda baseline: names[baseline].learns_from == "labelled images").astype(bool)
     for key, rows in table[against & (table["family"] == EACH)].groupby(["system", "proportion"]):
-        if (rows["holm"] <= LEVEL).all() and rows["mean"].gt(0).nunique() == 1:
+        if (rows["corrected"] <= LEVEL).all() and rows["mean"].gt(0).nunique() == 1:
             marked[key] = "▲" if rows["mean"].iloc[0] > 0 else "▼"
     return marked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 import numpy as np
@@ -53,14 +53,36 @@ def _signs(n: int) -> np.ndarray:
     return signs
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Returns Holm's adjusted p of each member of a family; a missing p stays missing and is not counted."""
-    known = sorted((value, place) for place, value in enumerate(p) if not math.isnan(value))
-    adjusted, highest = [math.nan] * len(p), 0.0
-    for rank, (value, place) in enumerate(known):
-        highest = max(highest, min(1.0, (len(known) - rank) * value))
-        adjusted[place] = highest
-    return adjusted
+def max_t(family: Sequence[Mapping[int, float]]) -> list[float]:
+    """Returns the corrected two-sided p of each member of a family of comparisons, by step-down max-T.
+
+    This is the procedure of Westfall and Young (Resampling-Based Multiple Testing, 1993) with the sign flips of
+    `sign_flip`: a flip turns the differences of a repetition in all comparisons at once, so that what
+    comparisons share, such as a system or the labelled images, counts once. Each comparison is first held against the
+    largest statistic of all, then against that of those which are not ahead of it. The smallest p is that of one
+    comparison, however many there are. It bounds the probability of any false finding, where the differences of a
+    repetition, all together, are symmetric about 0 under the null.
+
+    The statistic is |Σ d| / √Σ d², which grows with Student's t and depends on flips through its numerator alone.
+
+    Args:
+        family: for each comparison its differences by repetition; p is missing where there are none.
+    """
+    repetitions = sorted(set().union(*family)) if family else []
+    table = np.array([[differences.get(seed, 0.0) for seed in repetitions] for differences in family])
+    known = [place for place, differences in enumerate(family) if differences]
+    corrected, highest = [math.nan] * len(family), 0.0
+    if not known:
+        return corrected
+    norms = np.sqrt(np.square(table).sum(1, keepdims=True))
+    scaled = np.divide(table, norms, out=np.zeros_like(table), where=norms > 0)
+    statistics = np.abs(_signs(len(repetitions)) @ scaled.T)  # [assignments, comparisons]
+    order = sorted(known, key=lambda place: -statistics[0, place])
+    largest = np.maximum.accumulate(statistics[:, order[::-1]], axis=1)[:, ::-1]  # of a comparison and those behind it
+    for step, place in enumerate(order):
+        highest = max(highest, float((largest[:, step] >= statistics[0, place] - 1e-9).mean()))
+        corrected[place] = highest
+    return corrected
 
 
 def simes(p: Sequence[float]) -> float:
@@ -77,13 +99,9 @@ def smallest_p(n: int) -> float:
     return min(1.0, 2.0 ** (1 - n))
 
 
-def repetitions_needed(family: int) -> int:
-    """Returns the fewest repetitions with which a difference of the family can be significant after Holm's correction.
-
-    Args:
-        family: the number of its differences.
-    """
-    return math.ceil(math.log2(2 * family / LEVEL))
+def repetitions_needed() -> int:
+    """Returns the fewest repetitions with which a difference can be significant, in a family of any size."""
+    return math.ceil(math.log2(2 / LEVEL))
 
 
 def detectable(sd: float, n: int) -> float:

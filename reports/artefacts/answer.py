@@ -115,13 +115,13 @@ def _pick_values(pick: Pick) -> dict[str, Any]:
     }
     row = pick.row
     if row is None or row["n"] == 0:
-        unknown = dict.fromkeys(("difference", "interval", "holm", "verdict"), "—")
+        unknown = dict.fromkeys(("difference", "interval", "corrected", "verdict"), "—")
         return values | unknown | {"trial_ids": []}
     repetitions = f"{row['n']} repetition{'' if row['n'] == 1 else 's'}"
     return values | {
         "difference": signed(row["mean"]),
         "interval": f"{signed(row['low'])} to {signed(row['high'])}" if row["n"] > 1 else "—",
-        "holm": p_text(row["holm"]),
+        "corrected": p_text(row["corrected"]),
         "verdict": f"{OPEN} with {repetitions}" if pick.verdict == OPEN else pick.verdict,
         "trial_ids": row["trial_ids"].split(),
     }
@@ -158,11 +158,9 @@ def rules_markdown(values: dict[str, Any]) -> list[str]:
 def _markdown(values: dict[str, Any]) -> str:
     lines = claims_markdown(values)
     lines += [f"## {len(values['claims']) + 1}. Beyond: what to pick at each proportion", "", PICKS, ""]
-    lines += [
-        "| Labels | Best with all images | Best with labels alone | Difference | 95 % interval | Holm p | Pick is |"
-    ]
+    lines += [f"| {' | '.join(PICKS_HEAD)} |"]
     lines += ["| :-- | :-- | :-- | --: | --: | --: | :-- |"]
-    columns = ("proportion", "system", "baseline", "difference", "interval", "holm", "verdict")
+    columns = ("proportion", "system", "baseline", "difference", "interval", "corrected", "verdict")
     lines += [pipes([pick[column] for column in columns]) for pick in values["picks"]]
     ids = list(dict.fromkeys(trial for pick in values["picks"] for trial in pick["trial_ids"]))
     return "\n".join([*lines, "", _trials(ids), "", *rules_markdown(values)])
@@ -172,7 +170,11 @@ def _trials(trial_ids: list[str]) -> str:
     return f"<details><summary>{len(trial_ids)} trials</summary>\n\n`{' '.join(trial_ids)}`\n\n</details>"
 
 
+PICKS_HEAD = (
+    *("Labels", "Best with all images", "Best with labels alone"),
+    *("Difference", "95 % interval", "Corrected p", "Pick is"),
+)
 PICKS = (
     "The best mean among the systems that learn from all images, and among those that learn from labels alone. The "
-    "pair was chosen by these same numbers, so only its p after Holm’s correction over all comparisons decides."
+    "pair was chosen by these same numbers, so only its p after the max-T correction over all comparisons decides."
 )

@@ -21,7 +21,7 @@ from reports.writing.listing import Listing
 from reports.writing.templating import number, render
 
 COMPARED = ("bleu4", "cider")
-HEAD = ["System", "Against", "Captions", "n", "Difference", "95 % interval", "Above 0 in", "p", "Holm p"]
+HEAD = ["System", "Against", "Captions", "n", "Difference", "95 % interval", "Above 0 in", "p", "Corrected p"]
 
 
 @register(place=35, learns=("captions",))
@@ -68,7 +68,7 @@ def _listing(compared: dict[str, pd.DataFrame], sources: Sources) -> Listing:
         for title, part in compared.items()
     }
     note = (
-        "p: two-sided sign flips; Holm p: corrected over all comparisons of a score at single proportions, or over "
+        "p: two-sided sign flips; corrected p: max-T over all comparisons of a score at single proportions, or over "
         "all of its means; a/b: a of b repetitions."
     )
     caption = f"Differences in BLEU-4 and CIDEr on {sources.sweep.dataset}: ours − each other system."
@@ -80,4 +80,4 @@ def _cells(row: dict[str, Any]) -> list[str]:
     ends = (signed(row["low"], 3), signed(row["high"], 3))
     interval = "—" if math.isnan(row["low"]) else " to ".join(ends)
     wins = f"{row['wins']} of {row['n']}" if row["n"] else "—"
-    return [n, signed(row["mean"], 3), interval, wins, number(row["p"], 4), number(row["holm"], 4)]
+    return [n, signed(row["mean"], 3), interval, wins, number(row["p"], 4), number(row["corrected"], 4)]

@@ -21,7 +21,7 @@ from reports.writing.embedding import figure_section
 from reports.writing.listing import Listing
 from reports.writing.templating import number, render
 
-HEAD = ["System", "Baseline", "Labels", "n", "Difference", "95 % interval", "p", "Holm p"]
+HEAD = ["System", "Baseline", "Labels", "n", "Difference", "95 % interval", "p", "Corrected p"]
 DETECTABLE_HEAD = ["System", "Baseline", "Labels", "sd", "as run", *(f"n = {n}" for n in REPETITIONS)]
 GROUPS = {"paper": "The paper’s systems", "beyond": "Beyond the paper"}
 
@@ -67,23 +67,22 @@ def differences(sources: Sources) -> Artefact:
 def family_facts(part: pd.DataFrame) -> dict[str, Any]:
     """Returns what a family of comparisons can show at all.
 
-    Keys: size, n (the most repetitions), floor (the smallest possible p), corrected (the same after Holm's correction),
-    needed (repetitions for a significant difference) and significant (the number of significant differences).
+    Keys: size, n (the most repetitions), floor (the smallest possible p, corrected or not), needed (repetitions for a
+    significant difference) and significant (the number of significant differences).
     """
     size, n = int(part["p"].notna().sum()), int(part["n"].max())
     return {
         "size": size,
         "n": n,
         "floor": smallest_p(n),
-        "corrected": min(1.0, size * smallest_p(n)),
-        "needed": repetitions_needed(size),
-        "significant": int((part["holm"] <= LEVEL).sum()),
+        "needed": repetitions_needed(),
+        "significant": int((part["corrected"] <= LEVEL).sum()),
     }
 
 
 def _listing(part: pd.DataFrame, sources: Sources, caption: str) -> Listing:
     groups = _groups(part, sources.names, lambda row: [*row_heading(row, sources.names), *_cells(row)])
-    note = "p: two-sided sign flips; Holm p: corrected over all rows of this table; a/b: a of b repetitions."
+    note = "p: two-sided sign flips; corrected p: max-T over all rows of this table; a/b: a of b repetitions."
     return Listing(caption, HEAD, groups, note, words=3)
 
 
@@ -121,7 +120,7 @@ def row_heading(row: dict[str, Any], names: Mapping[str, Name]) -> list[str]:
 def _cells(row: dict[str, Any]) -> list[str]:
     n = str(row["n"]) if row["n"] == row["asked"] else f"{row['n']}/{row['asked']}"
     interval = "—" if math.isnan(row["low"]) else f"{signed(row['low'])} to {signed(row['high'])}"
-    return [n, signed(row["mean"]), interval, number(row["p"], 4), number(row["holm"], 4)]
+    return [n, signed(row["mean"]), interval, number(row["p"], 4), number(row["corrected"], 4)]
 
 
 def signed(value: float, digits: int = 2) -> str:

@@ -17,7 +17,7 @@ from reports.writing import tables
 
 MARKS = (
     "▲ / ▼: in top-1 above / below every system that learns from labelled images alone, by paired sign-flip tests "
-    "after Holm’s correction over all comparisons of single proportions, at the 5 % level."
+    "after the max-T correction over all comparisons of single proportions, at the 5 % level."
 )
 
 

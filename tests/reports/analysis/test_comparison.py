@@ -25,7 +25,7 @@ def test_families_are_corrected_each_by_itself():
     table = compare(frame, name_systems(frame["system"]))
     sizes = table["family"].value_counts().to_dict()
     assert sizes == {"each": 7 * 3, "pooled": 7}  # three systems × two baselines, and BSVM with softmax
-    assert table.loc[table["family"] == "pooled", "holm"].min() == pytest.approx(7 * 0.0625)
+    assert table.loc[table["family"] == "pooled", "corrected"].min() == 0.0625
     pooled = table[(table["family"] == "pooled") & (table["baseline"] == "alexnet")].set_index("system")["mean"]
     assert pooled["bsvm"] == pytest.approx(6.5, abs=0.1)
 
@@ -51,5 +51,5 @@ def test_one_repetition_has_differences_but_no_interval_or_verdict():
     table = compare(results(GOOD, 1), name_systems(GOOD))
     assert table["mean"].notna().all()
     assert table["low"].isna().all()
-    assert set(table["p"]) == set(table["holm"]) == {1.0}
+    assert set(table["p"]) == set(table["corrected"]) == {1.0}
     assert math.isnan(table["detectable"].iloc[0])
