@@ -19,6 +19,7 @@ from experiments.trial_store.contents import RESULT, STATUSES
 from experiments.trial_store.folders import ASIDE, TrialStore
 from experiments.trials.grid import Trial, percent, xi_text
 
+LEVEL = 0.05  # of significance, in the report too
 WATCH_SECONDS = 2.0  # between two updates, at least
 
 
@@ -65,6 +66,24 @@ def print_plan(trials: Sequence[Trial], store: TrialStore, costs: Costs, resourc
         highlight=False,
         soft_wrap=True,
     )
+    out.print(what_can_be_told(len({trial.seed for trial in trials})), highlight=False, soft_wrap=True)
+
+
+def what_can_be_told(repetitions: int) -> str:
+    """Returns a line that says what the report's sign-flip tests can show at best with so many repetitions.
+
+    All signs the same is the strongest evidence that n paired differences can give: p is 1/2^n for a claim, which has a
+    direction, and twice that for a difference, in a family of comparisons of any size.
+    """
+    claim, difference = 0.5**repetitions, min(1.0, 2 * 0.5**repetitions)
+    if difference <= LEVEL:
+        verdict = "claims and differences can be told"
+    elif claim <= LEVEL:
+        verdict = "claims can be told, differences of two systems cannot: they need 6 repetitions"
+    else:
+        verdict = "nothing can be told: claims need 5 repetitions, differences of two systems 6"
+    of = f"{repetitions} repetition{'' if repetitions == 1 else 's'}"
+    return f"{of}: p is at best {claim:.2g} for a claim and {difference:.2g} for a difference, so {verdict}"
 
 
 def standing(trials: Sequence[Trial], store: TrialStore) -> Group:

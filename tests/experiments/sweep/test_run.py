@@ -163,6 +163,7 @@ def test_status_and_plan_show_where_a_sweep_stands(world, main, monkeypatch):
     world.params(default={"proportions": [0.05, 0.1, 1.0], "repetitions": 3}, systems={"toy": {}})
     _, out, _ = main("plan")
     assert "9 trials: 1 reused, 8 to run" in out
+    assert "3 repetitions: p is at best 0.12 for a claim and 0.25 for a difference, so nothing can be told" in out
     code, out, _ = main("status")
     assert code == 0
     (total,) = (line for line in out.splitlines() if " all " in line)
