@@ -23,6 +23,27 @@ def is_empty(path: Path) -> bool:
 
 
 @contextmanager
+def made_whole(path: Path) -> Iterator[Path]:
+    """Yields another name to make a SQLite file under, which afterwards gets its own. One process at a time may do so.
+
+    Killed half-way, it leaves no file of that name: SQLite makes tables and their indices one by one, and who opens the
+    file again makes missing tables, but not missing indices.
+    """
+    new = path.with_name(f"{path.name}.new")
+    _remove(new)
+    try:
+        yield new
+        new.replace(path)
+    finally:
+        _remove(new)
+
+
+def _remove(path: Path) -> None:
+    for name in (path.name, f"{path.name}-journal", f"{path.name}-wal", f"{path.name}-shm"):
+        path.with_name(name).unlink(missing_ok=True)
+
+
+@contextmanager
 def sound_sqlite(path: Path, what: str, remedy: str) -> Iterator[sqlite3.Connection]:
     """Yields a connection to a SQLite file that is whole, and that this process alone may write in the block.
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from data.errors import UserError
 from data.secrets import masked
-from experiments.databases import CONNECT_SECONDS, is_empty, reason, sound_sqlite
+from experiments.databases import CONNECT_SECONDS, is_empty, made_whole, reason, sound_sqlite
 
 STUDIES = "studies.db"  # the SQLite file, in the folder of the searches
 WHAT = "the search's database"
@@ -34,6 +34,9 @@ def sqlite(folder: Path) -> RDBStorage:
         with sound_sqlite(path, WHAT, RESTORE):
             pass
     try:
+        if is_empty(path):
+            with made_whole(path) as new:
+                RDBStorage(f"sqlite:///{new}").engine.dispose()
         return RDBStorage(f"sqlite:///{path}")
     except _ERRORS as error:
         raise UserError(f"{WHAT} {path} cannot be opened ({_reason(error)})") from error

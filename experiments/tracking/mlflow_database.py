@@ -87,13 +87,8 @@ def create_database(path: Path) -> None:
     with _alone(path):
         if not databases.is_empty(path):
             return
-        new = path.with_name(f"{path.name}.new")
-        _remove(new)
-        try:
+        with databases.made_whole(path) as new:
             _make_tables(new)
-            new.replace(path)
-        finally:
-            _remove(new)
 
 
 def _make_tables(path: Path) -> None:
@@ -109,11 +104,6 @@ def _make_tables(path: Path) -> None:
             f"{WHAT} {path.parent / path.stem} cannot be made ({databases.reason(error)}): see that its disk is well "
             "and has room"
         ) from error
-
-
-def _remove(path: Path) -> None:
-    for name in (path.name, f"{path.name}-journal", f"{path.name}-wal", f"{path.name}-shm"):
-        path.with_name(name).unlink(missing_ok=True)
 
 
 def _set_aside(path: Path) -> Path:

@@ -179,3 +179,18 @@ def test_a_password_in_the_address_of_a_cluster_is_not_printed(world, main):
         assert code == 2
         assert "s3cret" not in out + err
         assert "127.0.0.1:9" in err or "http://me:***@head:8265: a search is not sent as a job" in err
+
+
+def test_a_file_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
+    """Half made, it may lack the index that keeps two studies of one name apart."""
+
+    def stop(url):
+        path = make_url(url).database
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE studies (study_name TEXT)")
+        raise StorageInternalError("killed")
+
+    monkeypatch.setattr("experiments.search.storage.RDBStorage", stop)
+    with pytest.raises(UserError, match=r"studies\.db cannot be opened \(killed\)"):
+        sqlite(tmp_path)
+    assert not list(tmp_path.iterdir())
