@@ -51,7 +51,7 @@ def trainer() -> Trainer:
         Encoder(architecture, "relu", 9, 16),
         Decoder(architecture, 2.3),
         BayesianSVM(maps * side * side, CLASSES, 1.0, 1.0),
-        estimator_named("exact")(architecture.values, architecture.pooling_layers),
+        estimator_named("exact")(architecture),
         "factorised",
     ).to(DEVICE)
     rates = {"learning_rate": 1e-4, "noise_learning_rate": 1e-4}

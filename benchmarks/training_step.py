@@ -65,7 +65,7 @@ def model_step(batch: int, device: torch.device = CPU, factors: torch.dtype | No
         Encoder(architecture, "relu", SWITCH_HIDDEN, CODE_HIDDEN, factors),
         Decoder(architecture, 2.3, factors),
         BayesianSVM(math.prod(architecture.code_shape), 10, precision=1.0, gamma=1.0),
-        estimator_named("exact")(architecture.values, [0]),
+        estimator_named("exact")(architecture),
         "factorised",
     ).to(device)
     rates = {"learning_rate": 1e-4, "noise_learning_rate": 1e-4}

@@ -45,13 +45,14 @@ class Captioner:
             **{name: description[name] for name in ("cell", "units", "word_size")},
         )
         self.model = self._autoencoder(description)
-        self.model.load_state_dict(weights)
+        # What an estimator learned serves training alone, so the one here is made for no learning signal.
+        self.model.load_state_dict({n: value for n, value in weights.items() if not n.startswith("estimator.")})
         self.model.eval()
 
     def _autoencoder(self, description: Mapping[str, Any]) -> VariationalAutoencoder:
         architecture = self.architecture
         sizes = (description[name] for name in ("activation", "switch_hidden", "code_hidden"))
-        estimator = estimator_named(description["estimator"])(architecture.values, architecture.pooling_layers)
+        estimator = estimator_named(description["estimator"])(architecture, sources=())
         return VariationalAutoencoder(
             architecture,
             Encoder(architecture, *sizes),

@@ -17,7 +17,7 @@ from vae.architecture import Architecture
 from vae.caption_model import CaptionModel
 from vae.decoder import Decoder
 from vae.encoder import Encoder, Encoding
-from vae.estimators.contract import Estimator
+from vae.estimators.contract import IMAGES, LABELS, MISSING, Estimator
 from vae.labels import LabelModel
 from vae.objective import Bound, gaussian_log_likelihood, kl_code
 from vae.pooling import Switches
@@ -210,7 +210,8 @@ class VariationalAutoencoder(nn.Module):
         labels = None if batch.labels is None else batch.labels.repeat(draws)
         bound = self._bound(images, encoding, switches, draws, labels)
         signals = self._signals(encoding, bound, switch_weight)
-        surrogate = self.estimator.surrogate("images", images, switches, signals)
+        costs = {i: switch_weight * p.kl for i, p in encoding.posteriors.items()} if self.reading == "shared" else {}
+        surrogate = self.estimator.surrogate(IMAGES, images, switches, signals, costs)
         objective = bound.tempered(switch_weight).mean()
         parts = {
             "elbo": bound.elbo.mean().detach(),
@@ -239,7 +240,7 @@ class VariationalAutoencoder(nn.Module):
         def log_likelihood(code: Tensor, draws: int) -> Tensor:
             return self.label_model.log_likelihood(code, torch.cat([labelled.labels] * draws))
 
-        term, surrogate = self._expected("labels", labelled.images, log_likelihood, labelled.weight)
+        term, surrogate = self._expected(LABELS, labelled.images, log_likelihood, labelled.weight)
         return term + self.label_model.log_prior() / labelled.total, surrogate
 
     def _marginalised_term(self, batch: Marginalised) -> tuple[Tensor, Tensor]:
@@ -261,7 +262,7 @@ class VariationalAutoencoder(nn.Module):
         def log_likelihood(code: Tensor, draws: int) -> Tensor:
             return (guesses.repeat(1, draws) * classifier.log_likelihoods(code)).sum(0)
 
-        return self._expected("missing", batch.views, log_likelihood, batch.weight)
+        return self._expected(MISSING, batch.views, log_likelihood, batch.weight)
 
     def _expected(
         self, source: str, images: Tensor, log_likelihood: Callable[[Tensor, int], Tensor], weight: float

@@ -160,7 +160,7 @@ class System(Generic[SettingsT, LearnerT]):
     Attributes:
         name: the system's name in params.yaml.
         version: a number that is raised whenever results would change; part of a trial's identity, the hash that
-            names a trial.
+            names a trial (see `version_of`).
         shares: sections of params.yaml whose settings the system shares with others.
         uses_xi: whether ξ, the weight of the label term, means anything to it.
         learns: LABELS or CAPTIONS: what it reads of the labelled images.
@@ -179,6 +179,10 @@ class System(Generic[SettingsT, LearnerT]):
     def learner(self, task: Task, settings: SettingsT) -> LearnerT:
         """Returns a learner at epoch 0, whose weights are drawn from the task's own stream."""
         raise TypeError(f"{type(self).__name__} does not define learner()")
+
+    def version_of(self, dataset: str, settings: SettingsT) -> int:
+        """Returns the version that enters the identity of a trial; it is raised whenever its result would change."""
+        return self.version
 
     def stacks(self, dataset: str, xi: float | str | None, settings: SettingsT) -> bool:
         """Returns whether a trial of these settings may be stacked with others.

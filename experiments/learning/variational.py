@@ -26,7 +26,7 @@ from vae.architecture import Architecture, architecture_for, architecture_named
 from vae.caption_model import CaptionModel
 from vae.decoder import Decoder
 from vae.encoder import Encoder
-from vae.estimators.contract import estimator_named
+from vae.estimators.contract import LABELS, estimator_named, sources_of
 from vae.labels import LabelModel
 from vae.model import Batch, VariationalAutoencoder
 from vae.objective import xi_as_number
@@ -125,12 +125,14 @@ class VariationalLearner(Learner, Generic[VariationalSettingsT]):
     Attributes:
         label_weight: ξ·ρ, the weight of the label term against the bound of one image; 0 leaves the labels out.
         label_learning_rate: the label model's learning rate, where it is not that of the other networks.
+        label_terms: the terms of the objective that labels have, where ξ is not 0.
     """
 
     Model: ClassVar[type[VariationalAutoencoder]] = VariationalAutoencoder
     model: VariationalAutoencoder
     averages: Sequence[int] = (0, 1, 10, 100)
     label_learning_rate: float | None = None
+    label_terms: ClassVar[Sequence[str]] = (LABELS,)
 
     def __init__(
         self, task: Task, settings: VariationalSettingsT, label_model: Callable[[int], LabelModel | CaptionModel]
@@ -153,7 +155,7 @@ class VariationalLearner(Learner, Generic[VariationalSettingsT]):
                 ),
                 Decoder(architecture, settings.log_alpha, settings.factors),
                 label_model(math.prod(architecture.code_shape)),
-                estimator_named(settings.estimator)(architecture.values, architecture.pooling_layers),
+                estimator_named(settings.estimator)(architecture, self.signal_sources()),
                 settings.reading,
             ).to(task.device)
         self.train_for(self.epochs * self.steps_per_epoch)
@@ -162,6 +164,10 @@ class VariationalLearner(Learner, Generic[VariationalSettingsT]):
     def outcomes(self) -> float:
         """The number that "auto" divides by to find ξ: C, the number of classes."""
         return self.task.classes
+
+    def signal_sources(self) -> list[str]:
+        """Returns the parts of the objective that the draws of the switches influence."""
+        return sources_of(self.settings.reading, self.label_terms if self.label_weight else ())
 
     def train_for(self, steps: int) -> None:
         """Makes the optimiser and a learning-rate schedule over so many steps, at its first step."""

@@ -51,18 +51,21 @@ class VariationalSystem(System[VariationalSettingsT, VariationalLearner[Variatio
     uses_xi: ClassVar[bool] = True
     spreads: ClassVar[bool] = True
 
+    def version_of(self, dataset: str, settings: VariationalSettingsT) -> int:
+        """Returns the system's version, raised by the revision of the estimator for the trial's architecture."""
+        try:
+            architecture = architecture_named(settings.architecture or architecture_for(dataset).name)
+            return self.version + estimator_named(settings.estimator).revision(architecture)
+        except KeyError:  # the trial itself reports an unknown name
+            return self.version
+
     def stacks(self, dataset: str, xi: float | str | None, settings: VariationalSettingsT) -> bool:
         """Returns whether trials of these settings run the same program, step by step.
 
         Three things must hold: labels take part (ξ is not 0), all trials take equally many epochs (no patience), and
         the estimator keeps nothing but weights.
         """
-        try:
-            architecture = architecture_named(settings.architecture or architecture_for(dataset).name)
-        except KeyError:  # the trial itself reports it
-            return False
-        estimator = estimator_named(settings.estimator)
-        return xi != 0 and settings.patience is None and not estimator.keeps_statistics(architecture.pooling_layers)
+        return xi != 0 and settings.patience is None and not estimator_named(settings.estimator).keeps_statistics
 
     def stack(self, learners: Sequence[VariationalLearner[VariationalSettingsT]]) -> VariationalStack:
         """Returns the learners as one."""

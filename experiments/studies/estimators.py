@@ -36,7 +36,7 @@ from experiments.learning.device import now
 from experiments.learning.variational import VariationalLearner, VariationalSettings
 from experiments.settings.config import Config
 from experiments.studies.contract import STUDIES, Cell, Effort, Row, Study
-from experiments.studies.switch_gradients import learn_baselines, sample_gradients, step_milliseconds, undo_scale
+from experiments.studies.switch_gradients import learn_baselines, sample_gradients, step_milliseconds, undo_division
 from experiments.trial_store.layout import Layout
 from experiments.trials.grid import Trial, make_trial
 from experiments.trials.label_evaluation import evaluate
@@ -45,7 +45,7 @@ from vae.estimators.contract import estimator_named, estimator_names
 from vae.model import READINGS
 
 NAME = "estimators"
-VERSION = 1  # raised whenever what is measured would change; part of a cell's identity
+VERSION = 2  # raised whenever what is measured would change; part of a cell's identity
 SYSTEM, PROPORTION = "bsvm", 0.1
 STAGES = (0, 2)  # epochs before gradients are measured
 REFERENCE = {"factorised": "exact", "shared": "rloo"}
@@ -134,7 +134,7 @@ def _gradient_rows(
     for learner in learners.values():
         learner.model.load_state_dict(weights, strict=False)  # the estimator's own weights stay
         learn_baselines(learner)
-        undo_scale(learner)
+        undo_division(learner)
     reference = sample_gradients(learners[REFERENCE[reading]], REFERENCE_SHARE * gradients, "reference")
     rows = []
     for name, learner in learners.items():

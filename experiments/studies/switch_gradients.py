@@ -70,11 +70,10 @@ def learn_baselines(learner: VariationalLearner) -> None:
         optimizer.step()
 
 
-def undo_scale(learner: VariationalLearner) -> None:
-    """Sets the running σ of NVIL to 0: dividing by max(1, σ) would make its gradient that of another objective."""
+def undo_division(learner: VariationalLearner) -> None:
+    """Makes NVIL give the gradient of the objective itself, not one that is divided by the signals' deviation."""
     if isinstance(learner.model.estimator, Nvil):
-        for control in learner.model.estimator.controls.values():
-            control.get_buffer("variance").zero_()
+        learner.model.estimator.divides = False
 
 
 def sample_gradients(learner: VariationalLearner, count: int, stream: str) -> Gradients:

@@ -6,6 +6,9 @@ sides, weighted by the probabilities that the model itself gives them (`Variatio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import numpy as np
 import torch
 from pydantic import Field
@@ -16,6 +19,7 @@ from experiments.learning.recipes import Picked, Recipe
 from experiments.learning.variational import VariationalLearner
 from experiments.learning.variational_system import VariationalSystem
 from experiments.systems.bsvm import BsvmSettings
+from vae.estimators.contract import LABELS, MISSING
 from vae.labels import BayesianSVM
 from vae.training import Trainer
 
@@ -32,6 +36,8 @@ class TbsvmSettings(BsvmSettings):
 
 class TbsvmLearner(VariationalLearner[TbsvmSettings]):
     """Learns from all images, the labels of the labelled ones, and its own beliefs about the other labels."""
+
+    label_terms: ClassVar[Sequence[str]] = (LABELS, MISSING)
 
     def __init__(self, task: Task, settings: TbsvmSettings) -> None:
         super().__init__(

@@ -70,7 +70,8 @@ class Trial:
     def identified(self, data: str, split: str) -> Trial:
         """Returns the trial with the identity that it has on data and a split with these fingerprints."""
         hashed = {**self.mapping, "settings": hashed_settings(self.settings)}
-        return replace(self, identity=identity(hashed, data=data, split=split, version=self.learned_by.version))
+        version = self.learned_by.version_of(self.dataset, self.settings)
+        return replace(self, identity=identity(hashed, data=data, split=split, version=version))
 
     @property
     def order(self) -> tuple[Any, ...]:

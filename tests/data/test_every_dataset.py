@@ -98,7 +98,6 @@ def test_to_one_step_of_training(name, tmp_path, serve):
     store, splits = whole_way(row, tmp_path / "official", tmp_path / "d", serve, name in official.TREES)
     architecture = architecture_for(row.name)
     torch.manual_seed(0)
-    pooling = [index for index, layer in enumerate(architecture.layers) if layer.pooling > 1]
     model = VariationalAutoencoder(
         architecture,
         Encoder(architecture, "relu", 4, 4),
@@ -106,7 +105,7 @@ def test_to_one_step_of_training(name, tmp_path, serve):
         CaptionModel(math.prod(architecture.code_shape), len(splits.vocabulary.words))
         if store.captioned
         else Softmax(math.prod(architecture.code_shape), len(store.classes), precision=1.0),
-        estimator_named("exact")(architecture.values, pooling),
+        estimator_named("exact")(architecture),
         "factorised",
     )
     rates = {"learning_rate": 1e-3, "noise_learning_rate": 1e-3}

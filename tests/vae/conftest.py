@@ -9,7 +9,7 @@ from vae.architecture import Architecture, Layer
 from vae.blocks import real_positions
 from vae.decoder import Decoder
 from vae.encoder import Encoder
-from vae.estimators.contract import estimator_named
+from vae.estimators.contract import LABELS, MISSING, estimator_named, sources_of
 from vae.labels import Softmax
 from vae.model import VariationalAutoencoder
 
@@ -19,17 +19,19 @@ ONE_POOLING = Architecture("one pooling", 4, 1, (Layer(1, 2, 2), Layer(2, 2)))
 TWO_POOLINGS = Architecture("two poolings", 5, 1, (Layer(1, 2, 2), Layer(1, 1, 2), Layer(1, 1)))
 
 
-def build(architecture, estimator, reading, activation="relu", kind=VariationalAutoencoder):
-    """Builds a tiny model whose switches matter: its weights are larger than initial ones."""
+def build(architecture, estimator, reading, activation="relu", kind=VariationalAutoencoder, log_alpha=-2.0):
+    """Builds a tiny model whose switches matter: its weights are larger than initial ones.
+
+    It learns from images and labels, known and missing ones.
+    """
     torch.manual_seed(7)
     maps, side, _ = architecture.code_shape
-    pooling = [index for index, layer in enumerate(architecture.layers) if layer.pooling > 1]
     model = kind(
         architecture,
         Encoder(architecture, activation, switch_hidden=3, code_hidden=2),
-        Decoder(architecture, log_alpha=-2.0),
+        Decoder(architecture, log_alpha),
         Softmax(maps * side * side, 3, precision=1.0),
-        estimator_named(estimator)(architecture.values, pooling),
+        estimator_named(estimator)(architecture, sources_of(reading, (LABELS, MISSING))),
         reading,
     )
     for parameter in (*model.decoder.dictionaries, model.label_model.beta):

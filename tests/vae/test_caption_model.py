@@ -12,7 +12,7 @@ from vae.architecture import TABLE2
 from vae.caption_model import CELLS, END, PADDING, SPREAD, UNKNOWN, CaptionModel
 from vae.decoder import Decoder
 from vae.encoder import Encoder
-from vae.estimators.contract import estimator_named
+from vae.estimators.contract import LABELS, estimator_named, sources_of
 from vae.model import Batch, Labelled, VariationalAutoencoder
 from vae.training import Trainer
 
@@ -193,7 +193,7 @@ def table2_captioner(name, reading="factorised", estimator="exact"):
         Encoder(architecture, "relu", switch_hidden=4, code_hidden=4),
         Decoder(architecture, log_alpha=2.0),
         CaptionModel(math.prod(architecture.code_shape), 50),
-        estimator_named(estimator)(architecture.values, architecture.pooling_layers),
+        estimator_named(estimator)(architecture, sources_of(reading, (LABELS,))),
         reading,
     )
 

@@ -10,7 +10,7 @@ from tests.vae.conftest import ONE_POOLING, all_switches, build
 from vae.architecture import TABLE2
 from vae.decoder import Decoder
 from vae.encoder import Encoder
-from vae.estimators.contract import estimator_named
+from vae.estimators.contract import LABELS, estimator_named, sources_of
 from vae.labels import BayesianSVM, Softmax
 from vae.model import Batch, Labelled, Marginalised, VariationalAutoencoder
 from vae.pooling import Switches
@@ -21,13 +21,12 @@ from vae.training import Trainer, fit_label_model
 def table2_model(name, estimator="exact", reading="factorised", classes=10):
     architecture = TABLE2[name]
     torch.manual_seed(0)
-    pooling = [index for index, layer in enumerate(architecture.layers) if layer.pooling > 1]
     return VariationalAutoencoder(
         architecture,
         Encoder(architecture, "relu", switch_hidden=4, code_hidden=4),
         Decoder(architecture, log_alpha=2.0),
         BayesianSVM(math.prod(architecture.code_shape), classes, precision=1.0, gamma=1.0),
-        estimator_named(estimator)(architecture.values, pooling),
+        estimator_named(estimator)(architecture, sources_of(reading, (LABELS,))),
         reading,
     )
 

@@ -110,6 +110,7 @@ def assert_same(alone, states, tolerance):
         (torch.float32, ONE_POOLING, "exact", "factorised", VariationalAutoencoder),
         (torch.float64, ONE_POOLING, "exact", "factorised", VariationalAutoencoder),
         (torch.float64, ONE_POOLING, "exact", "factorised", ClassConditional),
+        (torch.float64, TWO_POOLINGS, "exact", "factorised", VariationalAutoencoder),
         (torch.float64, TWO_POOLINGS, "rloo", "shared", VariationalAutoencoder),
         (torch.float64, TWO_POOLINGS, "gumbel", "factorised", VariationalAutoencoder),
     ],

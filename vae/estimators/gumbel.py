@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from vae.estimators.contract import Estimator, register
+from vae.architecture import Architecture
+from vae.estimators.contract import IMAGES, NO_COSTS, Estimator, register
 from vae.noise import exponential_like
 from vae.pooling import Switches, SwitchPosterior
 from vae.vmap_functions import Folded
@@ -63,8 +64,10 @@ class Gumbel(Estimator):
 
     name: ClassVar[str] = "gumbel"
 
-    def __init__(self, values: int, layers: Sequence[int], temperature: float = 0.5) -> None:
-        super().__init__(values, layers)
+    def __init__(
+        self, architecture: Architecture, sources: Sequence[str] = (IMAGES,), temperature: float = 0.5
+    ) -> None:
+        super().__init__(architecture, sources)
         if temperature <= 0:
             raise ValueError(f"temperature = {temperature:g}: must be above 0")
         self.temperature = temperature
@@ -77,7 +80,12 @@ class Gumbel(Estimator):
         return Switches(_StraightThrough.apply(soft, hard), drawn=True)
 
     def surrogate(
-        self, source: str, images: Tensor, switches: Mapping[int, Switches], signals: Mapping[int, Tensor]
+        self,
+        source: str,
+        images: Tensor,
+        switches: Mapping[int, Switches],
+        signals: Mapping[int, Tensor],
+        costs: Mapping[int, Tensor] = NO_COSTS,
     ) -> Tensor:
         """Returns zero: the gradient flows through the weights themselves."""
         return images.new_zeros(())

@@ -10,7 +10,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from vae.estimators.contract import Estimator, register
+from vae.architecture import Architecture
+from vae.estimators.contract import IMAGES, NO_COSTS, Estimator, register
 from vae.pooling import Switches, SwitchPosterior, draw_switches
 
 
@@ -32,8 +33,8 @@ class Rloo(Estimator):
 
     name: ClassVar[str] = "rloo"
 
-    def __init__(self, values: int, layers: Sequence[int], draws: int = 4) -> None:
-        super().__init__(values, layers)
+    def __init__(self, architecture: Architecture, sources: Sequence[str] = (IMAGES,), draws: int = 4) -> None:
+        super().__init__(architecture, sources)
         if draws < 2:
             raise ValueError(f"draws = {draws}: leaving one out takes two or more")
         self.draws = draws
@@ -43,7 +44,12 @@ class Rloo(Estimator):
         return draw_switches(posterior)
 
     def surrogate(
-        self, source: str, images: Tensor, switches: Mapping[int, Switches], signals: Mapping[int, Tensor]
+        self,
+        source: str,
+        images: Tensor,
+        switches: Mapping[int, Switches],
+        signals: Mapping[int, Tensor],
+        costs: Mapping[int, Tensor] = NO_COSTS,
     ) -> Tensor:
         """Returns the mean over draws of (signal − mean of the other draws' signals) · log q(z|X)."""
         total = images.new_zeros(())

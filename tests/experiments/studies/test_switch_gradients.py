@@ -12,7 +12,6 @@ from experiments.studies.switch_gradients import (
     learn_baselines,
     sample_gradients,
     step_milliseconds,
-    undo_scale,
 )
 from tests.experiments.learning.test_variational import settings_of, task_of
 
@@ -45,7 +44,6 @@ def test_unbiased_estimators_lie_within_noise_of_the_reference(estimator):
     reference = sample_gradients(learner_of("exact"), 60, "reference")
     learner = learner_of(estimator)
     learn_baselines(learner)
-    undo_scale(learner)
     bias, noise, _ = sample_gradients(learner, 60, estimator).distance(reference)
     assert bias < 2 * noise
 
@@ -71,21 +69,10 @@ def test_baselines_learn_and_the_model_stays():
     for name, value in learner.model.state_dict().items():
         if not name.startswith("estimator."):
             assert torch.equal(value, before[name])
-    control = learner.model.estimator.controls["images-0"]
-    assert control.started
-    assert (control.baseline[0].weight != before["estimator.controls.images-0.baseline.0.weight"]).any()
-    assert control.variance > 1
-
-
-def test_without_its_scale_the_signal_is_only_centred():
-    learner = learner_of("nvil")
-    learn_baselines(learner)
-    control = learner.model.estimator.controls["images-0"].eval()
-    images, signal = fixed_batch(learner)[0], torch.linspace(0, 500, learner.settings.batch)
-    scaled, _ = control(images, signal)
-    sigma = control.variance.sqrt()
-    undo_scale(learner)
-    torch.testing.assert_close(control(images, signal)[0], scaled * sigma)
+    baselines = learner.model.estimator.baselines["images-0"]
+    assert baselines.started
+    assert (baselines.network[0].weight != before["estimator.baselines.images-0.network.0.weight"]).any()
+    assert baselines.variance > 1
 
 
 def test_steps_are_timed_in_turn():

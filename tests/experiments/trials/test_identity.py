@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from experiments.learning import contract
 from experiments.settings.config import load
 from experiments.trials.grid import Trial
-from experiments.trials.identity import canonical, identity
+from experiments.trials.identity import canonical, hashed_settings, identity
 
 TRIAL = {
     "dataset": "mnist-5k",
@@ -95,6 +95,25 @@ def found(trial):
 @pytest.mark.parametrize("system", SHIPPED)
 def test_recorded_identities_of_the_settings_that_ship(shipped, system):
     assert found(trial_of(shipped, system)) == SHIPPED[system]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "estimator", "reading", "raised"),
+    [
+        ("mnist", "exact", "factorised", 0),  # nothing above the bottom layer pools
+        ("cifar-10", "exact", "factorised", 1),
+        ("mnist", "nvil", "factorised", 1),
+        ("cifar-10", "nvil", "shared", 1),
+        ("cifar-10", "rloo", "shared", 0),
+        ("cifar-10", "gumbel", "shared", 0),
+        ("unknown", "nvil", "factorised", 0),  # the trial reports it
+    ],
+)
+def test_an_estimator_whose_results_changed_raises_the_version(shipped, architecture, estimator, reading, raised):
+    trial = trial_of(shipped, "bsvm", architecture=architecture, estimator=estimator, reading=reading)
+    version = contract.SYSTEMS.get("bsvm").version
+    hashed = {**trial.mapping, "settings": hashed_settings(trial.settings)}
+    assert found(trial) == identity(hashed, **{**REST, "version": version + raised})
 
 
 @pytest.mark.parametrize("system", SHIPPED)
