@@ -83,9 +83,10 @@ search: setup ## search for settings on the validation part, in the spaces of pa
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro --quiet split
 	@$(BIN)/python -m experiments search $(or $(SYSTEMS),--all)
 
-benchmark: setup ## measure how fast training, sweeps, data and records are, as ratios
+benchmark: setup ## measure how fast training, sweeps, data and records are, as ratios, and how costs grow
 	@$(BIN)/python benchmarks/training_step.py
 	@$(BIN)/python benchmarks/stacked.py
+	@$(BIN)/python benchmarks/growth.py
 	@$(BIN)/python benchmarks/sweep_overhead.py
 	@$(BIN)/python benchmarks/data_path.py
 	@$(BIN)/python benchmarks/record.py
