@@ -18,8 +18,7 @@ from collections.abc import Callable
 
 import torch
 
-from experiments.learning.device import keep_freed_memory, now
-from experiments.trials.training import device_name
+from experiments.learning.device import device_name, keep_freed_memory, now
 from vae.architecture import TABLE2, Architecture
 from vae.decoder import Decoder
 from vae.encoder import Encoder

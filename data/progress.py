@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 def progress(total: int | None, what: str, unit: str, slot: int | None = None, done: int = 0) -> tqdm:
@@ -19,6 +21,8 @@ def progress(total: int | None, what: str, unit: str, slot: int | None = None, d
 
     Where stderr is not a terminal but, say, a log file, a line is written every ten seconds at most.
     """
+    from tqdm import tqdm  # here, so that reading prepared images needs NumPy alone
+
     terminal = sys.stderr.isatty()
     return tqdm(
         total=total,

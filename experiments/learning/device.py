@@ -27,6 +27,11 @@ def set_up(threads: int, gpu: bool) -> torch.device:
     return torch.device("cuda" if gpu else "cpu")
 
 
+def device_name(device: torch.device) -> str:
+    """Returns "cpu", or the GPU's model."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
 def now(device: torch.device) -> float:
     """Returns the seconds of a steady clock, once the device has done all that was asked of it."""
     if device.type == "cuda":

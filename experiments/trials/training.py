@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from experiments.learning.contract import CAPTIONS, LABELS, Learner, Task
+from experiments.learning.device import device_name
 from experiments.trial_store import schema
 from experiments.trial_store.contents import PICTURES
 from experiments.trial_store.folders import TrialFolder
@@ -238,8 +239,3 @@ class Training:
             path = self.folder.path / PICTURES / f"{name}.png"
             path.parent.mkdir(exist_ok=True)
             Image.fromarray(values.squeeze(-1) if values.shape[-1] == 1 else values).save(path)
-
-
-def device_name(device: torch.device) -> str:
-    """Returns "cpu", or the GPU's model."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
