@@ -24,6 +24,8 @@ def set_up(threads: int, gpu: bool) -> torch.device:
     torch.set_num_threads(threads)
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
+    # By PyTorch's default, GPUs round the factors of convolutions and recurrent cells to TF32, ten bits of mantissa.
+    torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda" if gpu else "cpu")
 
 

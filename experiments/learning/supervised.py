@@ -186,7 +186,7 @@ class SupervisedLearner(Learner, Generic[SupervisedSettingsT]):
         """Returns the network's outputs [b, D]."""
         with self.settings.autocast(self.task.device):
             outputs = self.model(images.contiguous(memory_format=torch.channels_last))
-        return outputs.float()
+        return outputs.to(images.dtype)
 
     def state(self) -> dict[str, Any]:
         # A copy: PyTorch's own dictionaries share their memory with the weights, which training goes on to change.
