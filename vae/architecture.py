@@ -79,6 +79,12 @@ class Architecture:
         """N_X, the number of values in an image."""
         return self.side * self.side * self.channels
 
+    @property
+    def map_values(self) -> int:
+        """The number of values in an image and in all maps that the encoder convolves from it, before pooling."""
+        maps = zip(self.layers, self.sizes, strict=True)
+        return self.values + sum(layer.dictionary_size * sizes.conv**2 for layer, sizes in maps)
+
 
 def _row(name: str, side: int, channels: int, layers: str, *datasets: str) -> Architecture:
     """Parses a row: '30x8/3 80x6' is 30 elements of 8 × 8, pooled 3 × 3, then 80 of 6 × 6 without pooling."""

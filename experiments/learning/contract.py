@@ -70,6 +70,7 @@ class Learner:
         selects_by: the validation measure whose best epoch is kept: "accuracy", "elbo" or "cider".
         averages: numbers of codes N_s; test predictions that average over so many codes are compared.
         xi_value: ξ as a number, where the system has it.
+        least_memory: bytes that a training step needs at least, as far as that is known beforehand.
     """
 
     model: torch.nn.Module
@@ -79,6 +80,7 @@ class Learner:
     selects_by: str = "accuracy"
     averages: Sequence[int] = ()
     xi_value: float | None = None
+    least_memory: int = 0
 
     def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
         """Trains for one epoch, counted from 0.

@@ -25,8 +25,8 @@ def memory_of(device: torch.device) -> int:
     return min(machine, int(limit)) if limit.isdecimal() else machine
 
 
-def check_memory(device: torch.device, weights: int, values: int, images: int) -> None:
-    """Refuses a step that cannot be in memory.
+def check_memory(device: torch.device, weights: int, values: int, images: int) -> int:
+    """Refuses a step that cannot be in memory; returns the bytes that it needs at least.
 
     Args:
         device: where it is to be.
@@ -43,6 +43,7 @@ def check_memory(device: torch.device, weights: int, values: int, images: int) -
             f"a step of {images:,} images with {weights:,} weights needs {needed / 2**30:,.1f} GiB of memory at least, "
             f"and this device has {there / 2**30:,.1f} GiB: make batches, or the networks, smaller"
         )
+    return needed
 
 
 def size_of(network: nn.Module, shape: tuple[int, ...]) -> tuple[int, int]:

@@ -127,7 +127,7 @@ class SupervisedLearner(Learner, Generic[SupervisedSettingsT]):
         self.epochs, self.patience = settings.epochs, settings.patience
         self.steps_per_epoch = math.ceil(max(settings.epoch_images, len(task.labelled)) / settings.batch)
         with torch.device("meta"):
-            check_memory(task.device, *size_of(build(), task.store.shape), settings.batch)
+            self.least_memory = check_memory(task.device, *size_of(build(), task.store.shape), settings.batch)
         with seeded(seed_of("weights", **task.axes), torch.device("cpu")):
             rows = np.linspace(0, len(task.labelled) - 1, min(SAMPLE, len(task.labelled))).astype(np.int64)
             sample = task.store.batch(task.labelled[rows])

@@ -105,13 +105,12 @@ def _architecture(task: Task, settings: VariationalSettings) -> Architecture:
     return architecture
 
 
-def _check_memory(task: Task, settings: VariationalSettings, architecture: Architecture) -> None:
-    """Raises UserError where the networks, and the maps that they make of a step's images, are larger than memory."""
-    maps = zip(architecture.layers, architecture.sizes, strict=True)
-    values = architecture.values + sum(layer.dictionary_size * sizes.conv**2 for layer, sizes in maps)
+def _check_memory(task: Task, settings: VariationalSettings, architecture: Architecture) -> int:
+    """Returns the bytes of the networks, and of the maps that they make of a step's images. UserError for too many."""
     # All images are encoded and decoded, those with labels encoded once more.
     images = 2 * min(settings.batch, len(task.train)) + settings.labelled_batch
-    check_memory(task.device, 3 * math.prod(architecture.code_shape) * settings.code_hidden, values, images)
+    weights = 3 * math.prod(architecture.code_shape) * settings.code_hidden
+    return check_memory(task.device, weights, architecture.map_values, images)
 
 
 class VariationalLearner(Learner, Generic[VariationalSettingsT]):
@@ -140,7 +139,7 @@ class VariationalLearner(Learner, Generic[VariationalSettingsT]):
         assert task.xi is not None
         self.task, self.settings = task, settings
         architecture = _architecture(task, settings)
-        _check_memory(task, settings, architecture)
+        self.least_memory = _check_memory(task, settings, architecture)
         labelled_share = len(task.labelled) / len(task.train)
         self.xi_value = xi_as_number(task.xi, architecture.values, self.outcomes, labelled_share)
         self.label_weight = self.xi_value * labelled_share
