@@ -1,7 +1,7 @@
 """Measures how fast images are prepared and read, relative to the least work that either could take.
 
-    python benchmarks/data_path.py                      # both
-    python benchmarks/data_path.py --pictures 5000      # a larger shard
+    python -m benchmarks data_path                      # both
+    python -m benchmarks data_path --pictures 5000      # a larger shard
 
 Preparing: a shard of JPEGs of 256×256, and one of ImageNet's usual 500×375, in a process of its own on one core. The
 ratio is to the time of decoding the same files with Pillow alone; the peak memory is that of the process.

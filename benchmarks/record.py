@@ -1,6 +1,6 @@
 """Measures how `status` and the report slow down as trials accumulate: stores of 1,000 and of 10,000 done trials.
 
-    python benchmarks/record.py [--trials 1000 10000]
+    python -m benchmarks record [--trials 1000 10000]
 
 The trials are those of the tests' toy system. They are not run; their folders are written as a sweep leaves them. The
 commands are timed as a user meets them, with the start of Python. Prints seconds, and the ratio of each time to that of

@@ -1,7 +1,7 @@
 """Compares trials that are stacked into one program with the same trials run one at a time, on equal hardware.
 
-    python benchmarks/stacked.py                  # under three minutes on two cores
-    python benchmarks/stacked.py --threads 4
+    python -m benchmarks stacked                  # under three minutes on two cores
+    python -m benchmarks stacked --threads 4
 
 The trials are of the MNIST model, with batches as in params.yaml and without validation. For stacks of 1, 2, 4 and 8
 trials this prints trials per hour stacked (one process with all the threads), trials per hour one at a time (on a CPU,
@@ -19,54 +19,20 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from benchmarks.autoencoders import LABELLED, STEPS, labelled_batch, trainer
 from experiments.learning.device import keep_freed_memory
 from vae.architecture import TABLE2
 from vae.blocks import block_matrix, windows_of
-from vae.decoder import Decoder
-from vae.encoder import Encoder
-from vae.estimators.contract import estimator_named
-from vae.labels import BayesianSVM
-from vae.model import Batch, VariationalAutoencoder
+from vae.model import Batch
 from vae.stacked import StackedTrainer
-from vae.training import Trainer
 
-BATCH, LABELLED, CLASSES = 32, 128, 10
-STEPS = 6 * 110  # training steps of a trial on mnist-5k
 STACKS = (1, 2, 4, 8)
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def trainer() -> Trainer:
-    """Returns the trainer of a new model with the shipped settings."""
-    architecture = TABLE2["mnist"]
-    maps, side, _ = architecture.code_shape
-    model = VariationalAutoencoder(
-        architecture,
-        Encoder(architecture, "relu", 9, 16),
-        Decoder(architecture, 2.3),
-        BayesianSVM(maps * side * side, CLASSES, 1.0, 1.0),
-        estimator_named("exact")(architecture),
-        "factorised",
-    ).to(DEVICE)
-    rates = {"learning_rate": 1e-4, "noise_learning_rate": 1e-4}
-    return Trainer(model, total_steps=10**6, **rates, warmup=0.01, switch_warmup=0.0, weight_decay=0.0)
-
-
-def parts(*stack: int) -> dict[str, Any]:
-    """Returns the batch of one trial's step, or, for `parts(n)`, of a stack of n trials."""
-    labelled = {
-        "images": torch.rand(*stack, LABELLED, 1, 28, 28, device=DEVICE),
-        "labels": torch.randint(CLASSES, (*stack, LABELLED), device=DEVICE),
-        "total": torch.full(stack, 35.0, device=DEVICE) if stack else 35,
-        "weight": torch.full(stack, 78.4, device=DEVICE) if stack else 78.4,
-    }
-    return {"images": torch.rand(*stack, BATCH, 1, 28, 28, device=DEVICE), "labelled": labelled}
 
 
 def seconds(run: Callable[[], object], repeats: int) -> float:
@@ -85,7 +51,7 @@ _alone: list[Callable[[], object]] = []  # the training step of this process's o
 def _set_up() -> None:
     keep_freed_memory()
     torch.set_num_threads(1)
-    own, batch = trainer(), Batch.of(parts())
+    own, batch = trainer(DEVICE), Batch.of(labelled_batch(DEVICE))
     _alone.append(lambda: own.step(batch))
     seconds(_alone[0], 3)
 
@@ -96,7 +62,7 @@ def _steps(repeats: int) -> float:
 
 def stacked_step(trials: int) -> Callable[[], object]:
     """Returns the training step of a stack of `trials` trials."""
-    stack, batches = StackedTrainer([trainer() for _ in range(trials)]), parts(trials)
+    stack, batches = StackedTrainer([trainer(DEVICE) for _ in range(trials)]), labelled_batch(DEVICE, trials)
     streams = [torch.Generator(DEVICE) for _ in range(trials)]
     return lambda: stack.step_together(batches, streams)
 

@@ -1,6 +1,6 @@
 """Measures what dispatching costs: the wall time of a sweep of short trials over the trials' own time per worker.
 
-    python benchmarks/sweep_overhead.py [--trials 200] [--workers 2]
+    python -m benchmarks sweep_overhead [--trials 200] [--workers 2]
 
 The trials are those of the tests' toy system, each kept busy for a second. The wall time includes everything: the start
 of Python, Ray and MLflow, every report of an epoch, and the tables at the end. Prints one line for each number.

@@ -1,0 +1,78 @@
+"""How many trials an hour a device trains, one at a time and in stacks, with and without a CUDA graph.
+
+Trials are those of `python -m benchmarks stacked`: MNIST's model, its batches, 660 steps. In each case one trial alone,
+the stack, and the stack behind a graph take steps in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmarks.autoencoders import STEPS, labelled_batch, trainer
+from benchmarks.gpu.captured import WARM_UP, CapturedStack
+from benchmarks.gpu.cases import Case, LeftOut, Values
+from benchmarks.gpu.timing import timed
+from vae.model import Batch
+from vae.stacked import StackedTrainer
+
+SECONDS = 0.9  # that each of the three is timed for
+STACKS = {"cuda": (1, 2, 4, 8, 16, 32, 64), "cpu": (1, 2)}
+COMPARED = 5  # steps after which a graph's weights are compared with those of the same steps without it
+
+
+def streams(device: torch.device, trials: int) -> list[torch.Generator]:
+    """Returns the random streams of so many trials, at their start."""
+    return [torch.Generator(device).manual_seed(trial) for trial in range(trials)]
+
+
+def stack_rates(device: torch.device, trials: int) -> Values:
+    """Returns trials an hour of a stack, and over one at a time."""
+    alone, batch, batches = trainer(device), Batch.of(labelled_batch(device)), labelled_batch(device, trials)
+    stack, numbers = StackedTrainer([trainer(device) for _ in range(trials)]), streams(device, trials)
+    runs = {"alone": lambda: alone.step(batch), "stacked": lambda: stack.step_together(batches, numbers)}
+    if device.type == "cuda":
+        captured = CapturedStack([trainer(device) for _ in range(trials)], batches, streams(device, trials))
+        runs["graph"] = lambda: captured.step(batches)
+    seconds = timed(runs, device, SECONDS)
+    hourly = {name: 3600 / STEPS * (1 if name == "alone" else trials) / each for name, each in seconds.items()}
+    return {
+        **{f"{name}, trials/h": rate for name, rate in hourly.items()},
+        **{f"{name} over alone": rate / hourly["alone"] for name, rate in hourly.items() if name != "alone"},
+    }
+
+
+def graph_distance(device: torch.device, trials: int) -> Values:
+    """Returns how far the weights are apart after the same steps with and without a graph, and whether that is little.
+
+    They are not the same digits: a graph keeps the learning rate in float32.
+    """
+    if device.type != "cuda":
+        raise LeftOut("a graph needs CUDA")
+    torch.manual_seed(0)
+    batches, first = labelled_batch(device, trials), [trainer(device) for _ in range(trials)]
+    plain, numbers = StackedTrainer(first), streams(device, trials)
+    captured = CapturedStack(first, batches, streams(device, trials))
+    for _ in range(WARM_UP + COMPARED):
+        plain.step_together(batches, numbers)
+    for _ in range(COMPARED):
+        captured.step(batches)
+    one, other = (weights(each.model.state_dict()) for each in (captured.trainer, plain))
+    apart = ((one - other).norm() / other.norm()).item()
+    return {"weights apart": apart, "holds": apart < 1e-4}
+
+
+def weights(state: Mapping[str, Any]) -> Tensor:
+    """Returns all weights of a state as one vector."""
+    return torch.cat([each.flatten() for each in state.values()])
+
+
+def cases(device: torch.device) -> Iterator[Case]:
+    """Yields the check of a graph, then every stack."""
+    yield Case("a graph's weights", partial(graph_distance, device, 2))
+    for trials in STACKS[device.type]:
+        yield Case(f"stack of {trials}", partial(stack_rates, device, trials), series="stacks")
