@@ -84,12 +84,8 @@ search: setup ## search for settings on the validation part, in the spaces of pa
 	@$(BIN)/python -m experiments search $(or $(SYSTEMS),--all)
 
 benchmark: setup ## measure how fast training, sweeps, data and records are, as ratios, and how costs grow
-	@$(BIN)/python benchmarks/training_step.py
-	@$(BIN)/python benchmarks/stacked.py
-	@$(BIN)/python benchmarks/growth.py
-	@$(BIN)/python benchmarks/sweep_overhead.py
-	@$(BIN)/python benchmarks/data_path.py
-	@$(BIN)/python benchmarks/record.py
+	@for name in training_step stacked growth sweep_overhead data_path record; do \
+	  $(BIN)/python -m benchmarks $$name || exit 1; done
 
 publish: setup ## write the report of the last run to reports/published/, which is in git (TO=shapes: to that folder in it)
 	@# Made whole beside the old one first. DVC's files are read-only: they are copied as ordinary ones.
