@@ -42,6 +42,7 @@ ORDER = {
         {"__main__"}, {"options"}, {"search", "studies"}, {"sweep"}, {"cluster"}, {"tracking"}, {"trials"}, {"compute"},
         {"settings"}, {"systems", "trial_store"}, {"learning"},
     ),
+    "benchmarks": ({"__main__"}, {"gpu"}),
     "reports": ({"__main__"}, {"page"}, {"artefacts"}, {"writing"}, {"drawing"}, {"inputs", "analysis"}),
 }  # fmt: skip
 # Rooms that may import fewer than the order allows them.

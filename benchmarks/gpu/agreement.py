@@ -27,7 +27,7 @@ from experiments.learning.contract import SYSTEMS
 from vae.estimators.contract import estimator_named, estimator_names
 
 CPU = torch.device("cpu")
-BATCH, STEPS = 4, 3
+BATCH, STEPS = 4, {"cuda": 3, "cpu": 1}
 # By precision: PyTorch's default type, the setting `arithmetic`, and the tolerance.
 PRECISIONS = {
     "float64": (torch.float64, "float32", 1e-6),
@@ -70,7 +70,7 @@ class Stepper:
     def __init__(self, device: torch.device, dtype: torch.dtype, system: str, **how: Any) -> None:
         self.dtype = dtype
         with default_type(dtype), HostRandom():
-            self.learner = learner(system, device, batch=BATCH, steps=STEPS, **how)
+            self.learner = learner(system, device, batch=BATCH, steps=max(STEPS.values()), **how)
         self._steps = iter(self.learner.epoch(0))
 
     def step(self) -> Step:
@@ -107,7 +107,7 @@ def compared(device: torch.device, precision: str, system: str, **how: Any) -> V
     cpu, other = (Stepper(each, dtype, system, arithmetic=arithmetic, **how) for each in (CPU, device))
     exact = Stepper(CPU, torch.float64, system, **how)
     found, errors = [], []
-    for _ in range(STEPS):
+    for _ in range(STEPS[device.type]):
         other.follow(cpu)
         exact.follow(cpu)
         reference = cpu.step()

@@ -17,9 +17,7 @@ def trainers():
     """Trainers whose learning rates and weight of the switches' KL differ in each of the steps."""
     models = [trainer(CPU).model for _ in range(TRIALS)]
     rates = {"learning_rate": 0.01, "noise_learning_rate": 0.03}
-    return [
-        Trainer(each, total_steps=8, **rates, warmup=0.4, switch_warmup=0.7, weight_decay=0.1) for each in models
-    ]
+    return [Trainer(each, total_steps=8, **rates, warmup=0.4, switch_warmup=0.7, weight_decay=0.1) for each in models]
 
 
 def test_static_steps_are_ordinary_steps():

@@ -11,6 +11,7 @@ from benchmarks.gpu.parts import NO_TIME, Part
 from benchmarks.gpu.report import JSON, MARKDOWN, in_words, shown, table, write
 from benchmarks.gpu.running import Run
 
+pytestmark = pytest.mark.slow
 BROKEN = Part("tests.benchmarks.broken_part", "Broken on purpose", {"cpu": 1})
 
 
@@ -20,7 +21,7 @@ def run():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(running, "GRACE", 0.5)
         told = []
-        run = Run([BROKEN, Part("tests.benchmarks.no_such_part", "Missing", {"cpu": 1})], "cpu", 60, told.append)
+        run = Run([BROKEN, Part("tests.benchmarks.no_such_part", "Missing", {"cpu": 1})], "cpu", 90, told.append)
         started = time.monotonic()
         run.outcomes_taken = list(run.outcome_of_each())
         run.told, run.wall = told, time.monotonic() - started
@@ -59,12 +60,13 @@ def test_what_is_wrong_is_counted(run):
 
 def test_a_part_that_cannot_begin_is_named_and_the_run_ends_in_time(run):
     assert [row.failed for row in rows_of(run, 1).values()] == [True]
-    assert run.wall < 90
+    assert run.wall < 120
 
 
 def test_each_row_is_told_with_the_time_that_is_left(run):
     assert len(run.told) == 11  # all but the one that was never reached, and the part that is not there
-    assert run.told[0].endswith(" left") and "broken_part 1/11  right: value 1.5, holds yes; about " in run.told[0]
+    assert run.told[0].endswith(" left")
+    assert "broken_part 1/11  right: value 1.5, holds yes; about " in run.told[0]
 
 
 def test_both_files_hold_every_row(run, tmp_path):
