@@ -8,7 +8,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -41,6 +41,16 @@ class Part:
     def name(self) -> str:
         """What the command calls it."""
         return self.module.rpartition(".")[2]
+
+
+@dataclass
+class Outcome:
+    """What came of a part: a row for each case of those that it has, and the seconds that it took."""
+
+    part: Part
+    names: list[str] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    seconds: float = 0.0
 
 
 PARTS = (

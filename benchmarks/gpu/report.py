@@ -6,12 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.gpu.cases import Row
-
-if TYPE_CHECKING:
-    from benchmarks.gpu.running import Outcome
+from benchmarks.gpu.parts import Outcome
 
 JSON, MARKDOWN = "gpu.json", "gpu.md"
 

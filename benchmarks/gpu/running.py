@@ -5,28 +5,17 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
 
 from benchmarks.gpu.cases import Row
-from benchmarks.gpu.parts import BROKEN, NO_TIME, Part, measure
+from benchmarks.gpu.parts import BROKEN, NO_TIME, Outcome, Part, measure
 from benchmarks.gpu.report import in_words
 
 GRACE = 15.0  # seconds that a case may run on after its part's time, before its process is killed
 PROCESSES = 4  # that a part may use up, where they die
-
-
-@dataclass
-class Outcome:
-    """What came of a part: a row for each case of those that it has, and the seconds that it took."""
-
-    part: Part
-    names: list[str] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 class Run:
