@@ -57,7 +57,7 @@ PARTS = (
     Part("benchmarks.gpu.agreement", "Distances from the CPU", {"cuda": 130, "cpu": 35}),
     Part("benchmarks.gpu.resuming", "Digits after a checkpoint", {"cuda": 40, "cpu": 20}),
     Part("benchmarks.gpu.rates", "Training steps", {"cuda": 110, "cpu": 20}),
-    Part("benchmarks.gpu.stacks", "Trials an hour in stacks", {"cuda": 75, "cpu": 15}),
+    Part("benchmarks.gpu.throughput", "Trials an hour in stacks", {"cuda": 75, "cpu": 15}),
     Part("benchmarks.gpu.sharing", "Trials an hour in processes that share the device", {"cuda": 55, "cpu": 20}),
     Part("benchmarks.gpu.footprint", "Memory", {"cuda": 40, "cpu": 15}),
 )

@@ -5,7 +5,7 @@ import torch
 
 from benchmarks.autoencoders import labelled_batch, trainer
 from benchmarks.gpu.captured import StaticStackedTrainer
-from benchmarks.gpu.stacks import graph_distance, streams
+from benchmarks.gpu.throughput import graph_distance, streams
 from vae.stacked import StackedTrainer
 from vae.training import Trainer
 
