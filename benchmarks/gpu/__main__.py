@@ -47,6 +47,10 @@ def _arguments() -> argparse.Namespace:
         parser.error("PyTorch finds no GPU here: --device cpu runs a small version on the CPU")
     if not asked.minutes > 0:
         parser.error(f"--minutes {asked.minutes:g}: must be above 0")
+    try:
+        asked.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--out {asked.out}: {error.strerror}")
     return asked
 
 

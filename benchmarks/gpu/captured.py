@@ -26,7 +26,7 @@ class StaticStackedTrainer(StackedTrainer):
         self._device = self.model.decoder.log_alpha.device
         self._streams = streams
         for group in self.optimizer.param_groups:
-            group.update(capturable=True, lr=torch.tensor(float(group["lr"]), device=self._device))
+            group.update(capturable=True, lr=torch.full((), float(group["lr"]), device=self._device))
         self._switch_weight = torch.ones((), device=self._device)
         self._batches = _mapped(torch.clone, batches)
 

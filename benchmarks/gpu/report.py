@@ -41,8 +41,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def write(folder: Path, facts: Mapping[str, Any], outcomes: Sequence[Outcome], seconds: float) -> None:
-    """Writes both files into a folder, which is made where it is not there."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Writes both files into a folder."""
     parts = [
         {"part": each.part.name, "title": each.part.title, "seconds": each.seconds, "rows": [*map(asdict, each.rows)]}
         for each in outcomes

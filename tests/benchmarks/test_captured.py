@@ -1,5 +1,9 @@
 """A stack that a CUDA graph can capture computes what an ordinary stack computes; the graph itself needs a GPU."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -9,6 +13,7 @@ from benchmarks.gpu.throughput import graph_distance, streams
 from vae.stacked import StackedTrainer
 from vae.training import Trainer
 
+ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 STEPS, TRIALS = 6, 2
 
@@ -48,3 +53,10 @@ def test_a_static_step_reads_what_was_filled_in_and_nothing_else():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="a graph needs CUDA")
 def test_a_graph_takes_the_steps_of_the_stack():
     assert graph_distance(torch.device("cuda"), TRIALS)["holds"]
+
+
+@pytest.mark.slow
+def test_a_step_on_another_device_mixes_no_devices_and_waits_for_none():
+    command = [sys.executable, "-m", "tests.benchmarks.other_device"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.endswith("6 models and a stack of 3\n"), done.stdout + done.stderr

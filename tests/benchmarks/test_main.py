@@ -30,7 +30,8 @@ def test_what_is_no_benchmark_is_refused(name, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--device", "quantum"], ["--parts", "nothing"], ["--minutes", "0"], ["--minutes", "nan"]]
+    "arguments",
+    [["--device", "quantum"], ["--parts", "nothing"], ["--minutes", "0"], ["--minutes", "nan"], ["--out", __file__]],
 )
 def test_wrong_arguments_of_gpu_are_refused(arguments, capsys):
     with pytest.raises(SystemExit) as ended:

@@ -70,10 +70,10 @@ def test_each_row_is_told_with_the_time_that_is_left(run):
 
 
 def test_both_files_hold_every_row(run, tmp_path):
-    write(tmp_path / "new", {"device": "cpu"}, run.outcomes_taken, 12.0)
-    content = json.loads((tmp_path / "new" / JSON).read_text())
+    write(tmp_path, {"device": "cpu"}, run.outcomes_taken, 12.0)
+    content = json.loads((tmp_path / JSON).read_text())
     assert [row["case"] for row in content["parts"][0]["rows"]] == list(rows_of(run))
-    page = (tmp_path / "new" / MARKDOWN).read_text()
+    page = (tmp_path / MARKDOWN).read_text()
     assert "| wrong | 2.5 | **no** |  |" in page
     assert "| dead |  |  | its process ended with code 9 |" in page
 
