@@ -21,11 +21,10 @@ ROWS, TRIALS = ("mnist", "cifar-10", "imagenet"), 3
 def moved(trainer, device):
     """A trainer of the same model with weights of the same shapes on the device."""
     for module in trainer.model.modules():
-        for parts, kind in ((module._parameters, nn.Parameter), (module._buffers, torch.Tensor)):
-            for name, part in parts.items():
-                if part is not None:
-                    there = torch.empty(part.shape, dtype=part.dtype, device=device)
-                    parts[name] = nn.Parameter(there) if kind is nn.Parameter else there
+        for name, weight in module.named_parameters(recurse=False):
+            module._parameters[name] = nn.Parameter(torch.empty_like(weight, device=device))
+        for name, buffer in module.named_buffers(recurse=False):
+            module._buffers[name] = torch.empty_like(buffer, device=device)
     return Trainer(trainer.model, **trainer.options)
 
 
