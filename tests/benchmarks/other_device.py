@@ -10,7 +10,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 from benchmarks.autoencoders import labelled_batch, trainer
-from vae.estimators import nvil
 from vae.model import Batch
 from vae.stacked import StackedTrainer
 from vae.training import Trainer
@@ -31,7 +30,6 @@ def moved(trainer, device):
 def main():
     _setup_privateuseone_for_python_backend("other")
     cpu, other = torch.device("cpu"), torch.device("other", 0)
-    nvil.bool = lambda started: True  # the one number that a step does ask for: whether NVIL has statistics yet
     single = {(row, factors): trainer(cpu, row, factors) for row in ROWS for factors in (None, torch.bfloat16)}
     several = [trainer(cpu) for _ in range(TRIALS)]
     with FakeTensorMode(allow_non_fake_inputs=True):
