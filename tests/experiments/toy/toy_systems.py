@@ -219,7 +219,7 @@ class HoardingSettings(ToySettings):
 class HoardingLearner(ToyLearner):
     def loss(self, loss, epoch):
         if epoch == 1 and self.task.seed < 2 and self.settings.gibibytes:
-            self.hoard = torch.ones(int(self.settings.gibibytes * 2**28))
+            self.hoard = [torch.ones(2**26) for _ in range(int(4 * self.settings.gibibytes))]
             time.sleep(60)
         return loss
 
