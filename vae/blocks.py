@@ -24,28 +24,37 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from vae.compiled import compute, is_compiled_for
 from vae.vmap_functions import Folded
 
 
 def _gather(maps: Tensor, size: int, stride: int, count: int) -> Tensor:
-    """Copies every window of the maps: [C, H, W, B] → [C, size, size, count, count, B]."""
+    """Copies every window of the maps, which are zero beyond their border: [C, H, W, B] → [C, size, size, n, n, B]."""
+    missing = stride * (count - 1) + size - maps.shape[1]
+    if missing > 0:
+        maps = functional.pad(maps, (0, 0, 0, missing, 0, missing))
     c, h, w, b = maps.stride()
     shape = (maps.shape[0], size, size, count, count, maps.shape[3])
     return maps.as_strided(shape, (c, h, w, h * stride, w * stride, b)).contiguous()
 
 
 def _scatter(windows: Tensor, stride: int, side: int) -> Tensor:
-    """Adds every window to the maps at its place: the transpose of `_gather`."""
+    """Adds every window to the maps at its place, within their border: the transpose of `_gather`."""
     channels, size, _, count, _, batch = windows.shape
+    if is_compiled_for(windows):
+        maps = windows.new_empty(channels, side, side, batch)
+        compute("overlap_add", (channels, size, stride, count, side, batch), windows.contiguous(), maps)
+        return maps
     reach = stride * (count - 1) + 1
+    whole = max(side, reach + size - 1)
     # Rows first, then columns: 2·size large additions instead of size², one per window position.
-    rows = windows.new_zeros(channels, side, size, count, batch)
+    rows = windows.new_zeros(channels, whole, size, count, batch)
     for row in range(size):
         rows[:, row : row + reach : stride] += windows[:, row].transpose(1, 2)
-    maps = windows.new_zeros(channels, side, side, batch)
+    maps = windows.new_zeros(channels, whole, whole, batch)
     for column in range(size):
         maps[:, :, column : column + reach : stride] += rows[:, :, column]
-    return maps
+    return maps[:, :side, :side].contiguous()
 
 
 class _Windows(Folded):
@@ -97,10 +106,7 @@ def windows_of(maps: Tensor, kernel: int, pooling: int, count: int) -> Tensor:
     Returns:
         [C·w², n²·B] with w = p + k − 1.
     """
-    size, needed = pooling + kernel - 1, pooling * count + kernel - 1
-    missing = needed - maps.shape[1]
-    if missing:
-        maps = functional.pad(maps, (0, 0, 0, missing, 0, missing))
+    size = pooling + kernel - 1
     return _Windows.apply(maps, size, pooling, count).view(maps.shape[0] * size * size, -1)
 
 
@@ -118,9 +124,9 @@ def overlap_add(windows: Tensor, kernel: int, pooling: int, count: int, side: in
     Returns:
         [C, side, side, B].
     """
-    size, whole = pooling + kernel - 1, pooling * count + kernel - 1
+    size = pooling + kernel - 1
     stacked = windows.view(windows.shape[0] // (size * size), size, size, count, count, -1)
-    return _OverlapAdd.apply(stacked, pooling, whole)[:, :side, :side]
+    return _OverlapAdd.apply(stacked, pooling, side)
 
 
 class _BlockMatrix(Folded):

@@ -56,7 +56,7 @@ class Encoding:
                 they differ only by their switches.
         """
         noise = normal_like(self.mean[..., : self.mean.shape[2] // times])
-        return self.mean + self.log_sigma.exp() * noise.repeat(1, 1, times)
+        return self.mean + self.log_sigma.exp() * (noise if times == 1 else noise.repeat(1, 1, times))
 
 
 class MapNetworks(nn.Module):
@@ -130,7 +130,7 @@ class Encoder(nn.Module):
                 layer.pooling**2, layer.dictionary_size, sizes.pooled**2, -1
             )
             if layer.pooling == 1:
-                pooled = blocks[0]
+                pooled = blocks.squeeze(0)
             else:
                 posteriors[index] = self.switch_networks[str(index)](blocks)
                 pooled = posteriors[index].expected

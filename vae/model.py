@@ -138,7 +138,7 @@ class VariationalAutoencoder(nn.Module):
 
     def _encode_times(self, images: Tensor, times: int) -> tuple[Tensor, Encoding]:
         """Returns the images and their encodings, repeated; the encoder runs only once where it draws nothing."""
-        repeated = images.repeat(times, 1, 1, 1)
+        repeated = images if times == 1 else images.repeat(times, 1, 1, 1)
         if self.reading == "shared":
             return repeated, self.encode(repeated)
         return repeated, self.encode(images).repeated(times)

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
-from vae.blocks import real_positions, slices
+from vae.blocks import real_positions
 from vae.noise import uniform_like
-from vae.vmap_functions import Folded
-
-# A logit so low that its probability is exactly zero in single precision; finite, so that zero times it is zero.
-_NEVER = -1e9
+from vae.stochastic_pooling import StochasticPooling
 
 
 @dataclass(frozen=True)
@@ -111,95 +105,11 @@ class SwitchNetwork(nn.Module):
 
     def forward(self, blocks: Tensor) -> SwitchPosterior:
         """Returns q(z | X) of the blocks [p², K, n², B]."""
-        # tanh a = 2σ(2a) − 1, with the factors moved into the weights: the sigmoid is faster.
-        arguments = (
-            blocks,
-            2 * self.hidden_weight,
-            2 * self.hidden_bias,
-            2 * self.weight,
-            self.bias - self.weight.sum(1, keepdim=True),
-            self.padded,
+        weights = (self.hidden_weight, self.hidden_bias, self.weight, self.bias)
+        stacked = StochasticPooling.apply(
+            *(each if each is None else each[None] for each in (blocks, *weights, self.padded))
         )
-        stacked = _StochasticPooling.apply(*(each if each is None else each[None] for each in arguments))
         pooled, probabilities, negentropy = (each.squeeze(0) for each in stacked)
-        return SwitchPosterior(probabilities, pooled, (negentropy + self.log_choices).sum((0, 1)))
-
-
-class _StochasticPooling(Folded):
-    """From blocks [T, p², K, n², B] of T trials to Σ η·block, η and Σ η log η.
-
-    These small products and element-wise steps over the p² values of a block make most of the memory traffic of a
-    training step. Therefore both passes work on a few dictionary elements at a time: what the steps hand to each other
-    stays in the cache. Only the blocks and η are kept for the backward pass; the hidden units are computed again.
-    """
-
-    @staticmethod
-    def _logits(part: Tensor, weights: Sequence[Tensor], padded: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns the blocks with padding as zeros, the hidden units and the logits, each [t, ·, columns]."""
-        hidden_weight, hidden_bias, weight, bias = weights
-        if padded is not None:
-            part = part.masked_fill(padded, 0.0)
-        flat = part.flatten(2)
-        hidden = torch.baddbmm(hidden_bias, hidden_weight, flat).sigmoid_()
-        logits = torch.baddbmm(bias, weight, hidden)
-        if padded is not None:
-            logits.view(part.shape).masked_fill_(padded, _NEVER)
-        return flat, hidden, logits
-
-    @staticmethod
-    def _part(trial: slice, weights: Sequence[Tensor], padded: Tensor | None) -> tuple[list[Tensor], Tensor | None]:
-        """Returns the weights and the padding of those trials."""
-        return [each[trial] for each in weights], None if padded is None else padded[trial]
-
-    @staticmethod
-    def forward(blocks: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
-        *weights, padded = arguments
-        probabilities = torch.empty_like(blocks)
-        pooled, negentropy = torch.empty_like(blocks[:, 0]), torch.empty_like(blocks[:, 0])
-        for trial, part in slices(blocks):
-            own = _StochasticPooling._part(trial, weights, padded)
-            flat, _, logits = _StochasticPooling._logits(blocks[trial, :, part], *own)
-            logits -= logits.amax(1, keepdim=True)
-            eta = probabilities[trial, :, part].flatten(2)
-            torch.exp(logits, out=eta)
-            total = eta.sum(1, keepdim=True)
-            eta /= total
-            torch.sum(eta * flat, 1, out=pooled[trial, part].flatten(1))
-            sums = logits.mul_(eta).sum(1, keepdim=True) - total.log_()
-            negentropy[trial, part] = sums.view(pooled[trial, part].shape)
-        return pooled, probabilities, negentropy
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        blocks, *weights, ctx.padded = inputs
-        ctx.save_for_backward(blocks, output[1], *weights)
-
-    @staticmethod
-    @once_differentiable
-    def backward(
-        ctx: Any, grad_pooled: Tensor, grad_probabilities: Tensor, grad_negentropy: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        blocks, probabilities, *weights = ctx.saved_tensors
-        grads = [torch.zeros_like(each) for each in weights]
-        grad_blocks = torch.empty_like(blocks)
-        for trial, part in slices(blocks):
-            own, padded = _StochasticPooling._part(trial, weights, ctx.padded)
-            hidden_weight, _, weight, _ = own
-            flat, hidden, logits = _StochasticPooling._logits(blocks[trial, :, part], own, padded)
-            eta = probabilities[trial, :, part].flatten(2)
-            to_pooled = grad_pooled[trial, part].flatten(1).unsqueeze(1)
-            # Σ η log η has the gradient η (l − Σ η l): that of Σ η l with l held fixed.
-            grad = torch.addcmul(grad_probabilities[trial, :, part].flatten(2), flat, to_pooled)
-            grad.addcmul_(logits, grad_negentropy[trial, part].flatten(1).unsqueeze(1))
-            grad.sub_((eta * grad).sum(1, keepdim=True)).mul_(eta)
-            grads[3][trial] += grad.sum(2, keepdim=True)
-            grads[2][trial].baddbmm_(grad, hidden.mT)
-            to_hidden = torch.ops.aten.sigmoid_backward(weight.mT @ grad, hidden)
-            grads[1][trial] += to_hidden.sum(2, keepdim=True)
-            grads[0][trial].baddbmm_(to_hidden, flat.mT)
-            to_blocks = grad_blocks[trial, :, part].flatten(2)
-            torch.mul(eta, to_pooled, out=to_blocks)
-            to_blocks.baddbmm_(hidden_weight.mT, to_hidden)
-        if ctx.padded is not None:
-            grad_blocks.masked_fill_(ctx.padded, 0.0)
-        return grad_blocks, *grads, None
+        elements = blocks.shape[1]
+        kl = (negentropy.sum(0) + elements * self.log_choices.squeeze(0)).sum(0)
+        return SwitchPosterior(probabilities, pooled, kl)

@@ -1,0 +1,117 @@
+"""Unpooling by the expectation over the switches as one autograd function."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from vae.blocks import slices
+from vae.compiled import compute, is_compiled_for
+from vae.vmap_functions import Folded
+
+
+class ExpectedUnpooling(Folded):
+    """Unpools by the expectation over the switches, for T trials.
+
+    A block adds s̃ D_k to the maps below, shifted to a position drawn from η, and the switches of different blocks are
+    independent. So the variance is a sum over blocks.
+
+    Args:
+        eta: η, the switches' probabilities, [T, p², K, n², B].
+        values: s̃, [T, K, n², B].
+        shifted: D_k shifted to each position, [T, K, p², C·w²].
+
+    Returns:
+        η s̃, [T, p², K, n², B], and Σ over blocks of s̃²·(‖D_k‖² − ηᵀ G_k η), [T, B], where G_k is the p² × p² Gram
+        matrix of the shifted D_k, and ‖D_k‖² each entry of its diagonal.
+
+    Like stochastic pooling it is compiled, or works on a few dictionary elements at a time (see
+    `vae.stochastic_pooling`).
+    """
+
+    @staticmethod
+    def forward(eta: Tensor, values: Tensor, shifted: Tensor) -> tuple[Tensor, Tensor]:
+        gram = _gram(shifted)
+        placed, spread = torch.empty_like(eta), torch.empty_like(values)
+        if is_compiled_for(eta):
+            compute("unpool", _sizes(eta), eta.contiguous(), values.contiguous(), gram, placed, spread)
+        else:
+            _unpool(eta, values, gram, placed, spread)
+        return placed, spread.sum((1, 2))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, to_placed: Tensor, to_spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        eta, values, shifted = (each.contiguous() for each in ctx.saved_tensors)
+        gram = _gram(shifted)
+        grads = torch.empty_like(eta), torch.empty_like(values), torch.empty_like(gram)
+        if is_compiled_for(eta):
+            every_block = to_spread[:, None].expand(-1, eta.shape[3], -1).contiguous()
+            compute("unpool_backward", _sizes(eta), eta, values, gram, to_placed.contiguous(), every_block, *grads)
+        else:
+            _unpool_backward(eta, values, gram, to_placed, to_spread, *grads)
+        to_eta, to_values, to_gram = grads
+        return to_eta, to_values, 2 * to_gram @ shifted
+
+
+def _gram(shifted: Tensor) -> Tensor:
+    """Returns the Gram matrices G_k, [T, K, p², p²]."""
+    return shifted @ shifted.transpose(2, 3)
+
+
+def _sizes(eta: Tensor) -> list[int]:
+    """Returns T, p², K and n²·B."""
+    trials, positions, elements, count, batch = eta.shape
+    return [trials, positions, elements, count * batch]
+
+
+def _unpool(eta: Tensor, values: Tensor, gram: Tensor, placed: Tensor, spread: Tensor) -> None:
+    """Writes η s̃ and each block's s̃²·(‖D_k‖² − ηᵀ G_k η) into the last two arguments."""
+    for trial, part in slices(eta):
+        torch.mul(eta[trial, :, part], values[trial, None, part], out=placed[trial, :, part])
+        _, variance = _product_and_variance(eta[trial, :, part], gram[trial, part])
+        torch.mul(values[trial, part].square(), variance, out=spread[trial, part])
+
+
+def _unpool_backward(
+    eta: Tensor,
+    values: Tensor,
+    gram: Tensor,
+    to_placed: Tensor,
+    to_spread: Tensor,
+    to_eta: Tensor,
+    to_values: Tensor,
+    to_gram: Tensor,
+) -> None:
+    """Writes the gradients of `ExpectedUnpooling` into the last three arguments; to_gram is symmetric."""
+    for trial, part in slices(eta):
+        own, value = eta[trial, :, part], values[trial, part]
+        weight = value * to_spread[trial, None, None]
+        product, variance = _product_and_variance(own, gram[trial, part])
+        torch.sum(to_placed[trial, :, part] * own, 1, out=to_values[trial, part])
+        to_values[trial, part].addcmul_(weight, variance, value=2)
+        weight *= value
+        torch.mul(to_placed[trial, :, part], value[:, None], out=to_eta[trial, :, part])
+        to_eta[trial, :, part].addcmul_(product, weight[:, None], value=-2)
+        by_element = _by_element(own)
+        torch.bmm(_by_element(weight[:, None] * own), by_element.mT, out=to_gram[trial, part].flatten(0, 1))
+        to_gram[trial, part].neg_()
+        to_gram[trial, part, 0, 0] += weight.sum((2, 3))
+
+
+def _product_and_variance(eta: Tensor, gram: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns G_k η, [t, p², K, n², B], and ‖D_k‖² − ηᵀ G_k η, [t, K, n², B]."""
+    product = (gram.flatten(0, 1) @ _by_element(eta)).unflatten(0, gram.shape[:2]).transpose(1, 2).view(eta.shape)
+    return product, gram[:, :, 0, 0, None, None] - (eta * product).sum(1)
+
+
+def _by_element(eta: Tensor) -> Tensor:
+    """Rearranges η from [t, p², K, n², B] to [t·K, p², n²·B]; nothing is copied where t is one."""
+    return eta.flatten(3).transpose(1, 2).flatten(0, 1)
