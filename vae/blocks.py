@@ -25,7 +25,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from vae.compiled import compute, is_compiled_for
-from vae.vmap_functions import Folded
+from vae.vmap_functions import Folded, Stacked
 
 
 def _gather(maps: Tensor, size: int, stride: int, count: int) -> Tensor:
@@ -129,35 +129,36 @@ def overlap_add(windows: Tensor, kernel: int, pooling: int, count: int, side: in
     return _OverlapAdd.apply(stacked, pooling, side)
 
 
-class _BlockMatrix(Folded):
-    """`block_matrix` for T trials: from filters [T, K, C, k, k] to [T, p²·K, C·w²], with its gradient."""
+class _BlockMatrix(Stacked):
+    """`block_matrix` with its gradient."""
 
     @staticmethod
     def _placed(whole: Tensor, kernel: int) -> Tensor:
-        """Returns a view [T, p, p, K, C, k, k] of `whole` [T, p, p, K, C, w, w]: where each position's filters lie."""
-        trial, row, column, *rest = whole.stride()
-        strides = (trial, row + rest[2], column + rest[3], *rest)
-        return whole.as_strided((*whole.shape[:5], kernel, kernel), strides)
+        """Returns a view […, p, p, K, C, k, k] of `whole` […, p, p, K, C, w, w]: where each position's filters lie."""
+        *stack, row, column, element, channel, below, right = whole.stride()
+        strides = (*stack, row + below, column + right, element, channel, below, right)
+        return whole.as_strided((*whole.shape[:-2], kernel, kernel), strides)
 
     @staticmethod
     def forward(filters: Tensor, pooling: int) -> Tensor:
-        trials, elements, channels, kernel, _ = filters.shape
+        *stack, elements, channels, kernel, _ = filters.shape
         size = pooling + kernel - 1
-        whole = filters.new_zeros(trials, pooling, pooling, elements, channels, size, size)
-        _BlockMatrix._placed(whole, kernel).copy_(filters[:, None, None])
-        return whole.view(trials, pooling * pooling * elements, -1)
+        whole = filters.new_zeros(*stack, pooling, pooling, elements, channels, size, size)
+        _BlockMatrix._placed(whole, kernel).copy_(filters[..., None, None, :, :, :, :])
+        return whole.view(*stack, pooling * pooling * elements, -1)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
         filters, pooling = inputs
-        trials, elements, channels, ctx.kernel, _ = filters.shape
+        *stack, elements, channels, ctx.kernel, _ = filters.shape
         size = pooling + ctx.kernel - 1
-        ctx.shape = (trials, pooling, pooling, elements, channels, size, size)
+        ctx.shape = (*stack, pooling, pooling, elements, channels, size, size)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return _BlockMatrix._placed(grad.contiguous().view(ctx.shape), ctx.kernel).sum((1, 2)), None
+        placed = _BlockMatrix._placed(grad.contiguous().view(ctx.shape), ctx.kernel)
+        return placed.sum((-6, -5)), None
 
 
 def block_matrix(filters: Tensor, pooling: int) -> Tensor:
@@ -170,7 +171,7 @@ def block_matrix(filters: Tensor, pooling: int) -> Tensor:
     Returns:
         [p²·K, C·w²], with rows ordered by position, then by filter.
     """
-    return filters.flatten(1) if pooling == 1 else _BlockMatrix.apply(filters[None], pooling).squeeze(0)
+    return filters.flatten(1) if pooling == 1 else _BlockMatrix.apply(filters, pooling)
 
 
 _SLICE_VALUES = 2**18  # values in a slice: 1 MiB in single precision; a few of them fit a core's share of the cache

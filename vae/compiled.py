@@ -20,7 +20,7 @@ from torch import Tensor
 
 SOURCE = Path(__file__).parent / "kernels" / "switches.c"
 # For the processor at hand: the library is never kept for another one. -fopenmp finds the threads that PyTorch has.
-OPTIONS = ("-O2", "-march=native", "-fopenmp", "-shared", "-fPIC")
+OPTIONS = ("-O2", "-funroll-loops", "-march=native", "-fopenmp", "-shared", "-fPIC")
 
 
 @functools.cache

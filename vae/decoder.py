@@ -89,8 +89,7 @@ class Decoder(nn.Module):
             η s̃, [p², K, n², B], and the variance that the switches leave, [B].
         """
         shifted = dictionary.view(probabilities.shape[0], values.shape[0], -1).transpose(0, 1)
-        placed, spread = ExpectedUnpooling.apply(probabilities[None], values[None], shifted[None])
-        return placed.squeeze(0), spread.squeeze(0)
+        return ExpectedUnpooling.apply(probabilities, values, shifted)
 
     def prior_switches(self, batch: int) -> dict[int, Switches]:
         """Draws the switches of every pooling layer from their prior, for `batch` images."""

@@ -10,36 +10,39 @@ from torch.autograd.function import once_differentiable
 
 from vae.blocks import slices
 from vae.compiled import compute, is_compiled_for
-from vae.vmap_functions import Folded
+from vae.vmap_functions import Stacked
 
 
-class ExpectedUnpooling(Folded):
-    """Unpools by the expectation over the switches, for T trials.
+class ExpectedUnpooling(Stacked):
+    """Unpools by the expectation over the switches.
 
     A block adds s̃ D_k to the maps below, shifted to a position drawn from η, and the switches of different blocks are
     independent. So the variance is a sum over blocks.
 
     Args:
-        eta: η, the switches' probabilities, [T, p², K, n², B].
-        values: s̃, [T, K, n², B].
-        shifted: D_k shifted to each position, [T, K, p², C·w²].
+        eta: η, the switches' probabilities, [p², K, n², B].
+        values: s̃, [K, n², B].
+        shifted: D_k shifted to each position, [K, p², C·w²].
 
     Returns:
-        η s̃, [T, p², K, n², B], and Σ over blocks of s̃²·(‖D_k‖² − ηᵀ G_k η), [T, B], where G_k is the p² × p² Gram
-        matrix of the shifted D_k, and ‖D_k‖² each entry of its diagonal.
+        η s̃, [p², K, n², B], and Σ over blocks of s̃²·(‖D_k‖² − ηᵀ G_k η), [B], where G_k is the p² × p² Gram matrix of
+        the shifted D_k, and ‖D_k‖² each entry of its diagonal. A stack of T trials has one more dimension, the first.
 
     Like stochastic pooling it is compiled, or works on a few dictionary elements at a time (see
     `vae.stochastic_pooling`).
     """
 
     @staticmethod
-    def forward(eta: Tensor, values: Tensor, shifted: Tensor) -> tuple[Tensor, Tensor]:
-        gram = _gram(shifted)
+    def forward(*arguments: Tensor) -> tuple[Tensor, Tensor]:
+        if arguments[0].ndim == 4:  # a trial alone is a stack of one
+            placed, spread = ExpectedUnpooling.forward(*(each[None] for each in arguments))
+            return placed[0], spread[0]
+        eta, values, shifted = (each.contiguous() for each in arguments)
         placed, spread = torch.empty_like(eta), torch.empty_like(values)
         if is_compiled_for(eta):
-            compute("unpool", _sizes(eta), eta.contiguous(), values.contiguous(), gram, placed, spread)
+            compute("unpool", _sizes(eta), eta, values, _gram(shifted), placed, spread)
         else:
-            _unpool(eta, values, gram, placed, spread)
+            _unpool(eta, values, _gram(shifted), placed, spread)
         return placed, spread.sum((1, 2))
 
     @staticmethod
@@ -48,17 +51,26 @@ class ExpectedUnpooling(Folded):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, to_placed: Tensor, to_spread: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        eta, values, shifted = (each.contiguous() for each in ctx.saved_tensors)
-        gram = _gram(shifted)
-        grads = torch.empty_like(eta), torch.empty_like(values), torch.empty_like(gram)
-        if is_compiled_for(eta):
-            every_block = to_spread[:, None].expand(-1, eta.shape[3], -1).contiguous()
-            compute("unpool_backward", _sizes(eta), eta, values, gram, to_placed.contiguous(), every_block, *grads)
-        else:
-            _unpool_backward(eta, values, gram, to_placed, to_spread, *grads)
-        to_eta, to_values, to_gram = grads
-        return to_eta, to_values, 2 * to_gram @ shifted
+    def backward(ctx: Any, *to_results: Tensor) -> tuple[Tensor, ...]:
+        tensors, alone = (*ctx.saved_tensors, *to_results), ctx.saved_tensors[0].ndim == 4
+        stacks = ((each[None] if alone else each).contiguous() for each in tensors)
+        grads = _unpool_gradients(*stacks)
+        return tuple(each[0] for each in grads) if alone else grads
+
+
+def _unpool_gradients(
+    eta: Tensor, values: Tensor, shifted: Tensor, to_placed: Tensor, to_spread: Tensor
+) -> tuple[Tensor, ...]:
+    """Returns the gradients of eta, values and shifted for stacks."""
+    gram = _gram(shifted)
+    to_eta, to_values, to_gram = torch.empty_like(eta), torch.empty_like(values), torch.empty_like(gram)
+    if is_compiled_for(eta):
+        of_every_block = to_spread[:, None].expand(-1, eta.shape[3], -1).contiguous()
+        incoming = (to_placed, of_every_block)
+        compute("unpool_backward", _sizes(eta), eta, values, gram, *incoming, to_eta, to_values, to_gram)
+    else:
+        _unpool_backward(eta, values, gram, to_placed, to_spread, to_eta, to_values, to_gram)
+    return to_eta, to_values, 2 * to_gram @ shifted
 
 
 def _gram(shifted: Tensor) -> Tensor:

@@ -90,7 +90,6 @@ class SwitchNetwork(nn.Module):
     """
 
     padded: Tensor | None
-    log_choices: Tensor
 
     def __init__(self, conv: int, pooling: int, count: int, hidden: int) -> None:
         super().__init__()
@@ -101,15 +100,10 @@ class SwitchNetwork(nn.Module):
         self.bias = nn.Parameter(torch.zeros(positions, 1))
         prior = uniform_switches(conv, pooling, count)
         self.register_buffer("padded", prior == 0 if (prior == 0).any() else None, persistent=False)
-        self.register_buffer("log_choices", -prior.amax(0).log(), persistent=False)
 
     def forward(self, blocks: Tensor) -> SwitchPosterior:
         """Returns q(z | X) of the blocks [p², K, n², B]."""
-        weights = (self.hidden_weight, self.hidden_bias, self.weight, self.bias)
-        stacked = StochasticPooling.apply(
-            *(each if each is None else each[None] for each in (blocks, *weights, self.padded))
+        pooled, probabilities, kl = StochasticPooling.apply(
+            blocks, self.hidden_weight, self.hidden_bias, self.weight, self.bias, self.padded
         )
-        pooled, probabilities, negentropy = (each.squeeze(0) for each in stacked)
-        elements = blocks.shape[1]
-        kl = (negentropy.sum(0) + elements * self.log_choices.squeeze(0)).sum(0)
         return SwitchPosterior(probabilities, pooled, kl)

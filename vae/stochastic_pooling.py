@@ -8,6 +8,7 @@ blocks and η are kept for the backward pass; the hidden units are computed agai
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch.autograd.function import once_differentiable
 
 from vae.blocks import slices
 from vae.compiled import compute, is_compiled_for
-from vae.vmap_functions import Folded
+from vae.vmap_functions import Stacked
 
 # A logit so low that its probability is exactly zero in single precision; finite, so that zero times it is zero.
 NEVER = -1e9
@@ -25,25 +26,27 @@ NEVER = -1e9
 Weights = Sequence[Tensor]  # W₁ [T, H, p²], b₁ [T, H, 1], W₂ [T, p², H] and b₂ [T, p², 1], with H hidden units
 
 
-class StochasticPooling(Folded):
-    """From blocks [T, p², K, n², B] of T trials to Σ η·block and Σ η log η, each [T, K, n², B], and η.
+class StochasticPooling(Stacked):
+    """From blocks [p², K, n², B] to Σ η·block, [K, n², B], to η, and to KL(η ‖ prior) summed over the blocks, [B].
 
-    η = softmax(W₂ tanh(W₁ block + b₁) + b₂). Further arguments are `Weights`, and what is padding, bool [T, p², 1, n², 1],
-    or None where no block is short.
-
-    Returns:
-        Σ η·block, η and Σ η log η.
+    η = softmax(W₂ tanh(W₁ block + b₁) + b₂). Further arguments are W₁, b₁, W₂ and b₂, and what is padding, bool
+    [p², 1, n², 1], or None where no block is short. The prior is uniform over what is not padding. A stack of T trials
+    has one more dimension, the first.
     """
 
     @staticmethod
     def forward(blocks: Tensor, *arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+        if blocks.ndim == 4:  # a trial alone is a stack of one
+            pooled, probabilities, kl = StochasticPooling.forward(blocks[None], *map(_stack, arguments))
+            return pooled[0], probabilities[0], kl[0]
         *weights, padded = arguments
         results = torch.empty_like(blocks[:, 0]), torch.empty_like(blocks), torch.empty_like(blocks[:, 0])
         if is_compiled_for(blocks):
             compute("pool", _sizes(blocks, weights), blocks, *weights, _padding(blocks, padded), *results)
         else:
             _pool(blocks, weights, padded, *results)
-        return results
+        pooled, probabilities, divergence = results
+        return pooled, probabilities, divergence.sum((1, 2))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -55,9 +58,18 @@ class StochasticPooling(Folded):
     @once_differentiable
     def backward(ctx: Any, *to_results: Tensor | None) -> tuple[Tensor | None, ...]:
         blocks, probabilities, *weights = ctx.saved_tensors
+        alone = blocks.ndim == 4
         passes = _compiled_backward if is_compiled_for(blocks) else _backward
-        to_blocks, to_weights = passes(blocks, weights, ctx.padded, probabilities, to_results)
-        return to_blocks, *to_weights, None
+        if alone:
+            blocks, probabilities, weights = blocks[None], probabilities[None], [each[None] for each in weights]
+        padded, *incoming = (_stack(each) if alone else each for each in (ctx.padded, *to_results))
+        to_blocks, to_weights = passes(blocks, weights, padded, probabilities, incoming)
+        return *(each[0] if alone else each for each in (to_blocks, *to_weights)), None
+
+
+def _stack(of_one: Tensor | None) -> Tensor | None:
+    """Returns a stack of one trial."""
+    return None if of_one is None else of_one[None]
 
 
 def _sizes(blocks: Tensor, weights: Weights) -> list[int]:
@@ -75,12 +87,13 @@ def _compiled_backward(
     blocks: Tensor, weights: Weights, padded: Tensor | None, eta: Tensor, to_results: Sequence[Tensor | None]
 ) -> tuple[Tensor, list[Tensor]]:
     """Returns the gradients of the blocks and of the weights, as `_backward` does."""
-    incoming = [None if each is None else each.contiguous() for each in to_results]
+    to_pooled, to_probabilities, to_kl = to_results
+    of_every_block = None if to_kl is None else to_kl[:, None].expand(-1, blocks.shape[3], -1)
+    incoming = (None if each is None else each.contiguous() for each in (to_pooled, to_probabilities, of_every_block))
     sizes, shares = _sizes(blocks, weights), [each[0].numel() for each in weights]
     to_blocks, by_element = torch.empty_like(blocks), blocks.new_empty(sizes[0], sizes[2], sum(shares))
-    compute(
-        "pool_backward", sizes, blocks, *weights, _padding(blocks, padded), eta, *incoming, to_blocks, by_element
-    )
+    mask = _padding(blocks, padded)
+    compute("pool_backward", sizes, blocks, *weights, mask, eta, *incoming, to_blocks, by_element)
     to_weights = by_element.sum(1).split(shares, 1)
     return to_blocks, [grad.view_as(each) for grad, each in zip(to_weights, weights, strict=True)]
 
@@ -109,29 +122,32 @@ def _pool(
     padded: Tensor | None,
     pooled: Tensor,
     probabilities: Tensor,
-    negentropy: Tensor,
+    divergence: Tensor,
 ) -> None:
-    """Writes the results of `StochasticPooling` into the last three arguments."""
+    """Writes Σ η·block, η and each block's KL(η ‖ prior) into the last three arguments."""
     for trial, part in slices(blocks):
-        flat, _, logits = _logits(blocks[trial, :, part], *_of(trial, weights, padded))
+        own, mask = _of(trial, weights, padded)
+        flat, _, logits = _logits(blocks[trial, :, part], own, mask)
         logits -= logits.amax(1, keepdim=True)
         eta = probabilities[trial, :, part].flatten(2)
         torch.exp(logits, out=eta)
         total = eta.sum(1, keepdim=True)
         eta /= total
         torch.sum(eta * flat, 1, out=pooled[trial, part].flatten(1))
-        sums = logits.mul_(eta).sum(1, keepdim=True) - total.log_()
-        negentropy[trial, part] = sums.view(pooled[trial, part].shape)
+        negentropy = logits.mul_(eta).sum(1, keepdim=True) - total.log_()
+        choices = math.log(blocks.shape[1]) if mask is None else mask.logical_not().sum(1).log()
+        divergence[trial, part] = negentropy.view(divergence[trial, part].shape) + choices
 
 
 def _backward(
     blocks: Tensor, weights: Weights, padded: Tensor | None, probabilities: Tensor, to_results: Sequence[Tensor | None]
 ) -> tuple[Tensor, list[Tensor]]:
     """Returns the gradients of the blocks and of the weights, given those of the results, where None is zero."""
-    shapes = (blocks[:, 0], blocks, blocks[:, 0])
-    grad_pooled, grad_probabilities, grad_negentropy = (
-        torch.zeros_like(shape) if grad is None else grad for grad, shape in zip(to_results, shapes, strict=True)
+    grad_pooled, grad_probabilities, grad_kl = (
+        torch.zeros_like(result) if grad is None else grad
+        for grad, result in zip(to_results, (blocks[:, 0], blocks, blocks[:, 0, 0, 0]), strict=True)
     )
+    grad_divergence = grad_kl[:, None, None].expand(blocks[:, 0].shape)
     grads = [torch.zeros_like(each) for each in weights]
     grad_blocks = torch.empty_like(blocks)
     for trial, part in slices(blocks):
@@ -142,7 +158,7 @@ def _backward(
         to_pooled = grad_pooled[trial, part].flatten(1).unsqueeze(1)
         # Σ η log η has the gradient η (l − Σ η l): that of Σ η l with l held fixed.
         grad = torch.addcmul(grad_probabilities[trial, :, part].flatten(2), flat, to_pooled)
-        grad.addcmul_(logits, grad_negentropy[trial, part].flatten(1).unsqueeze(1))
+        grad.addcmul_(logits, grad_divergence[trial, part].flatten(1).unsqueeze(1))
         grad.sub_((eta * grad).sum(1, keepdim=True)).mul_(eta)
         grads[3][trial] += grad.sum(2, keepdim=True)
         grads[2][trial].baddbmm_(grad, hidden.mT)

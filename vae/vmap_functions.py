@@ -13,6 +13,22 @@ import torch
 from torch import Tensor
 
 
+class Stacked(torch.autograd.Function):
+    """An autograd function that takes the data of one trial, or a stack of trials: one more dimension, the first.
+
+    Under `torch.vmap` it gets the stack, and its results are one.
+    """
+
+    @classmethod
+    def vmap(cls, info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
+        stacked = [
+            _stacked(argument, dim, info.batch_size) if isinstance(argument, Tensor) else argument
+            for argument, dim in zip(arguments, in_dims, strict=True)
+        ]
+        results = cls.apply(*stacked)
+        return results, 0 if isinstance(results, Tensor) else (0,) * len(results)
+
+
 class Folded(torch.autograd.Function):
     """An autograd function whose leading dimension may hold the data of several trials, one after another.
 
@@ -22,7 +38,7 @@ class Folded(torch.autograd.Function):
     @classmethod
     def vmap(cls, info: Any, in_dims: tuple[int | None, ...], *arguments: Any) -> tuple[Any, Any]:
         folded = [
-            _folded(argument, dim, info.batch_size) if isinstance(argument, Tensor) else argument
+            _stacked(argument, dim, info.batch_size).flatten(0, 1) if isinstance(argument, Tensor) else argument
             for argument, dim in zip(arguments, in_dims, strict=True)
         ]
         results = cls.apply(*folded)
@@ -31,10 +47,9 @@ class Folded(torch.autograd.Function):
         return tuple(each.unflatten(0, (info.batch_size, -1)) for each in results), (0,) * len(results)
 
 
-def _folded(tensor: Tensor, dim: int | None, trials: int) -> Tensor:
-    """Folds the dimension `dim` of T trials into the leading one of size n: [T·n, …].
+def _stacked(tensor: Tensor, dim: int | None, trials: int) -> Tensor:
+    """Moves the dimension `dim` of T trials to the front: [T, …].
 
     Where `dim` is None the tensor is the same for all trials and is repeated.
     """
-    stacked = tensor.expand(trials, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
-    return stacked.flatten(0, 1)
+    return tensor.expand(trials, *tensor.shape) if dim is None else tensor.movedim(dim, 0)

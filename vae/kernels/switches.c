@@ -45,10 +45,18 @@ static inline void logits_of(const Network *net, const float *blocks, int64_t st
     }
 }
 
-/* blocks [T, P, K, N] to pooled [T, K, N], probabilities [T, P, K, N] and negentropy [T, K, N]. */
+/* Returns how many of its positions each block has on the map. */
+static inline Lanes real_positions(const Network *net, int64_t N, int64_t start) {
+    Lanes count = all(net->P);
+    for (int p = 0; net->padded && p < net->P; p++)
+        for (int j = 0; j < columns_at(start, N); j++) count[j] -= net->padded[p * N + start + j];
+    return count;
+}
+
+/* blocks [T, P, K, N] to pooled [T, K, N], probabilities [T, P, K, N] and divergence [T, K, N]. */
 void pool(int64_t T, int64_t P, int64_t K, int64_t N, int64_t H, int threads, const float *blocks,
           const float *hidden_weight, const float *hidden_bias, const float *weight, const float *bias,
-          const uint8_t *padded, float *pooled, float *probabilities, float *negentropy) {
+          const uint8_t *padded, float *pooled, float *probabilities, float *divergence) {
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t tk = 0; tk < T * K; tk++) {
         int64_t t = tk / K, first = (t * P * K + tk % K) * N;
@@ -70,18 +78,20 @@ void pool(int64_t T, int64_t P, int64_t K, int64_t N, int64_t H, int threads, co
             Lanes share = 1.0f / sum;
             for (int p = 0; p < P; p++) store(probabilities + first + p * K * N + start, powers[p] * share, n);
             store(pooled + tk * N + start, value * share, n);
-            store(negentropy + tk * N + start, entropy * share - logarithm(sum), n);
+            /* The sum of eta log eta, with log eta = l - log(sum), minus that under the uniform prior. */
+            Lanes prior = real_positions(&net, N, start);
+            store(divergence + tk * N + start, entropy * share - logarithm(sum / prior), n);
         }
         free(x);
     }
 }
 
-/* The gradients of pool. Those of its results may be NULL, for zeros. to_weights [T, K, 2 H P + H + P] holds those of
+/* The gradients of pool. Those of its results may be NULL, for zeros; to_divergence [T, N] is the same for all elements. to_weights [T, K, 2 H P + H + P] holds those of
    hidden_weight, hidden_bias, weight and bias, one after another. */
 void pool_backward(int64_t T, int64_t P, int64_t K, int64_t N, int64_t H, int threads, const float *blocks,
                    const float *hidden_weight, const float *hidden_bias, const float *weight, const float *bias,
                    const uint8_t *padded, const float *probabilities, const float *to_pooled,
-                   const float *to_probabilities, const float *to_negentropy, float *to_blocks, float *to_weights) {
+                   const float *to_probabilities, const float *to_divergence, float *to_blocks, float *to_weights) {
     int64_t size = 2 * H * P + H + P;
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t tk = 0; tk < T * K; tk++) {
@@ -95,13 +105,13 @@ void pool_backward(int64_t T, int64_t P, int64_t K, int64_t N, int64_t H, int th
         for (int64_t start = 0; start < N; start += LANES) {
             int n = columns_at(start, N);
             logits_of(&net, blocks + first, K * N, N, start, x, hidden, logits);
-            Lanes pooled = {0}, negentropy = {0}, mean = {0};
+            Lanes pooled = {0}, divergence = {0}, mean = {0};
             if (to_pooled) pooled = load(to_pooled + tk * N + start, n);
-            if (to_negentropy) negentropy = load(to_negentropy + tk * N + start, n);
+            if (to_divergence) divergence = load(to_divergence + t * N + start, n);
             /* The sum of eta log eta has the gradient eta (l - sum of eta l): that of eta l with l held fixed. */
             for (int p = 0; p < P; p++) {
                 eta[p] = load(probabilities + first + p * K * N + start, n);
-                grad[p] = x[p] * pooled + logits[p] * negentropy;
+                grad[p] = x[p] * pooled + logits[p] * divergence;
                 if (to_probabilities) grad[p] += load(to_probabilities + first + p * K * N + start, n);
                 mean += eta[p] * grad[p];
             }
