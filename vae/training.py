@@ -97,7 +97,8 @@ class Trainer:
             average: where several processes learn from parts of one batch, replaces the gradients of this process's
                 part in the model by those of the whole batch.
         """
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         return self._descend(*self.model.loss(batch, self.warmed_up(self.switch_warmup)), average)
 
     def _descend(

@@ -13,7 +13,22 @@ import torch
 from torch import Tensor
 
 
-class Stacked(torch.autograd.Function):
+class _Function(torch.autograd.Function):
+    """An autograd function that is called with all its arguments, one by one.
+
+    PyTorch's `apply` looks the arguments of `forward` up at every call, to fill in defaults, which takes longer than
+    many a step of a small batch.
+    """
+
+    @classmethod
+    def apply(cls, *arguments: Any) -> Any:
+        """Returns what `forward` returns, with its gradient."""
+        if torch._C._are_functorch_transforms_active():
+            return super().apply(*arguments)  # type: ignore[misc]  # as in PyTorch's stubs
+        return super(torch.autograd.Function, cls).apply(*arguments)
+
+
+class Stacked(_Function):
     """An autograd function that takes the data of one trial, or a stack of trials: one more dimension, the first.
 
     Under `torch.vmap` it gets the stack, and its results are one.
@@ -29,7 +44,7 @@ class Stacked(torch.autograd.Function):
         return results, 0 if isinstance(results, Tensor) else (0,) * len(results)
 
 
-class Folded(torch.autograd.Function):
+class Folded(_Function):
     """An autograd function whose leading dimension may hold the data of several trials, one after another.
 
     Under `torch.vmap` the dimension of the trials is folded into the leading one, and the results are unfolded again.
