@@ -24,8 +24,8 @@ class _Function(torch.autograd.Function):
     def apply(cls, *arguments: Any) -> Any:
         """Returns what `forward` returns, with its gradient."""
         if torch._C._are_functorch_transforms_active():
-            return super().apply(*arguments)  # type: ignore[misc]  # as in PyTorch's stubs
-        return super(torch.autograd.Function, cls).apply(*arguments)
+            return super().apply(*arguments)
+        return super(torch.autograd.Function, cls).apply(*arguments)  # type: ignore[misc]  # its stubs leave it out
 
 
 class Stacked(_Function):
