@@ -35,7 +35,7 @@ class Reconstruction:
 
     def squared_error(self, images: Tensor) -> Tensor:
         """Returns E‖X − X̂‖² of each of images [B, N_c, H, W], [B]."""
-        difference = images.permute(1, 2, 3, 0) - self.mean
+        difference = self.mean - images.permute(1, 2, 3, 0)  # in this order it lies in memory as the mean does
         return difference.square().sum((0, 1, 2)) + self.spread
 
 
