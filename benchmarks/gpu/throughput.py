@@ -19,15 +19,29 @@ from benchmarks.gpu.cases import Case, LeftOut, Values
 from benchmarks.gpu.timing import timed
 from vae.model import Batch
 from vae.stacked import StackedTrainer
+from vae.training import Trainer
 
 SECONDS = 0.9  # that each of the three is timed for
 STACKS = {"cuda": (1, 2, 4, 8, 16, 32, 64), "cpu": (1, 2)}
 COMPARED = 5  # steps after which a graph's weights are compared with those of the same steps without it
+# Rates and a weight of the switches' KL that change from step to step, as a graph must follow them.
+CHANGING: dict[str, Any] = {
+    "total_steps": 12,
+    "learning_rate": 0.01,
+    "noise_learning_rate": 0.03,
+    "warmup": 0.4,
+    "switch_warmup": 0.7,
+}
 
 
 def streams(device: torch.device, trials: int) -> list[torch.Generator]:
     """Returns the random streams of so many trials, at their start."""
     return [torch.Generator(device).manual_seed(trial) for trial in range(trials)]
+
+
+def changing_trainers(device: torch.device, trials: int) -> list[Trainer]:
+    """Returns trainers of new models whose learning rates change from step to step."""
+    return [Trainer(trainer(device).model, **CHANGING, weight_decay=0.1) for _ in range(trials)]
 
 
 def stack_rates(device: torch.device, trials: int) -> Values:
@@ -47,23 +61,24 @@ def stack_rates(device: torch.device, trials: int) -> Values:
 
 
 def graph_distance(device: torch.device, trials: int) -> Values:
-    """Returns how far the weights are apart after the same steps with and without a graph, and whether that is little.
+    """Returns how far apart the same steps with and without a graph lead, over how far they lead.
 
-    They are not the same digits: a graph keeps the learning rate in float32.
+    They do not lead to the same digits: a graph keeps the learning rate in float32.
     """
     if device.type != "cuda":
         raise LeftOut("a graph needs CUDA")
     torch.manual_seed(0)
-    batches, first = labelled_batch(device, trials), [trainer(device) for _ in range(trials)]
+    batches, first = labelled_batch(device, trials), changing_trainers(device, trials)
     plain, numbers = StackedTrainer(first), streams(device, trials)
+    start = weights(plain.model.state_dict()).clone()
     captured = CapturedStack(first, batches, streams(device, trials))
     for _ in range(WARM_UP + COMPARED):
         plain.step_together(batches, numbers)
     for _ in range(COMPARED):
         captured.step(batches)
     one, other = (weights(each.model.state_dict()) for each in (captured.trainer, plain))
-    apart = ((one - other).norm() / other.norm()).item()
-    return {"weights apart": apart, "holds": apart < 1e-4}
+    apart = ((one - other).norm() / (other - start).norm()).item()
+    return {"apart over moved": apart, "holds": apart < 1e-3}
 
 
 def weights(state: Mapping[str, Any]) -> Tensor:
