@@ -86,8 +86,8 @@ class Run:
                     self._add(outcome, message, began, ends)
         except TimeoutError:
             reason = "killed: it took too long"
-        if reason:
-            process.kill()
+        process.join(0 if reason else GRACE)
+        process.kill()  # without effect on one that has ended
         process.join()
         lost = outcome.names[len(outcome.rows) :] if outcome.names else ["the part itself"]
         if lost and process.exitcode != BROKEN:

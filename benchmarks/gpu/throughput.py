@@ -31,6 +31,7 @@ CHANGING: dict[str, Any] = {
     "noise_learning_rate": 0.03,
     "warmup": 0.4,
     "switch_warmup": 0.7,
+    "weight_decay": 0.1,
 }
 
 
@@ -41,7 +42,7 @@ def streams(device: torch.device, trials: int) -> list[torch.Generator]:
 
 def changing_trainers(device: torch.device, trials: int) -> list[Trainer]:
     """Returns trainers of new models whose learning rates change from step to step."""
-    return [Trainer(trainer(device).model, **CHANGING, weight_decay=0.1) for _ in range(trials)]
+    return [Trainer(trainer(device).model, **CHANGING) for _ in range(trials)]
 
 
 def stack_rates(device: torch.device, trials: int) -> Values:

@@ -15,7 +15,7 @@ from vae.stacked import StackedTrainer
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
-STEPS, TRIALS = 6, 2
+STEPS, TRIALS = 4, 2
 
 
 def test_static_steps_are_ordinary_steps():
