@@ -48,7 +48,7 @@ def write(folder: Path, facts: Mapping[str, Any], outcomes: Sequence[Outcome], s
     ]
     content = {"facts": dict(facts), "seconds": seconds, "parts": parts}
     (folder / JSON).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    on = ", ".join(f"{name} {value}" for name, value in facts.items())
+    on = "; ".join(f"{name}: {value}" for name, value in facts.items())
     sections = [f"# Measured on a device\n\n{on}. It took {seconds:.0f} seconds."]
     sections += [f"## {each.part.title}\n\n{table(each.rows)}" for each in outcomes]
     (folder / MARKDOWN).write_text("\n\n".join(sections) + "\n", encoding="utf-8")
