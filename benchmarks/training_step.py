@@ -1,24 +1,38 @@
-"""Compares the training step of the MNIST model with a large matrix product on the same threads.
+"""Compares training steps with a large matrix product that is timed in turn with them.
 
-    python benchmarks/training_step.py            # all cores, then one
-    python benchmarks/training_step.py --batch 128
+    python benchmarks/training_step.py            # about two minutes
+    python benchmarks/training_step.py --rounds 3
 
-Prints images per second, the model's floating-point operations per second, those of a 2048³ product that is timed in
-turn with it, and their ratio, which is the figure to compare between machines. Then it times the step with factors in
-bfloat16 against the step in float32, in turn, on a GPU where there is one. Operations are those of the equations (k²
-products per value of a valid convolution, and so on), not those that an implementation happens to spend.
+First come steps of the MNIST model on the bound of 32 to 256 images, on one thread (what a trial gets) and at 64 images
+on all cores; then whole steps of trials with the settings of params.yaml, on images of 28 × 28: data, augmentation,
+gradients and update. For each it prints images per second, floating-point operations per second, those of a 2048³
+product, and their ratio, which is the figure to compare between machines. On one thread the times are those that the
+processor spent on this process, so that other processes disturb them less.
+
+Operations are those of the equations (k² products per value of a valid convolution, and so on). How many more the
+implementation spends is printed as well. At the end the step with factors in bfloat16 is timed against the step in
+float32, in turn, on a GPU where there is one.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import math
 import statistics
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+from data.prepared.store import ImageStore
+from experiments.learning.contract import SYSTEMS, Learner, Task
 from experiments.learning.device import device_name, keep_freed_memory, now
+from experiments.settings.config import load
 from vae.architecture import TABLE2, Architecture
 from vae.decoder import Decoder
 from vae.encoder import Encoder
@@ -28,75 +42,124 @@ from vae.model import Batch, VariationalAutoencoder
 from vae.training import Trainer
 
 SWITCH_HIDDEN, CODE_HIDDEN, SIDE = 9, 16, 2048
+BATCHES, SYSTEMS_TIMED = (32, 64, 128, 256), ("bsvm", "alexnet", "googlenet")
+MNIST = TABLE2["mnist"]
+PARAMS = Path(__file__).parents[1] / "params.yaml"
 CPU = torch.device("cpu")
 
+Step = Callable[[], object]
 
-def training_flops(architecture: Architecture) -> float:
+
+def training_flops(architecture: Architecture, decoded: bool = True) -> float:
     """Returns the floating-point operations of one image's forward and backward pass, two per multiplication.
 
     The backward pass costs a product once more for each gradient that it needs: that of the weights and that of the
     input, which the first layer does not need, since its input is the image.
+
+    Args:
+        decoded: whether the image is decoded, too; labelled images are only encoded.
     """
-    forward = backward = 0
+    encoder = decoder = 0
     channels = architecture.channels
     for index, (layer, sizes) in enumerate(zip(architecture.layers, architecture.sizes, strict=True)):
         convolution = layer.dictionary_size * channels * layer.kernel**2 * sizes.conv**2
-        forward += 2 * convolution  # encoder and decoder
-        backward += convolution * (1 if index == 0 else 2) + 2 * convolution
+        encoder += convolution * (2 if index == 0 else 3)
+        decoder += 3 * convolution
         if layer.pooling > 1:
             values = layer.dictionary_size * sizes.pooled**2 * layer.pooling**2
-            network = 2 * values * SWITCH_HIDDEN
-            quadratic = values * layer.pooling**2 if index == 0 else 0
-            forward += network + quadratic
-            backward += 2 * network + quadratic
+            encoder += 3 * 2 * values * SWITCH_HIDDEN
+            decoder += 2 * values * layer.pooling**2 if index == 0 else 0
         channels = layer.dictionary_size
     maps, side, _ = architecture.code_shape
-    network = 3 * maps * side * side * CODE_HIDDEN
-    return 2.0 * (forward + backward + 3 * network)
+    encoder += 3 * 3 * maps * side * side * CODE_HIDDEN
+    return 2.0 * (encoder + (decoder if decoded else 0))
 
 
-def model_step(batch: int, device: torch.device = CPU, factors: torch.dtype | None = None) -> Callable[[], object]:
+def model_step(
+    batch: int, device: torch.device = CPU, factors: torch.dtype | None = None, dtype: torch.dtype = torch.float32
+) -> Step:
     """Returns an optimisation step of the MNIST model on the bound of `batch` images."""
-    architecture = TABLE2["mnist"]
     torch.manual_seed(0)
     model = VariationalAutoencoder(
-        architecture,
-        Encoder(architecture, "relu", SWITCH_HIDDEN, CODE_HIDDEN, factors),
-        Decoder(architecture, 2.3, factors),
-        BayesianSVM(math.prod(architecture.code_shape), 10, precision=1.0, gamma=1.0),
-        estimator_named("exact")(architecture),
+        MNIST,
+        Encoder(MNIST, "relu", SWITCH_HIDDEN, CODE_HIDDEN, factors),
+        Decoder(MNIST, 2.3, factors),
+        BayesianSVM(math.prod(MNIST.code_shape), 10, precision=1.0, gamma=1.0),
+        estimator_named("exact")(MNIST),
         "factorised",
-    ).to(device)
+    ).to(device, dtype)
     rates = {"learning_rate": 1e-4, "noise_learning_rate": 1e-4}
     trainer = Trainer(model, total_steps=10**6, **rates, warmup=0.01, switch_warmup=0.0, weight_decay=0.0)
-    images = torch.rand(batch, 1, 28, 28, device=device)
+    images = torch.rand(batch, 1, 28, 28, device=device, dtype=dtype)
     return lambda: trainer.step(Batch(images))
 
 
-def seconds(run: Callable[[], object], repeats: int, device: torch.device = CPU) -> float:
-    """Returns the mean wall time of a call."""
-    start = now(device)
+def learner_of(system: str) -> Learner:
+    """Returns a learner with the settings of params.yaml on 5,000 images of noise, 500 of them labelled."""
+    noise, count = np.random.default_rng(0), 5000
+    images = noise.integers(0, 256, (count, 28, 28, 1), dtype=np.uint8)
+    store = ImageStore("noise", images, np.arange(count) % 10, tuple("0123456789"), "none")
+    kind, every = SYSTEMS.get(system), np.arange(count)
+    axes = {"dataset": "mnist-5k", "system": system, "proportion": 0.1, "repetition": 0}
+    task = Task(store, every, every[:500], every[:100], 0.1, "auto" if kind.uses_xi else None, 0, axes, CPU)
+    return kind.learner(task, load(PARAMS).settings[system])
+
+
+def steps_of(learner: Learner) -> Iterator[Any]:
+    """Yields what each step of the learner reports, epoch after epoch."""
+    return itertools.chain.from_iterable(learner.epoch(epoch) for epoch in itertools.count())
+
+
+def trial_step(system: str) -> tuple[Step, float, float]:
+    """Returns a step of a trial, its images, and its operations."""
+    learner = learner_of(system)
+    steps = steps_of(learner)
+    with FlopCounterMode(display=False) as counted:
+        images = float(next(steps)["images"])
+    if system != "bsvm":  # PyTorch's own layers spend what their equations say
+        return lambda: next(steps), images, counted.get_total_flops()
+    labelled = load(PARAMS).settings[system].labelled_batch
+    operations = images * training_flops(MNIST) + labelled * training_flops(MNIST, decoded=False)
+    return lambda: next(steps), images, operations
+
+
+def spent_over_needed(batch: int = 8) -> float:
+    """Returns the operations that a step's products spend, over those of the equations.
+
+    They are counted in double precision, where PyTorch computes all products: the compiled kernels compute the same.
+    """
+
+    def in_place(own: Any, left: torch.Size, right: torch.Size, **_: Any) -> int:
+        return 2 * math.prod(left) * right[-1]
+
+    step = model_step(batch, dtype=torch.float64)
+    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.baddbmm_: in_place}) as counted:
+        step()
+    return counted.get_total_flops() / (batch * training_flops(MNIST))
+
+
+def seconds(run: Step, repeats: int, device: torch.device = CPU) -> float:
+    """Returns the mean time of a call: the processor's on one thread, or else the wall's."""
+    clock = time.process_time if device.type == "cpu" and torch.get_num_threads() == 1 else lambda: now(device)
+    start = clock()
     for _ in range(repeats):
         run()
-    return (now(device) - start) / repeats
+    return (clock() - start) / repeats
 
 
-def measure(threads: int, batch: int, rounds: int) -> None:
-    """Times step and product in turn and prints the medians of both and of their ratio."""
-    torch.set_num_threads(threads)
-    step = model_step(batch)
+def measure(name: str, step: Step, images: float, operations: float, rounds: int) -> None:
+    """Times a step and the product in turn and prints the medians of both and of their ratio."""
     left, right = torch.rand(SIDE, SIDE), torch.rand(SIDE, SIDE)
-    per_image = training_flops(TABLE2["mnist"])
     seconds(step, 5)
     steps, products = [], []
     for _ in range(rounds):
         steps.append(seconds(step, 10))
         products.append(seconds(lambda: left @ right, 2))
-    ratios = [(batch * per_image / s) / (2 * SIDE**3 / p) for s, p in zip(steps, products, strict=True)]
-    rate = batch / statistics.median(steps)
+    ratios = [(operations / s) / (2 * SIDE**3 / p) for s, p in zip(steps, products, strict=True)]
+    taken, product = statistics.median(steps), 2 * SIDE**3 / statistics.median(products)
     print(
-        f"{threads} thread(s), batch {batch}: {rate:,.0f} images/s, {rate * per_image / 1e9:.1f} GFLOP/s; product "
-        f"{2 * SIDE**3 / statistics.median(products) / 1e9:.0f} GFLOP/s; ratio {statistics.median(ratios):.2f} "
+        f"{name}: {images / taken:,.0f} images/s, {operations / taken / 1e9:.1f} GFLOP/s; product "
+        f"{product / 1e9:.0f} GFLOP/s; ratio {statistics.median(ratios):.2f} "
         f"({min(ratios):.2f} to {max(ratios):.2f} over {rounds} rounds)"
     )
 
@@ -118,16 +181,22 @@ def compare(batch: int, rounds: int) -> None:
 
 
 def main() -> None:
-    """Measures with all cores, then with one."""
+    """Measures all steps on one thread, then one on all cores."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch", type=int, default=64, help="images per step")
     parser.add_argument("--rounds", type=int, default=7, help="how often step and product are timed in turn")
-    arguments = parser.parse_args()
+    rounds = parser.parse_args().rounds
     keep_freed_memory()
-    print(f"{training_flops(TABLE2['mnist']) / 1e6:.1f} MFLOP an image, forward and backward")
-    for threads in sorted({torch.get_num_threads(), 1}, reverse=True):
-        measure(threads, arguments.batch, arguments.rounds)
-    compare(arguments.batch, arguments.rounds)
+    cores, per_image = torch.get_num_threads(), training_flops(MNIST)
+    print(f"{per_image / 1e6:.1f} MFLOP an image, forward and backward; {spent_over_needed():.2f} times that are spent")
+    torch.set_num_threads(1)
+    for batch in BATCHES:
+        measure(f"model, 1 thread, batch {batch}", model_step(batch), batch, batch * per_image, rounds)
+    for system in SYSTEMS_TIMED:
+        measure(f"trial of {system}, 1 thread", *trial_step(system), rounds)
+    if cores > 1:
+        torch.set_num_threads(cores)
+        measure(f"model, {cores} threads, batch 64", model_step(64), 64, 64 * per_image, rounds)
+    compare(64, rounds)
 
 
 if __name__ == "__main__":
