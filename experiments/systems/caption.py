@@ -117,7 +117,7 @@ class CaptionSystem(VariationalSystem[CaptionSystemSettings]):
     """Eq (1): ξ weighs the captions' log-likelihood against the images' bound."""
 
     name = "caption"
-    version = 1
+    version = 2
     shares = ("vae", "captions")
     learns = CAPTIONS
     spreads = False  # not tried

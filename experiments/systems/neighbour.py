@@ -123,7 +123,7 @@ class NeighbourSystem(VariationalSystem[NeighbourSettings]):
     """The baseline of `caption` that learns from images without a model of captions."""
 
     name = "neighbour"
-    version = 1
+    version = 2
     uses_xi = False
     learns = CAPTIONS
     spreads = False  # not tried

@@ -66,7 +66,7 @@ class TbsvmSystem(VariationalSystem[TbsvmSettings]):
     """Eq (18) with a term for every image whose label is missing; no row of Table 1."""
 
     name = "tbsvm"
-    version = 1
+    version = 2
     spreads = False  # its third batch is not split into parts
     Settings = TbsvmSettings
 

@@ -37,7 +37,7 @@ def assert_same_with_gradients(function, inputs, tolerance=2e-5):
         results = function(*own)
         torch.manual_seed(1)
         loss = sum((result * torch.randn(result.shape).to(dtype)).sum() for result in results)
-        found.append((*results, *torch.autograd.grad(loss, own)))
+        found.append([each.detach() for each in (*results, *torch.autograd.grad(loss, own))])
     for single, double in zip(*found, strict=True):
         torch.testing.assert_close(single.double(), double, rtol=tolerance, atol=tolerance * float(double.abs().max()))
 
@@ -51,8 +51,9 @@ def test_stochastic_pooling(batch, conv, scale, calls):
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.7)
     names = [name for name, _ in network.named_parameters()]
-    blocks, *weights = torch.randn(TRIALS, 9, 4, 4, batch), *(
-        torch.stack([scale * parameter.detach(), parameter.detach().flip(0)]) for parameter in network.parameters()
+    blocks, *weights = (
+        torch.randn(TRIALS, 9, 4, 4, batch),
+        *(torch.stack([scale * parameter.detach(), parameter.detach().flip(0)]) for parameter in network.parameters()),
     )
 
     def pooled(blocks, *weights):
