@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vae.architecture import Architecture
 from vae.blocks import block_matrix, overlap_add, product
-from vae.expected_unpooling import ExpectedUnpooling
+from vae.kernels.expected_unpooling import ExpectedUnpooling
 from vae.pooling import Switches, draw_positions, uniform_switches
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from vae.blocks import real_positions
+from vae.kernels.stochastic_pooling import StochasticPooling
 from vae.noise import uniform_like
-from vae.stochastic_pooling import StochasticPooling
 
 
 @dataclass(frozen=True)

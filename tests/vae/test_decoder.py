@@ -6,7 +6,7 @@ from torch.nn import functional
 from tests.vae.conftest import ONE_POOLING, TWO_POOLINGS, all_switches, build
 from vae.architecture import Architecture, Layer
 from vae.decoder import Decoder
-from vae.expected_unpooling import ExpectedUnpooling
+from vae.kernels.expected_unpooling import ExpectedUnpooling
 from vae.pooling import Switches, draw_positions, uniform_switches
 
 ARCHITECTURE = Architecture("small", 12, 2, (Layer(3, 3, 3), Layer(4, 2, 2), Layer(5, 2)))

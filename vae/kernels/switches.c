@@ -1,13 +1,13 @@
 /* Stochastic pooling, expected unpooling and the sum of overlapping windows, in single precision. They compute what
-   vae.stochastic_pooling, vae.expected_unpooling and vae.blocks write in PyTorch, for sixteen columns at a time, so
-   that only inputs and results go through memory.
+   stochastic_pooling.py, expected_unpooling.py and vae.blocks write in PyTorch, for sixteen columns at a time, so that
+   only inputs and results go through memory.
 
    Arrays are contiguous. Notation: T trials, P = p * p positions, K dictionary elements, N = blocks * images columns,
    H hidden units. Threads share the work by trial and element. What is summed over columns is returned for each of
    them, so no digit depends on the number of threads. */
 #include "lanes.h"
 
-#define NEVER -1e9f /* vae.stochastic_pooling.NEVER */
+#define NEVER -1e9f /* as in stochastic_pooling.py */
 
 /* The switch network of one trial, and where its blocks are padding. */
 typedef struct {
@@ -86,8 +86,8 @@ void pool(int64_t T, int64_t P, int64_t K, int64_t N, int64_t H, int threads, co
     }
 }
 
-/* The gradients of pool. Those of its results may be NULL, for zeros; to_divergence [T, N] is the same for all elements. to_weights [T, K, 2 H P + H + P] holds those of
-   hidden_weight, hidden_bias, weight and bias, one after another. */
+/* The gradients of pool. Those of its results may be NULL, for zeros; to_divergence [T, N] is the same for all elements.
+   to_weights [T, K, 2 H P + H + P] holds those of hidden_weight, hidden_bias, weight and bias, one after another. */
 void pool_backward(int64_t T, int64_t P, int64_t K, int64_t N, int64_t H, int threads, const float *blocks,
                    const float *hidden_weight, const float *hidden_bias, const float *weight, const float *bias,
                    const uint8_t *padded, const float *probabilities, const float *to_pooled,

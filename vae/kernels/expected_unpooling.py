@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from vae.blocks import slices
-from vae.compiled import compute, is_compiled_for
+from vae.kernels.compiled import compute, is_compiled_for
 from vae.vmap_functions import Stacked
 
 
@@ -29,7 +29,7 @@ class ExpectedUnpooling(Stacked):
         the shifted D_k, and ‖D_k‖² each entry of its diagonal. A stack of T trials has one more dimension, the first.
 
     Like stochastic pooling it is compiled, or works on a few dictionary elements at a time (see
-    `vae.stochastic_pooling`).
+    `vae.kernels.stochastic_pooling`).
     """
 
     @staticmethod

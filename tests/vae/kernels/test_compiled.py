@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from vae import compiled
 from vae.blocks import overlap_add, windows_of
-from vae.expected_unpooling import ExpectedUnpooling
+from vae.kernels import compiled
+from vae.kernels.expected_unpooling import ExpectedUnpooling
 from vae.pooling import SwitchNetwork
 
 pytestmark = pytest.mark.skipif(compiled.library() is None, reason="this machine has no C compiler")
@@ -24,7 +24,7 @@ def calls(monkeypatch):
         made.append(kernel)
         compute(kernel, *arguments)
 
-    for module in ("stochastic_pooling", "expected_unpooling", "blocks"):
+    for module in ("kernels.stochastic_pooling", "kernels.expected_unpooling", "blocks"):
         monkeypatch.setattr(f"vae.{module}.compute", counted)
     return made
 

@@ -1,9 +1,9 @@
 """Stochastic pooling as one autograd function: the switch network, its softmax, and what it pools.
 
 The small products and element-wise steps over the p² values of a block make most of the memory traffic of a training
-step. On a CPU in single precision compiled kernels take them in one go (see `vae.compiled`). The writing in PyTorch
-works on a few dictionary elements at a time, so that what its steps hand to each other stays in the cache. Only the
-blocks and η are kept for the backward pass; the hidden units are computed again.
+step. On a CPU in single precision compiled kernels take them in one go (see `vae.kernels.compiled`). The writing in
+PyTorch works on a few dictionary elements at a time, so that what its steps hand to each other stays in the cache. Only
+the blocks and η are kept for the backward pass; the hidden units are computed again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from vae.blocks import slices
-from vae.compiled import compute, is_compiled_for
+from vae.kernels.compiled import compute, is_compiled_for
 from vae.vmap_functions import Stacked
 
 # A logit so low that its probability is exactly zero in single precision; finite, so that zero times it is zero.

@@ -1,0 +1,1 @@
+"""Stochastic pooling and expected unpooling, each written in PyTorch and in C."""
