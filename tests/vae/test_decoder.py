@@ -5,8 +5,7 @@ from torch.nn import functional
 
 from tests.vae.conftest import ONE_POOLING, TWO_POOLINGS, all_switches, build
 from vae.architecture import Architecture, Layer
-from vae.decoder import Decoder
-from vae.kernels.expected_unpooling import ExpectedUnpooling
+from vae.decoder import Decoder, _ExpectedUnpooling
 from vae.pooling import Switches, draw_positions, uniform_switches
 
 ARCHITECTURE = Architecture("small", 12, 2, (Layer(3, 3, 3), Layer(4, 2, 2), Layer(5, 2)))
@@ -73,7 +72,7 @@ def test_expected_unpooling_gradients(monkeypatch):
     eta = torch.rand(4, 2, 3, 2, dtype=torch.double, requires_grad=True)
     values = torch.randn(2, 3, 2, dtype=torch.double, requires_grad=True)
 
-    assert torch.autograd.gradcheck(ExpectedUnpooling.apply, (eta, values, shifted))
+    assert torch.autograd.gradcheck(_ExpectedUnpooling.apply, (eta, values, shifted))
 
 
 def test_prior_switches_are_uniform_and_never_padded():

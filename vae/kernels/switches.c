@@ -1,5 +1,5 @@
 /* Stochastic pooling, expected unpooling and the sum of overlapping windows, in single precision. They compute what
-   stochastic_pooling.py, expected_unpooling.py and vae.blocks write in PyTorch, for sixteen columns at a time, so that
+   vae.pooling, vae.decoder and vae.blocks write in PyTorch, for sixteen columns at a time, so that
    only inputs and results go through memory.
 
    Arrays are contiguous. Notation: T trials, P = p * p positions, K dictionary elements, N = blocks * images columns,
@@ -7,7 +7,7 @@
    them, so no digit depends on the number of threads. */
 #include "lanes.h"
 
-#define NEVER -1e9f /* as in stochastic_pooling.py */
+#define NEVER -1e9f /* vae.pooling._NEVER */
 
 /* The switch network of one trial, and where its blocks are padding. */
 typedef struct {

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from vae import compiled
 from vae.blocks import overlap_add, windows_of
-from vae.kernels import compiled
-from vae.kernels.expected_unpooling import ExpectedUnpooling
+from vae.decoder import _ExpectedUnpooling
 from vae.pooling import SwitchNetwork
 
 pytestmark = pytest.mark.skipif(compiled.library() is None, reason="this machine has no C compiler")
@@ -24,7 +24,7 @@ def calls(monkeypatch):
         made.append(kernel)
         compute(kernel, *arguments)
 
-    for module in ("kernels.stochastic_pooling", "kernels.expected_unpooling", "blocks"):
+    for module in ("pooling", "decoder", "blocks"):
         monkeypatch.setattr(f"vae.{module}.compute", counted)
     return made
 
@@ -88,7 +88,7 @@ def test_expected_unpooling(batch, calls):
     torch.manual_seed(0)
     eta = torch.rand(TRIALS, 9, 4, 3, batch).softmax(1)
     inputs = [eta, torch.randn(TRIALS, 4, 3, batch), torch.randn(TRIALS, 4, 9, 6)]
-    assert_same_with_gradients(ExpectedUnpooling.apply, inputs)
+    assert_same_with_gradients(_ExpectedUnpooling.apply, inputs)
     assert calls == ["unpool", "unpool_backward"]
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-SOURCE = Path(__file__).with_name("switches.c")
+SOURCE = Path(__file__).parent / "kernels" / "switches.c"
 # For the processor at hand: the library is never kept for another one. -fopenmp finds the threads that PyTorch has.
 OPTIONS = ("-O2", "-funroll-loops", "-march=native", "-fopenmp", "-shared", "-fPIC")
 
@@ -44,7 +44,7 @@ def is_compiled_for(data: Tensor) -> bool:
 
 
 def compute(kernel: str, sizes: Sequence[int], *tensors: Tensor | None) -> None:
-    """Calls a kernel by its name in `switches.c`, with as many threads as PyTorch uses.
+    """Calls a kernel by its name in `kernels/switches.c`, with as many threads as PyTorch uses.
 
     Args:
         sizes: the numbers that it takes first.

@@ -1,1 +1,0 @@
-"""Stochastic pooling and expected unpooling, each written in PyTorch and in C."""
