@@ -1,7 +1,7 @@
 """Measures how the time and the memory of training grow with images, their side, classes and the labelled share.
 
-    python benchmarks/growth.py                        # about six minutes on two cores
-    python benchmarks/growth.py --only rows images     # some of the tables
+    python -m benchmarks growth                        # about six minutes on two cores
+    python -m benchmarks growth --only rows images     # some of the tables
 
 A trial of `bsvm` with the settings of params.yaml is trained on random images, in a process of its own for each line,
 on one thread. Beside a line's epochs, a 1024³ matrix product is timed in turn with them. Its time is the unit that

@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from experiments.trials.judge import Judge
 from experiments.trials.label_evaluation import LabelJudge
 
 CHECKPOINT_SECONDS = 5.0  # between two checkpoints, at least
+TOGETHER = 256  # steps whose scalars are fetched from a device at once
 PICTURED = 10  # validation images that a system's pictures are made from
 JUDGES: Mapping[str, Judge] = {LABELS: LabelJudge(), CAPTIONS: CaptionJudge()}  # by what a system learns
 Row = dict[str, float]  # an epoch's scalars by name, as `metrics.jsonl` keeps them
@@ -35,14 +37,15 @@ class TrialFailed(Exception):
 def mean_scalars(steps: Iterator[Mapping[str, float | Tensor]], epoch: int) -> Row:
     """Runs an epoch's steps and returns each scalar's mean, weighted by the steps' images, and the sum of `images`.
 
-    Scalars stay on their device until the end, so that no step waits for another. TrialFailed where a loss is not
-    finite; the message names the first such step.
+    Scalars stay on their device for many steps, so that hardly any step waits for another; a tensor for each of them
+    until the end would take a kilobyte each. TrialFailed where a loss is not finite; the message names the first such
+    step.
     """
-    values: dict[str, list[float | Tensor]] = {}
-    for scalars in steps:
-        for name, value in scalars.items():
-            values.setdefault(name, []).append(value.detach() if isinstance(value, Tensor) else value)
-    columns = {name: _column(column) for name, column in values.items()}
+    parts: dict[str, list[Tensor]] = {}
+    for some in _batched(steps):
+        for name in some[0]:
+            parts.setdefault(name, []).append(_column([scalars[name] for scalars in some]))
+    columns = {name: torch.cat(column) for name, column in parts.items()}
     for step, loss in enumerate(columns["loss"].tolist()):
         if not math.isfinite(loss):
             raise TrialFailed(f"the loss is not finite ({loss}) in epoch {epoch}, step {step}")
@@ -50,6 +53,16 @@ def mean_scalars(steps: Iterator[Mapping[str, float | Tensor]], epoch: int) -> R
     total = images.sum().item()
     means = {name: (column @ images).item() / total for name, column in columns.items()}
     return {"images": total, **means}
+
+
+def _batched(steps: Iterator[Mapping[str, float | Tensor]]) -> Iterator[list[dict[str, float | Tensor]]]:
+    """Yields the scalars of `TOGETHER` steps at a time, without gradients, which would keep all that made them."""
+    detached = (
+        {name: value.detach() if isinstance(value, Tensor) else value for name, value in scalars.items()}
+        for scalars in steps
+    )
+    while some := list(islice(detached, TOGETHER)):
+        yield some
 
 
 def _column(values: list[float | Tensor]) -> Tensor:
