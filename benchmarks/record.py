@@ -21,7 +21,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 TOYS = ROOT / "tests/experiments/toy"
-PROPORTIONS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+PROPORTIONS = tuple(step / 50 for step in range(1, 51))  # a report shows 200 repetitions at most
 PARAMS = """
 dataset: mnist-5k
 profile: default

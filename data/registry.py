@@ -15,7 +15,7 @@ class Registry(Generic[Plugin]):
     """Plug-ins by name.
 
     Args:
-        folder: the package whose modules register the plug-ins; all of them are imported before the first look-up.
+        folder: the package whose modules register the plug-ins; all are imported before a name is unknown.
         kind: what messages call a plug-in, such as "system".
     """
 
@@ -37,7 +37,8 @@ class Registry(Generic[Plugin]):
 
     def get(self, name: str) -> Plugin:
         """Returns the plug-in of that name. Raises UserError, listing the known names, where there is none."""
-        self._load()
+        if name not in self.known:
+            self._load()
         if name not in self.known:
             raise UserError(f"unknown {self.kind} {name!r}: known are {', '.join(sorted(self.known))}")
         return self.known[name]

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -209,6 +209,11 @@ def _read_parts(folder: Path, meta: Mapping[str, Any]) -> list[np.ndarray]:
     return parts
 
 
+def _add(digest: hashlib._Hash, indices: np.ndarray) -> None:
+    digest.update(len(indices).to_bytes(8, "little"))
+    digest.update(np.ascontiguousarray(indices, dtype=INDEX_TYPE).data)
+
+
 def _order_name(repetition: int) -> str:
     return f"order-{repetition:03d}.npy"
 
@@ -236,6 +241,7 @@ class Splits:
     data: str
     layout: int
     word_vectors: Identity | None = None
+    _kept: dict[int, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def open(cls, folder: Path) -> Splits:
@@ -298,7 +304,16 @@ class Splits:
                 f"`python -m data split {self.folder.name} --repetitions {max(repetition, 0) + 1}`"
             )
         count = labelled_count(proportion, len(self.train), max(self.classes, 1))
-        path = self.folder / _order_name(repetition)
+        return np.sort(self._order(repetition)[:count])
+
+    def _order(self, repetition: int) -> np.ndarray:
+        """Returns the training images in the order in which a repetition labels them; the last one is kept."""
+        if repetition not in self._kept:
+            self._kept.clear()
+            self._kept[repetition] = self._read_order(self.folder / _order_name(repetition))
+        return self._kept[repetition]
+
+    def _read_order(self, path: Path) -> np.ndarray:
         try:
             order = np.load(path, allow_pickle=False)
             if (order.shape, order.dtype) != (self.train.shape, np.int64):
@@ -307,17 +322,22 @@ class Splits:
                 raise ValueError("it does not order the training images")
         except DAMAGE as error:
             raise UserError(f"{path} is damaged ({error}): delete {self.folder} and split again") from error
-        return np.sort(order[:count])
+        return order
+
+    @cached_property
+    def _parts_digest(self) -> hashlib._Hash:
+        digest = hashlib.sha256()
+        for indices in (self.train, self.validation, self.test):
+            _add(digest, indices)
+        return digest
 
     def fingerprint(self, repetition: int, proportion: float) -> str:
         """Returns the SHA-256, in hexadecimal, of the three parts and a labelled subset.
 
         For captions, of the vocabulary and the word vectors too.
         """
-        digest = hashlib.sha256()
-        for indices in (self.train, self.validation, self.test, self.labelled(repetition, proportion)):
-            digest.update(len(indices).to_bytes(8, "little"))
-            digest.update(np.ascontiguousarray(indices, dtype=INDEX_TYPE).data)
+        digest = self._parts_digest.copy()
+        _add(digest, self.labelled(repetition, proportion))
         if not self.classes:
             digest.update("\n".join(self.vocabulary.words).encode())
         if self.vectors is not None:

@@ -174,11 +174,9 @@ def _identified(
             f"{splits.folder} was cut from other images than {layout.processed(config.dataset)} holds: "
             f"run `python -m data split {config.dataset} --repetitions {config.repetitions}`"
         )
-    parts: dict[tuple[int, float], tuple[str, int]] = {}  # fingerprint and size of each labelled subset
+    subsets = sorted({(seed, proportion) for _, proportion, _, seed in wanted})  # each repetition's file is read once
+    parts = {(of, at): (splits.fingerprint(of, at), len(splits.labelled(of, at))) for of, at in subsets}
     for system, proportion, xi, seed in wanted:
-        if (seed, proportion) not in parts:
-            labelled = len(splits.labelled(seed, proportion))
-            parts[seed, proportion] = splits.fingerprint(seed, proportion), labelled
         split, labelled = parts[seed, proportion]
         settings = config.settings[system].model_copy(update=changes)
         trial = Trial("", config.dataset, system, proportion, xi, seed, settings, labelled, devices)

@@ -69,7 +69,7 @@ def mean_interval(values: tuple[float, ...]) -> tuple[float, float]:
     if n < 2:
         return math.nan, math.nan
     tail = norm.cdf(t.ppf(0.025, n - 1) * math.sqrt(n / (n - 1)))
-    means = np.sort(np.asarray(values)[_resamples(n)].mean(axis=1))
+    means = np.sort(_resamples(n) @ np.asarray(values)) / n
     index = math.floor(tail * len(means))
     return float(means[index]), float(means[-1 - index])
 
@@ -84,10 +84,13 @@ def coverage_limit(n: int) -> float:
 
 @lru_cache(maxsize=64)
 def _resamples(n: int) -> np.ndarray:
-    """Returns the indices of resamples, [resamples, n]: all of them for few values, else drawn from a fixed seed."""
+    """Returns how often each value is in each resample, [resamples, n]: all of few values, else some, from a fixed seed."""
     if n <= ENUMERATED:
-        return np.stack(np.unravel_index(np.arange(n**n), (n,) * n), axis=1)
-    return np.random.default_rng(n).integers(n, size=(RESAMPLES, n))
+        drawn = np.stack(np.unravel_index(np.arange(n**n), (n,) * n), axis=1)
+    else:
+        drawn = np.random.default_rng(n).integers(n, size=(RESAMPLES, n))
+    places = drawn + n * np.arange(len(drawn))[:, None]
+    return np.bincount(places.ravel(), minlength=drawn.size).reshape(drawn.shape).astype(float)
 
 
 def headline_xi(results: pd.DataFrame) -> dict[str, str]:
