@@ -84,7 +84,7 @@ def coverage_limit(n: int) -> float:
 
 @lru_cache(maxsize=64)
 def _resamples(n: int) -> np.ndarray:
-    """Returns how often each value is in each resample, [resamples, n]: all of few values, else some, from a fixed seed."""
+    """Returns how often each value is in each resample, [resamples, n]: all of few values, else some, from a seed."""
     if n <= ENUMERATED:
         drawn = np.stack(np.unravel_index(np.arange(n**n), (n,) * n), axis=1)
     else:
