@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+CODE = (".py", ".c", ".h")  # a worker compiles the kernels itself
 
 
 @contextmanager
 def code_folder(*packages: str) -> Iterator[Path]:
-    """A temporary folder with the modules of those of the project's packages, and nothing that was made beside them.
+    """A temporary folder with the code of those of the project's packages, and nothing that was made beside them.
 
     Data, results and settings stay behind: a job or a worker reaches them by path or URI.
     """
@@ -22,8 +23,11 @@ def code_folder(*packages: str) -> Iterator[Path]:
         for room in (room for package in packages for room in _rooms(ROOT / package)):
             target = folder / room.relative_to(ROOT)
             target.mkdir(parents=True)
-            for module in room.glob("[!.]*.py"):  # editors keep their locks and copies under hidden names
-                shutil.copyfile(module, target / module.name)
+            for file in room.iterdir():
+                if file.suffix in CODE and not file.name.startswith(
+                    "."
+                ):  # editors keep locks and copies under such names
+                    shutil.copyfile(file, target / file.name)
         yield folder
 
 

@@ -1,0 +1,1 @@
+"""Kernels in C, which `vae.compiled` compiles and calls."""
