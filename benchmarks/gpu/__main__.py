@@ -11,7 +11,8 @@ It needs PyTorch (with CUDA for a GPU), NumPy and pydantic; no network and no da
     resuming   whether a trial that resumes from a checkpoint gets the digits of one that never stopped
     rates      images a second on three rows of Table 2, in float32, TF32 and bfloat16, against the rates of a large
                matrix product (the share is the MFU) and of a copy within the device's memory
-    throughput trials an hour in stacks of 1 to 64, with and without a CUDA graph, over one trial at a time
+    throughput trials an hour in stacks of 1 to 64, with and without a CUDA graph, over one trial at a time; and whether
+               stacks and graphs lead to the same weights
     sharing    trials an hour of 1 to 8 processes that share the device, over one process
     footprint  memory measured, against memory predicted
 

@@ -28,14 +28,14 @@ class StaticStackedTrainer(StackedTrainer):
         for group in self.optimizer.param_groups:
             group.update(capturable=True, lr=torch.full((), float(group["lr"]), device=self._device))
         self._switch_weight = torch.ones((), device=self._device)
-        self._batches = _mapped(torch.clone, batches)
+        self._batches = mapped(torch.clone, batches)
 
     def warmed_up(self, share: float) -> Tensor:  # type: ignore[override]  # the same number, on the device
         return self._switch_weight
 
     def fill(self, batches: Mapping[str, Any]) -> None:
         """Puts a step's batch, learning rates and weight of the switches' KL where the step reads them."""
-        _mapped(lambda own, new: own.copy_(new), self._batches, batches)
+        mapped(lambda own, new: own.copy_(new), self._batches, batches)
         self._switch_weight.fill_(super().warmed_up(self.switch_warmup))
 
     def static_step(self) -> dict[str, Tensor]:
@@ -92,10 +92,10 @@ class CapturedStack:
         return self._parts
 
 
-def _mapped(change: Callable[..., Tensor], first: Mapping[str, Any], *others: Mapping[str, Any]) -> dict[str, Any]:
+def mapped(change: Callable[..., Tensor], first: Mapping[str, Any], *others: Mapping[str, Any]) -> dict[str, Any]:
     """Applies `change` to the tensors of nested mappings of the same names."""
     return {
-        name: (_mapped if isinstance(value, Mapping) else _called)(change, value, *(each[name] for each in others))
+        name: (mapped if isinstance(value, Mapping) else _called)(change, value, *(each[name] for each in others))
         for name, value in first.items()
     }
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.gpu import agreement, resuming
+from benchmarks.gpu import agreement, resuming, throughput
 from benchmarks.gpu.agreement import CPU, Stepper, compared
 from experiments.learning.supervised import SupervisedLearner
 from experiments.learning.variational import VariationalLearner
@@ -42,6 +42,13 @@ def test_a_device_that_computes_something_else_does_not(monkeypatch, system, pre
 
     monkeypatch.setattr(agreement, "Stepper", Wrong)
     assert not compared(CPU, precision, system, row="mnist")["holds"]
+
+
+def test_a_stack_leads_where_its_trials_lead_and_one_with_other_noise_does_not(monkeypatch):
+    assert throughput.stack_distance(CPU, 2)["holds"]
+    streams = throughput.streams
+    monkeypatch.setattr(throughput, "streams", lambda *how: streams(*how)[::-1])
+    assert not throughput.stack_distance(CPU, 2)["holds"]
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
