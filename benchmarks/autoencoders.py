@@ -1,4 +1,4 @@
-"""Autoencoders with the shipped sizes, for timing, and batches of random numbers to train them on."""
+"""Autoencoders with the shipped sizes, for timing, their operations, and batches of random numbers to train them on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from vae.architecture import architecture_named
+from vae.architecture import Architecture, architecture_named
 from vae.decoder import Decoder
 from vae.encoder import Encoder
 from vae.estimators.contract import estimator_named
@@ -39,6 +39,31 @@ def trainer(device: torch.device, row: str = "mnist", factors: torch.dtype | Non
     ).to(device)
     rates = {"learning_rate": 1e-4, "noise_learning_rate": 1e-4}
     return Trainer(model, total_steps=10**6, **rates, warmup=0.01, switch_warmup=0.0, weight_decay=0.0)
+
+
+def training_flops(architecture: Architecture, decoded: bool = True) -> float:
+    """Returns the floating-point operations of one image's forward and backward pass, two per multiplication.
+
+    The backward pass costs a product once more for each gradient that it needs: that of the weights and that of the
+    input, which the first layer does not need, since its input is the image.
+
+    Args:
+        decoded: whether the image is decoded, too; labelled images are only encoded.
+    """
+    encoder = decoder = 0
+    channels = architecture.channels
+    for index, (layer, sizes) in enumerate(zip(architecture.layers, architecture.sizes, strict=True)):
+        convolution = layer.dictionary_size * channels * layer.kernel**2 * sizes.conv**2
+        encoder += convolution * (2 if index == 0 else 3)
+        decoder += 3 * convolution
+        if layer.pooling > 1:
+            values = layer.dictionary_size * sizes.pooled**2 * layer.pooling**2
+            encoder += 3 * 2 * values * SWITCH_HIDDEN
+            decoder += 2 * values * layer.pooling**2 if index == 0 else 0
+        channels = layer.dictionary_size
+    maps, side, _ = architecture.code_shape
+    encoder += 3 * 3 * maps * side * side * CODE_HIDDEN
+    return 2.0 * (encoder + (decoder if decoded else 0))
 
 
 def labelled_batch(device: torch.device, *stack: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Compares training steps with a large matrix product that is timed in turn with them.
 
-    python benchmarks/training_step.py            # about two minutes
-    python benchmarks/training_step.py --rounds 3
+    python -m benchmarks training_step            # about two minutes
+    python -m benchmarks training_step --rounds 3
 
 First come steps of the MNIST model on the bound of 32 to 256 images, on one thread (what a trial gets) and at 64 images
 on all cores; then whole steps of trials with the settings of params.yaml, on images of 28 × 28: data, augmentation,
@@ -29,11 +29,12 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.autoencoders import CODE_HIDDEN, SWITCH_HIDDEN, training_flops
 from data.prepared.store import ImageStore
 from experiments.learning.contract import SYSTEMS, Learner, Task
 from experiments.learning.device import device_name, keep_freed_memory, now
 from experiments.settings.config import load
-from vae.architecture import TABLE2, Architecture
+from vae.architecture import TABLE2
 from vae.decoder import Decoder
 from vae.encoder import Encoder
 from vae.estimators.contract import estimator_named
@@ -41,38 +42,13 @@ from vae.labels import BayesianSVM
 from vae.model import Batch, VariationalAutoencoder
 from vae.training import Trainer
 
-SWITCH_HIDDEN, CODE_HIDDEN, SIDE = 9, 16, 2048
+SIDE = 2048
 BATCHES, SYSTEMS_TIMED = (32, 64, 128, 256), ("bsvm", "alexnet", "googlenet")
 MNIST = TABLE2["mnist"]
 PARAMS = Path(__file__).parents[1] / "params.yaml"
 CPU = torch.device("cpu")
 
 Step = Callable[[], object]
-
-
-def training_flops(architecture: Architecture, decoded: bool = True) -> float:
-    """Returns the floating-point operations of one image's forward and backward pass, two per multiplication.
-
-    The backward pass costs a product once more for each gradient that it needs: that of the weights and that of the
-    input, which the first layer does not need, since its input is the image.
-
-    Args:
-        decoded: whether the image is decoded, too; labelled images are only encoded.
-    """
-    encoder = decoder = 0
-    channels = architecture.channels
-    for index, (layer, sizes) in enumerate(zip(architecture.layers, architecture.sizes, strict=True)):
-        convolution = layer.dictionary_size * channels * layer.kernel**2 * sizes.conv**2
-        encoder += convolution * (2 if index == 0 else 3)
-        decoder += 3 * convolution
-        if layer.pooling > 1:
-            values = layer.dictionary_size * sizes.pooled**2 * layer.pooling**2
-            encoder += 3 * 2 * values * SWITCH_HIDDEN
-            decoder += 2 * values * layer.pooling**2 if index == 0 else 0
-        channels = layer.dictionary_size
-    maps, side, _ = architecture.code_shape
-    encoder += 3 * 3 * maps * side * side * CODE_HIDDEN
-    return 2.0 * (encoder + (decoder if decoded else 0))
 
 
 def model_step(

@@ -13,10 +13,9 @@ from functools import lru_cache, partial
 
 import torch
 
-from benchmarks.autoencoders import trainer
+from benchmarks.autoencoders import trainer, training_flops
 from benchmarks.gpu.cases import Case, Values
 from benchmarks.gpu.timing import ARITHMETICS, arithmetics, copy_rate, multiplying_in, product_rate, timed
-from benchmarks.training_step import training_flops
 from vae.architecture import Architecture, architecture_named
 from vae.model import Batch
 from vae.training import Trainer
