@@ -41,18 +41,28 @@ sys.meta_path = [Hiding if each is PathFinder else each for each in sys.meta_pat
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """The command's folder of results."""
+def alone(tmp_path_factory):
+    """Runs Python where the three packages are alone; returns the folder that it ran in, and what it printed."""
     folder = tmp_path_factory.mktemp("gpu")
     (folder / "hiding").mkdir()
     (folder / "hiding" / "sitecustomize.py").write_text(HIDING)
     paths = os.pathsep.join([str(folder / "hiding"), str(ROOT)])
     environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-m", "benchmarks", "gpu", "--device", "cpu", "--minutes", "60"]
-    command += ["--out", str(folder / "results")]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "0 cases failed or do not hold" in done.stdout
+
+    def run(*arguments):
+        command = [sys.executable, *arguments]
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return folder, done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def small(alone):
+    """The command's folder of results."""
+    folder, said = alone("-m", "benchmarks", "gpu", "--device", "cpu", "--minutes", "60", "--out", "results")
+    assert "0 cases failed or do not hold" in said
     return folder / "results"
 
 
@@ -86,6 +96,13 @@ class TestTheWholeCommand:
 
     def test_one_process_trains_as_fast_as_itself(self, rows):
         assert 0.2 < rows["sharing"]["1 process"]["values"]["over one alone"] < 5
+
+
+def test_every_part_and_system_imports_nothing_else(alone):
+    modules = [part.module for part in PARTS]
+    asked = "from importlib import import_module; from experiments.learning.contract import SYSTEMS; "
+    _, said = alone("-c", f"{asked} print(len([import_module(name) for name in {modules}]), len(SYSTEMS.names()))")
+    assert said.split() == [str(len(PARTS)), str(len(SYSTEMS.names()))]
 
 
 def test_every_system_estimator_and_reading_is_compared():
