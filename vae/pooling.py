@@ -51,7 +51,8 @@ class Switches:
     Attributes:
         weights: [p², K, n², B]; those of a block sum to one.
         log_probability: log q(z|X) of the draws, [B], where a score-function gradient must flow through it.
-        drawn: whether the weights are one-hot draws, and not the probabilities themselves.
+        drawn: whether the weights are random, and not the probabilities themselves. They are one-hot draws, or numbers
+            of the same means and covariances (see `vae.estimators.exact`).
     """
 
     weights: Tensor
