@@ -120,7 +120,7 @@ def made_up(line: Line, folder: Path) -> ImageStore:
     del written
     labels = rng.integers(0, line.classes, shape[0])
     names = tuple(map(str, range(line.classes)))
-    return ImageStore(line.architecture.name, np.load(path, mmap_mode="r"), labels, names, "random")
+    return ImageStore(line.architecture.name, np.load(path, mmap_mode="r", allow_pickle=False), labels, names, "random")
 
 
 def training_of(line: Line, folder: Path) -> Training:
