@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -86,13 +87,22 @@ def dead_servers() -> list[str]:
 
 
 def shut_down() -> None:
-    """Ends this process's part of Ray, and the Ray that it has started, whose servers take no SIGTERM."""
+    """Ends this process's part of Ray, and the Ray that it has started, whose servers take no SIGTERM.
+
+    Objects of Ray that are garbage are collected before, and none meanwhile: collected by another thread, at the moment
+    when Ray's part of the process ends, one that still asks it for something ends the whole process.
+    """
     import ray
     from ray._private import worker
 
     if node := worker._global_node:
         node.kill_all_processes = partial(_kill, node.kill_all_processes)
-    ray.shutdown()
+    gc.collect()
+    gc.disable()
+    try:
+        ray.shutdown()
+    finally:
+        gc.enable()
 
 
 def _kill(kill: Callable[..., None], check_alive: bool, allow_graceful: bool, wait: bool) -> None:
