@@ -23,10 +23,8 @@ def code_folder(*packages: str) -> Iterator[Path]:
         for room in (room for package in packages for room in _rooms(ROOT / package)):
             target = folder / room.relative_to(ROOT)
             target.mkdir(parents=True)
-            for file in room.iterdir():
-                if file.suffix in CODE and not file.name.startswith(
-                    "."
-                ):  # editors keep locks and copies under such names
+            for file in room.glob("[!.]*"):  # editors keep their locks and copies under hidden names
+                if file.suffix in CODE:
                     shutil.copyfile(file, target / file.name)
         yield folder
 

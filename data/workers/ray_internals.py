@@ -89,8 +89,8 @@ def dead_servers() -> list[str]:
 def shut_down() -> None:
     """Ends this process's part of Ray, and the Ray that it has started, whose servers take no SIGTERM.
 
-    Objects of Ray that are garbage are collected before, and none meanwhile: collected by another thread, at the moment
-    when Ray's part of the process ends, one that still asks it for something ends the whole process.
+    Garbage is collected before, and none meanwhile: what asks Ray for anything once Ray's part of the process has ended
+    ends the whole process, and objects of Ray that another thread collects at that moment may do so.
     """
     import ray
     from ray._private import worker
