@@ -53,7 +53,7 @@ def fill() -> None:
         for epoch in range(4):
             folder.add_row({"epoch": epoch, "loss": 1.0, "time": time.time()})
         top1 = min(99.0, float(90 + 5 * trial.proportion + chance.normal()))
-        scores = {"top1": top1, "top5": 99.0, "epochs": 4, "best_epoch": 3, "seconds": 1.0, "train_seconds": 1.0}
+        scores = {"top1": top1, "top5": 99.0, "epochs": 4, "seconds": 1.0, "train_seconds": 1.0}
         rates = {"images_per_second": 1e3, "test_ms_per_image": 0.1, "device": "cpu", "git_sha": "0", "averaging": []}
         folder.finish({"identity": trial.identity, **scores, **rates, "ece": 1.0})
     write_csv(layout.results, COLUMNS, [row(trial, store, {}) for trial in wanted])

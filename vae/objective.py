@@ -43,12 +43,13 @@ def gaussian_log_likelihood(squared_error: Tensor, log_alpha: Tensor, values: in
     return 0.5 * (values * (log_alpha - math.log(2 * math.pi)) - log_alpha.exp() * squared_error)
 
 
-def xi_as_number(xi: float | str, values: int, outcomes: float, proportion: float) -> float:
-    """Returns ξ of eq (18), the weight of the label term: a given number, or for "auto" N_X / (outcomes · ρ).
+def xi_as_number(xi: float | str, values: int, outcomes: float, proportion: float, factor: float = 1.0) -> float:
+    """Returns ξ of eq (18), the weight of the label term: a given number, or factor · N_X / (outcomes · ρ) for "auto".
 
     Args:
         values: N_X, values in an image.
         outcomes: C, the number of classes; for captions T, their mean number of words.
         proportion: ρ, the share of the images that is labelled.
+        factor: of "auto"; the paper's is 1.
     """
-    return values / (outcomes * proportion) if xi == "auto" else float(xi)
+    return factor * values / (outcomes * proportion) if xi == "auto" else float(xi)

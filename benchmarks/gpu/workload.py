@@ -23,7 +23,7 @@ CLASSES, WORDS, LENGTH = 10, 200, 8
 BATCHES = ("batch", "labelled_batch", "marginalised_batch", "unlabelled_batch")
 PROPORTION = 0.5  # the labelled proportion ρ of every task
 
-_EVERY = {"patience": None, "shift": 2.0, "rotation": 15.0, "zoom": 0.15, "warmup": 0.05, "epochs": 4}
+_EVERY = {"shift": 2.0, "rotation": 15.0, "zoom": 0.15, "warmup": 0.05, "epochs": 4}
 SECTIONS: dict[str, dict[str, Any]] = {
     "vae": {
         **_EVERY,
@@ -40,6 +40,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "weight_decay": 0.01,
         "draws": 0,
         "precision": 2.0,
+        "xi_factor": 1.0,
     },
     "supervised": {**_EVERY, "learning_rate": 0.002, "weight_decay": 0.3, "width": 0.25, "dropout": 0.4},
     "captions": {
@@ -56,9 +57,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     },
 }
 OWN: dict[str, dict[str, Any]] = {
-    "alexnet": {"label_smoothing": 0.1},
-    "googlenet": {"label_smoothing": 0.1},
-    "pseudo": {"label_smoothing": 0.0, "confidence": 0.2, "unlabelled_weight": 1.0},
+    "pseudo": {"confidence": 0.2, "unlabelled_weight": 1.0},
     "bsvm": {"gamma": 7.0},
     "tbsvm": {"gamma": 7.0, "marginalised_weight": 1.0, "marginalised_warmup": 0.5},
     "cnn-rnn": {"code_size": 128},
@@ -108,7 +107,7 @@ def learner(system: str, device: torch.device, *, row: str, batch: int, steps: i
         changes: of its settings.
     """
     kind = SYSTEMS.get(system)
-    values: dict[str, Any] = dict.fromkeys(BATCHES, batch) | {"epoch_images": batch * steps}
+    values: dict[str, Any] = dict.fromkeys(BATCHES, batch) | {"updates": _EVERY["epochs"] * steps}
     for section in kind.shares:
         values |= SECTIONS[section]
     values |= {**OWN.get(system, {}), **changes}

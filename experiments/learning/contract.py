@@ -64,10 +64,10 @@ class Learner:
 
     Attributes:
         model: the network.
-        epochs: epochs of training, at most.
+        epochs: epochs of training; the weights of the last one are tested.
         steps_per_epoch: optimisation steps in an epoch.
-        patience: epochs without a better validation score after which training ends; None for no such end.
-        selects_by: the validation measure whose best epoch is kept: "accuracy", "elbo" or "cider".
+        images_per_step: images that a step draws, of all kinds; a changed copy counts as another image.
+        answers: whether it can name classes, or caption images, before `finish`.
         averages: numbers of codes N_s; test predictions that average over so many codes are compared.
         xi_value: ξ as a number, where the system has it.
         least_memory: bytes that a training step needs at least, as far as that is known beforehand.
@@ -76,8 +76,8 @@ class Learner:
     model: torch.nn.Module
     epochs: int
     steps_per_epoch: int
-    patience: int | None = None
-    selects_by: str = "accuracy"
+    images_per_step: int = 0
+    answers: bool = True
     averages: Sequence[int] = ()
     xi_value: float | None = None
     least_memory: int = 0
@@ -109,7 +109,7 @@ class Learner:
         return {}
 
     def finish(self) -> None:
-        """Ends the training: called once, with the best epoch's weights in the model, before anything is tested."""
+        """Ends the training: called once, before anything is tested."""
 
     def pictures(self, images: Tensor) -> Mapping[str, Tensor]:
         """Returns pictures to keep, float [H, W, N_c] in [0, 1], by name, such as `reconstructions` and `samples`."""

@@ -22,36 +22,23 @@ from data.seeds import seed_of
 from experiments.learning.arithmetic import Arithmetic
 from experiments.learning.augmentation import Augmentation
 from experiments.learning.contract import Learner, Task
+from experiments.learning.length import Length
 from experiments.learning.memory import check_memory, size_of
 from experiments.learning.randomness import seeded
 
 SAMPLE = 128  # labelled images, at most, on which inputs and initial weights are scaled
 
 
-class SupervisedSettings(Augmentation, Arithmetic):
+class SupervisedSettings(Augmentation, Arithmetic, Length):
     """Section `supervised` of params.yaml."""
 
-    epochs: int = Field(ge=1, le=100_000, description="epochs of training, at most")
-    epoch_images: int = Field(
-        ge=1, le=10_000_000, description="images drawn in an epoch, at least; one pass where more are labelled"
-    )
     batch: int = Field(ge=2, le=65_536, description="images in a step")
     learning_rate: float = Field(gt=0, le=1, description="highest learning rate of AdamW")
     weight_decay: float = Field(ge=0, le=10, description="AdamW's decay of weights; biases and scales have none")
     warmup: float = Field(ge=0, lt=1, description="share of all steps in which the learning rate rises")
-    patience: int | None = Field(
-        ge=1, le=100_000, description="epochs without a better validation score; null: no limit"
-    )
-
-
-class ClassifierSettings(SupervisedSettings):
-    """Section `supervised` of params.yaml, and what every network that learns labels has of its own."""
-
-    label_smoothing: float = Field(ge=0, lt=1, description="share of a label spread evenly over the classes")
 
 
 SupervisedSettingsT = TypeVar("SupervisedSettingsT", bound=SupervisedSettings)
-ClassifierSettingsT = TypeVar("ClassifierSettingsT", bound=ClassifierSettings)
 
 
 def scaled(channels: int, width: float) -> int:
@@ -124,8 +111,8 @@ class SupervisedLearner(Learner, Generic[SupervisedSettingsT]):
 
     def __init__(self, task: Task, settings: SupervisedSettingsT, build: Callable[[], nn.Module]) -> None:
         self.task, self.settings = task, settings
-        self.epochs, self.patience = settings.epochs, settings.patience
-        self.steps_per_epoch = math.ceil(max(settings.epoch_images, len(task.labelled)) / settings.batch)
+        self.epochs, self.steps_per_epoch = settings.schedule(len(task.labelled), settings.batch)
+        self.images_per_step = settings.batch
         with torch.device("meta"):
             self.least_memory = check_memory(task.device, *size_of(build(), task.store.shape), settings.batch)
         with seeded(seed_of("weights", **task.axes), torch.device("cpu")):
@@ -197,18 +184,17 @@ class SupervisedLearner(Learner, Generic[SupervisedSettingsT]):
         self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
 
 
-class ClassifierLearner(SupervisedLearner[ClassifierSettingsT]):
+class ClassifierLearner(SupervisedLearner[SupervisedSettingsT]):
     """Trains a network on a task's labelled images to tell the classes apart; its outputs [b, C] are their scores."""
 
-    def __init__(self, task: Task, settings: ClassifierSettingsT, build: Callable[[], nn.Module]) -> None:
+    def __init__(self, task: Task, settings: SupervisedSettingsT, build: Callable[[], nn.Module]) -> None:
         super().__init__(task, settings, build)
         self.labels = torch.from_numpy(task.store.labels[task.labelled]).to(task.device)
 
     def _loss(self, chosen: Tensor) -> Tensor:
         images = self.task.store.batch(self.task.labelled[chosen.numpy()], self.task.device)
         labels = self.labels[chosen.to(self.task.device)]
-        scores = self._outputs(self.settings.augmented(images))
-        return F.cross_entropy(scores, labels, label_smoothing=self.settings.label_smoothing)
+        return F.cross_entropy(self._outputs(self.settings.augmented(images)), labels)
 
     @torch.no_grad()
     def log_probabilities(self, images: Tensor) -> Tensor:

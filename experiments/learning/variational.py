@@ -19,6 +19,7 @@ from data.seeds import seed_of
 from experiments.learning.arithmetic import Arithmetic
 from experiments.learning.augmentation import Augmentation
 from experiments.learning.contract import Learner, Task
+from experiments.learning.length import Length
 from experiments.learning.memory import check_memory
 from experiments.learning.randomness import Stream, seeded
 from experiments.learning.recipes import Picked, Recipe, gathered
@@ -36,7 +37,7 @@ from vae.training import Trainer, fit_label_model
 ENCODED = 256  # labelled images, at most, that are encoded at a time
 
 
-class VariationalSettings(Augmentation, Arithmetic):
+class VariationalSettings(Augmentation, Arithmetic, Length):
     """Section `vae` of params.yaml: the model and how it is trained. Only labelled images are augmented."""
 
     architecture: str | None = Field(description="row of Table 2; null takes the dataset's")
@@ -46,10 +47,7 @@ class VariationalSettings(Augmentation, Arithmetic):
     switch_hidden: int = Field(ge=1, le=4_096, description="tanh units of a layer's switch network")
     code_hidden: int = Field(ge=1, le=4_096, description="tanh units of each top map's network, eq (27)")
     log_alpha: float = Field(ge=-10, le=20, description="where log α₀ starts")
-    epochs: int = Field(ge=1, le=100_000)
-    patience: int | None = Field(
-        ge=1, le=100_000, description="epochs without a better validation score before it ends"
-    )
+    xi_factor: float = Field(gt=0, le=1e6, description='of the ξ that "auto" stands for')
     batch: int = Field(ge=1, le=65_536, description="images a step, their labels unused")
     labelled_batch: int = Field(ge=1, le=65_536, description="labelled images a step")
     learning_rate: float = Field(gt=0, le=1)
@@ -113,6 +111,11 @@ def _check_memory(task: Task, settings: VariationalSettings, architecture: Archi
     return check_memory(task.device, weights, architecture.map_values, images)
 
 
+def _passes(order: np.random.Generator, indices: np.ndarray, count: int) -> np.ndarray:
+    """Returns `count` indices: whole passes over them, each in an order of its own, the last one cut off."""
+    return np.concatenate([order.permutation(indices) for _ in range(math.ceil(count / len(indices)))])[:count]
+
+
 class VariationalLearner(Learner, Generic[VariationalSettingsT]):
     """Trains the model on all training images, and on the labels of the labelled ones.
 
@@ -141,11 +144,12 @@ class VariationalLearner(Learner, Generic[VariationalSettingsT]):
         architecture = _architecture(task, settings)
         self.least_memory = _check_memory(task, settings, architecture)
         labelled_share = len(task.labelled) / len(task.train)
-        self.xi_value = xi_as_number(task.xi, architecture.values, self.outcomes, labelled_share)
+        self.xi_value = xi_as_number(task.xi, architecture.values, self.outcomes, labelled_share, settings.xi_factor)
         self.label_weight = self.xi_value * labelled_share
-        self.selects_by = "accuracy" if self.xi_value else "elbo"
-        self.epochs, self.patience = settings.epochs, settings.patience
-        self.steps_per_epoch = math.ceil(len(task.train) / settings.batch)
+        self.answers = self.xi_value > 0
+        self.batch = min(settings.batch, len(task.train))
+        self.epochs, self.steps_per_epoch = settings.schedule(len(task.train), self.batch)
+        self.images_per_step = self.batch + (settings.labelled_batch if self.label_weight else 0)
         with self._stream("weights"):
             self.model = self.Model(
                 architecture,
@@ -186,7 +190,7 @@ class VariationalLearner(Learner, Generic[VariationalSettingsT]):
         return seeded(seed_of(name, **self.task.axes, **axes), self.task.device)
 
     def epoch(self, epoch: int) -> Iterator[Mapping[str, float | Tensor]]:
-        """Trains on one pass over all training images; labelled images repeat as often as their batches ask."""
+        """Trains on about one pass over all training images; labelled images repeat as often as batches ask."""
         for step, indices in enumerate(self.order(epoch)):
             part, labelled = (self.task.ranks.part(each) for each in indices)
             share = len(part) / len(indices[0])
@@ -203,11 +207,10 @@ class VariationalLearner(Learner, Generic[VariationalSettingsT]):
         """Yields, for each step of an epoch, the indices of its images and of its labelled images."""
         task, size = self.task, self.settings.labelled_batch
         order = np.random.default_rng(seed_of("order", **task.axes, epoch=epoch))
-        images = np.array_split(order.permutation(task.train), self.steps_per_epoch)
-        rounds = math.ceil(self.steps_per_epoch * size / len(task.labelled))
-        labelled = np.concatenate([order.permutation(task.labelled) for _ in range(rounds)])
-        for step, indices in enumerate(images):
-            yield indices, labelled[step * size : (step + 1) * size]
+        images = _passes(order, task.train, self.steps_per_epoch * self.batch)
+        labelled = _passes(order, task.labelled, self.steps_per_epoch * size)
+        for step in range(self.steps_per_epoch):
+            yield images[step * self.batch :][: self.batch], labelled[step * size :][:size]
 
     def step_stream(self, epoch: int, step: int) -> Stream:
         """Returns the random stream of a step, apart from PyTorch's global ones."""

@@ -62,10 +62,9 @@ class VariationalSystem(System[VariationalSettingsT, VariationalLearner[Variatio
     def stacks(self, dataset: str, xi: float | str | None, settings: VariationalSettingsT) -> bool:
         """Returns whether trials of these settings run the same program, step by step.
 
-        Three things must hold: labels take part (ξ is not 0), all trials take equally many epochs (no patience), and
-        the estimator keeps nothing but weights.
+        Two things must hold: labels take part (ξ is not 0), and the estimator keeps nothing but weights.
         """
-        return xi != 0 and settings.patience is None and not estimator_named(settings.estimator).keeps_statistics
+        return xi != 0 and not estimator_named(settings.estimator).keeps_statistics
 
     def stack(self, learners: Sequence[VariationalLearner[VariationalSettingsT]]) -> VariationalStack:
         """Returns the learners as one."""

@@ -59,7 +59,6 @@ class Asker(Searcher):
             threads=self.resources.cpus,
             gpu=self.resources.gpus > 0,
             keep=setting.params == protocol.shipped,
-            count_operations=protocol.weighs_cost,
         )
         return {ASSIGNMENT: assignment}
 

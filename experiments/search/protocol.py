@@ -38,7 +38,7 @@ class Setting:
     cells: tuple[float, ...] = ()
     seconds: float = 0.0  # of one worker
     reason: str = ""  # for which it failed
-    operations: tuple[float, ...] = ()  # of the training in each cell, where cost is an objective
+    operations: tuple[float, ...] = ()  # of the training in each cell
     origin: str = DRAWN
 
     @property

@@ -13,14 +13,13 @@ from ray import tune
 
 from data.errors import UserError
 from experiments.learning.device import set_up
-from experiments.search.training_flops import operations
 from experiments.trial_store.layout import Layout
 from experiments.trials.grid import Trial
 from experiments.trials.run import epochs
 from experiments.trials.training import JUDGES, TrialFailed
 
 # Keys of a report: number of cells done, mean of their scores, each one's score, their seconds in all, each one's
-# operations (where the assignment counts them), and the reason of a failure.
+# operations, and the reason of a failure.
 DONE_CELLS, SCORE, CELLS, SECONDS, OPERATIONS, REASON = (
     "cells_done",
     "score",
@@ -42,7 +41,6 @@ class Assignment:
     threads: int
     gpu: bool
     keep: bool  # whether the setting is never stopped early
-    count_operations: bool
 
 
 class SearchWorker(tune.Trainable):
@@ -77,7 +75,6 @@ def _reports(assignment: Assignment, device: torch.device) -> Generator[dict[str
     layout.bring(trials[0].dataset)
     store, judge = layout.search_store, JUDGES[trials[0].learned_by.learns]
     results: list[dict[str, Any]] = []
-    counted: list[float] = []
     for trial in trials:
         folder = store.folder(trial.identity)
         with closing(epochs(trial, layout, folder, device, validation_only=True)) as rows:
@@ -86,14 +83,12 @@ def _reports(assignment: Assignment, device: torch.device) -> Generator[dict[str
         result = folder.result()
         assert result is not None
         results.append(result)
-        if assignment.count_operations:
-            counted.append(operations(trial, layout, device, folder.rows()))
         cells = [result[judge.score_name] for result in results]
         yield {
             DONE_CELLS: len(cells),
             SCORE: statistics.fmean(cells),
             CELLS: cells,
             SECONDS: sum(result["seconds"] for result in results),
-            OPERATIONS: list(counted),
+            OPERATIONS: [result["operations"] for result in results],
             "done": len(cells) == len(trials),
         }

@@ -25,7 +25,7 @@ class Costs:
 
     Where the store has done trials of the same system and proportion, their median seconds are expected. Elsewhere
     a learner takes a few real steps and evaluates some validation images, and both times are multiplied by how often
-    its epochs do so. That is too much where patience ends training early.
+    its epochs do so.
 
     Args:
         trials: the trials whose results in the store count as measured.

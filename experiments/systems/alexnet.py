@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from experiments.learning.contract import System, Task, register
-from experiments.learning.supervised import ClassifierLearner, ClassifierSettings, scaled
+from experiments.learning.supervised import ClassifierLearner, SupervisedSettings, scaled
 
 CHANNELS = (64, 192, 384, 256, 256)
 HIDDEN = 4096
@@ -67,7 +67,7 @@ class AlexNet(nn.Module):
         return self.scores(self.hidden(self.features(images)))
 
 
-class AlexNetSettings(ClassifierSettings):
+class AlexNetSettings(SupervisedSettings):
     """Section `supervised` of params.yaml and the system's own."""
 
     width: float = Field(gt=0, le=2, description="multiplier of the published widths")
@@ -79,7 +79,7 @@ class AlexNetSystem(System[AlexNetSettings, ClassifierLearner[AlexNetSettings]])
     """The row AlexNet of Table 1."""
 
     name = "alexnet"
-    version = 2
+    version = 3
     shares = ("supervised",)
     uses_xi = False
     spreads = True

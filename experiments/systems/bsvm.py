@@ -21,7 +21,7 @@ class BsvmSystem(VariationalSystem[BsvmSettings]):
     """Eq (18) with the pseudo-likelihood of eqs (14)–(15)."""
 
     name = "bsvm"
-    version = 3
+    version = 4
     Settings = BsvmSettings
 
     def learner(self, task: Task, settings: BsvmSettings) -> VariationalLearner[BsvmSettings]:

@@ -41,7 +41,6 @@ class CaptionLearner(RecurrentDescriber, VariationalLearner[CaptionSystemSetting
         self.captions = task.captions
         self.label_learning_rate = settings.caption_learning_rate
         super().__init__(task, settings, lambda size: settings.caption_model(size, self.captions))
-        self.selects_by = "cider" if self.xi_value else "elbo"
 
     @property
     def outcomes(self) -> float:
@@ -117,7 +116,7 @@ class CaptionSystem(VariationalSystem[CaptionSystemSettings]):
     """Eq (1): ξ weighs the captions' log-likelihood against the images' bound."""
 
     name = "caption"
-    version = 2
+    version = 3
     shares = ("vae", "captions")
     learns = CAPTIONS
     spreads = False  # not tried

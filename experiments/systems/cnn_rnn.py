@@ -48,7 +48,6 @@ class CnnRnnLearner(RecurrentDescriber, SupervisedLearner[CnnRnnSettings]):
     """Learns from one caption of each captioned image, drawn anew in each step."""
 
     last_deviation = 1.0
-    selects_by = "cider"
 
     def __init__(self, task: Task, settings: CnnRnnSettings) -> None:
         assert task.captions is not None
@@ -93,7 +92,7 @@ class CnnRnnSystem(System[CnnRnnSettings, CnnRnnLearner]):
     """The baseline of `caption` that learns from captioned images alone."""
 
     name = "cnn-rnn"
-    version = 1
+    version = 2
     shares = ("supervised", "captions")
     uses_xi = False
     learns = CAPTIONS

@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from experiments.learning.contract import System, Task, register
-from experiments.learning.supervised import ClassifierLearner, ClassifierSettings, scaled
+from experiments.learning.supervised import ClassifierLearner, SupervisedSettings, scaled
 
 # Channels as in table 1, in its order: 1×1; 3×3 reduce, 3×3; 5×5 reduce, 5×5; pool projection. One group a map size.
 MODULES = (
@@ -98,7 +98,7 @@ class GoogLeNet(nn.Module):
         return self.scores(self.dropout(self.features(images).mean((2, 3))))
 
 
-class GoogLeNetSettings(ClassifierSettings):
+class GoogLeNetSettings(SupervisedSettings):
     """Section `supervised` of params.yaml and the system's own."""
 
     width: float = Field(gt=0, le=2, description="multiplier of the published widths")
@@ -110,7 +110,7 @@ class GoogLeNetSystem(System[GoogLeNetSettings, ClassifierLearner[GoogLeNetSetti
     """The row GoogLeNet of Table 1."""
 
     name = "googlenet"
-    version = 2
+    version = 3
     shares = ("supervised",)
     uses_xi = False
     spreads = True

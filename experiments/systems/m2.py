@@ -35,7 +35,7 @@ class M2System(VariationalSystem[VariationalSettings]):
     """ξ weighs the classifier's own term, as α does in the reference's eq. (9); no row of Table 1."""
 
     name = "m2"
-    version = 2
+    version = 3
     Settings = VariationalSettings
 
     def learner(self, task: Task, settings: VariationalSettings) -> M2Learner:

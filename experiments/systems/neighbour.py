@@ -65,7 +65,7 @@ class NeighbourLearner(Describer, VariationalLearner[NeighbourSettings]):
         self.captions = task.captions
         # At ξ = 0 the label model is never called, so one without weights or methods will do.
         super().__init__(replace(task, xi=0.0), settings, lambda size: nn.Module())  # type: ignore[arg-type, return-value]
-        self.xi_value, self.selects_by = None, "cider"
+        self.xi_value, self.answers = None, True
         self._bank: Tensor | None = None  # mean codes of the captioned images, [n, D], under the present weights
 
     @property
@@ -78,7 +78,7 @@ class NeighbourLearner(Describer, VariationalLearner[NeighbourSettings]):
         return super().epoch(epoch)
 
     def finish(self) -> None:
-        """Encodes the captioned images with the best epoch's weights, so that the first test image need not wait."""
+        """Encodes the captioned images with the trained encoder, so that the first test image need not wait."""
         self._bank = self._encoded_bank()
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -123,7 +123,7 @@ class NeighbourSystem(VariationalSystem[NeighbourSettings]):
     """The baseline of `caption` that learns from images without a model of captions."""
 
     name = "neighbour"
-    version = 2
+    version = 3
     uses_xi = False
     learns = CAPTIONS
     spreads = False  # not tried

@@ -34,6 +34,8 @@ class PseudoLearner(ClassifierLearner[PseudoSettings]):
             task, settings, lambda: AlexNet(task.store.shape, task.classes, settings.width, settings.dropout)
         )
         self.unlabelled = np.setdiff1d(task.train, task.labelled)
+        if len(self.unlabelled):
+            self.images_per_step += 2 * settings.unlabelled_batch  # unchanged and augmented
 
     def _loss(self, chosen: Tensor) -> Tensor:
         loss = super()._loss(chosen)
@@ -52,7 +54,7 @@ class PseudoSystem(System[PseudoSettings, PseudoLearner]):
     """AlexNet that is also taught by its own guesses; no row of Table 1."""
 
     name = "pseudo"
-    version = 1
+    version = 2
     shares = ("supervised",)
     uses_xi = False
     Settings = PseudoSettings

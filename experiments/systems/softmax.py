@@ -13,7 +13,7 @@ class SoftmaxSystem(VariationalSystem[VariationalSettings]):
     """Eq (18) with a categorical likelihood of the label."""
 
     name = "softmax"
-    version = 3
+    version = 4
     Settings = VariationalSettings
 
     def learner(self, task: Task, settings: VariationalSettings) -> VariationalLearner[VariationalSettings]:

@@ -43,6 +43,8 @@ class TbsvmLearner(VariationalLearner[TbsvmSettings]):
         super().__init__(
             task, settings, lambda size: BayesianSVM(size, task.classes, settings.precision, settings.gamma)
         )
+        if self.label_weight:
+            self.images_per_step += 2 * settings.marginalised_batch  # unchanged and augmented
 
     def recipe(self, indices: np.ndarray, labelled: np.ndarray, stream: Stream, trainer: Trainer) -> Recipe:
         recipe = super().recipe(indices, labelled, stream, trainer)
@@ -66,7 +68,7 @@ class TbsvmSystem(VariationalSystem[TbsvmSettings]):
     """Eq (18) with a term for every image whose label is missing; no row of Table 1."""
 
     name = "tbsvm"
-    version = 2
+    version = 3
     spreads = False  # its third batch is not split into parts
     Settings = TbsvmSettings
 

@@ -34,7 +34,7 @@ PAGE = 1000  # runs fetched at once
 UNPLOTTED = {"epoch", "time", "threads", "gpu"}  # entries of a row that are step, timestamp, and no curve
 FINAL = (
     "top1", "top5", "ece", *SCORES, "perplexity", "elbo", "kl_switches", "train_seconds", "test_ms_per_image",
-    "best_epoch", "xi_value",
+    "xi_value", "updates", "images_drawn", "operations",
 )  # fmt: skip
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # the view that MLflow's page opens with
 # This project's tags: `identity` on a trial's run, `sweep` on its parent, `recorded` once all of a trial is in its run,
@@ -197,7 +197,7 @@ class Record:
         if result is not None:
             for picture in folder.pictures().values():
                 self.client.log_artifact(run, str(picture), "pictures")
-            stamp, epoch = _milliseconds(time.time()), result["best_epoch"]
+            stamp, epoch = _milliseconds(time.time()), result["epochs"] - 1
             metrics = [Metric(name, result[name], stamp, epoch) for name in FINAL if result.get(name) is not None]
         elif failure is not None:
             tags.append(RunTag(REASON, failure["reason"][:500]))

@@ -80,15 +80,15 @@ class Result(Scores):
     trial: Axes | None = None
     labelled: Whole | None = None
     epochs: Annotated[int, Field(ge=1, le=10**9)]
-    best_epoch: Whole
+    updates: Whole | None = None
+    images_drawn: Whole | None = None
+    operations: Amount | None = None
     seconds: Amount
     top1: Percent | None = None
     top5: Percent | None = None
     ece: Percent | None = None
     validation_accuracy: Percent | None = None
     validation_cider: Annotated[float, Field(ge=0, le=10.01)] | None = None
-    validation_score: Number | None = None
-    selected_by: Line | None = None
     elbo: Number | None = None
     kl_switches: Number | None = None
     xi_value: Annotated[float, Field(ge=0, le=1e38)] | None = None
@@ -119,8 +119,6 @@ class Result(Scores):
             for name in (*(captions if about_captions else labels), *cost):
                 if getattr(self, name) is None:
                     raise PydanticCustomError("missing_measure", "{name} is missing", {"name": name})
-        if self.best_epoch >= self.epochs:
-            raise PydanticCustomError("disagree", "best_epoch is not among the epochs")
         if self.top1 is not None and self.top5 is not None and self.top1 > self.top5:
             raise PydanticCustomError("disagree", "top1 is above top5")
         return self
@@ -140,9 +138,6 @@ class Checkpoint(Stored):
     identity: Line | None = None
     learner: dict[Any, Any]
     rows: Annotated[list[EpochRow], Field(min_length=1)]
-    best: dict[str, Any]
-    best_epoch: Whole
-    best_score: Number
     seconds: Amount
 
 

@@ -60,7 +60,7 @@ class CaptionJudge(Judge):
         chosen = task.validation if indices is None else indices
         some = chosen[np.linspace(0, len(chosen) - 1, min(self.most, len(chosen))).astype(int)]
         tally, bound, _ = _describe(learner, task, some, quick=True)
-        if learner.selects_by == "elbo":
+        if not learner.answers:
             return bound
         values = scores(tally.texts, _captions(task).references(some), meteor=False)
         perplexity = tally.perplexity(range(len(some)))
@@ -126,7 +126,7 @@ def _describe(learner: Learner, task: Task, indices: np.ndarray, quick: bool) ->
     terms: dict[str, list[torch.Tensor]] = {}
     for chosen in batches(task.store, indices):
         images = task.store.batch(chosen, task.device)
-        if learner.selects_by != "elbo" or not quick:
+        if learner.answers or not quick:
             started = now(task.device)
             described = learner.describe(images, quick)
             seconds += now(task.device) - started

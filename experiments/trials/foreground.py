@@ -19,7 +19,7 @@ from experiments.trials.training import Row, TrialFailed
 
 # Entries of a result that are printed, where it has them.
 PRINTED = (
-    "top1", "top5", *SCORES, "perplexity", "elbo", "kl_switches", "best_epoch", "epochs", "seconds",
+    "top1", "top5", *SCORES, "perplexity", "elbo", "kl_switches", "epochs", "updates", "seconds",
     "images_per_second",
 )  # fmt: skip
 

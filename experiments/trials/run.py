@@ -182,6 +182,7 @@ def _finish(trial: Trial, training: Training, measured: Mapping[str, Any]) -> No
         "trial": trial.mapping,
         "labelled": trial.labelled,
         **measured,
+        "operations": training.operations(),
         **revision(),
         "versions": versions(),
         "finished_at": time.time(),

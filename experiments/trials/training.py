@@ -1,8 +1,7 @@
-"""Takes a learner through its epochs: steps, validation, best weights, checkpoints, and the test at the end."""
+"""Takes a learner through its epochs: steps, validation, checkpoints, and the test at the end."""
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +21,7 @@ from experiments.trial_store.folders import TrialFolder
 from experiments.trials.caption_evaluation import CaptionJudge
 from experiments.trials.judge import Judge
 from experiments.trials.label_evaluation import LabelJudge
+from experiments.trials.training_flops import operations
 
 CHECKPOINT_SECONDS = 5.0  # between two checkpoints, at least
 TOGETHER = 256  # steps whose scalars are fetched from a device at once
@@ -90,8 +90,6 @@ class Training:
         self.task, self.learner, self.folder = task, learner, folder
         self.judge = judge_of(task)
         self.rows: list[Row] = []
-        self.best: dict[str, Tensor] = {}
-        self.best_epoch, self.best_score = -1, -math.inf
         self.saved_at, self.saved_rows = time.monotonic(), 0
         self.seconds_before = 0.0  # that earlier attempts took, up to the checkpoint
         self.started = time.monotonic()
@@ -113,9 +111,7 @@ class Training:
             except Exception:  # written by other code: the next attempt starts anew
                 self.folder.drop_checkpoint()
                 raise
-            self.rows, self.best = saved["rows"], saved["best"]
-            self.best_epoch, self.best_score = saved["best_epoch"], saved["best_score"]
-            self.seconds_before = saved["seconds"]
+            self.rows, self.seconds_before = saved["rows"], saved["seconds"]
         self.saved_rows = len(self.rows)
         self.folder.set_rows(self.rows)
 
@@ -125,11 +121,7 @@ class Training:
             return False
         own = saved.get("identity", self.folder.path.name) == self.folder.path.name
         in_order = [row["epoch"] for row in saved["rows"]] == list(range(len(saved["rows"])))
-        weights = self.learner.model.state_dict()
-        alike = saved["best"].keys() == weights.keys() and all(
-            isinstance(tensor, Tensor) and tensor.shape == weights[name].shape for name, tensor in saved["best"].items()
-        )
-        return own and in_order and alike and saved["best_epoch"] < len(saved["rows"])
+        return own and in_order
 
     def save(self, at_once: bool = False) -> None:
         """Writes a checkpoint, unless the last one is younger than CHECKPOINT_SECONDS and `at_once` is False."""
@@ -141,9 +133,6 @@ class Training:
                 "identity": self.folder.path.name,
                 "learner": self.learner.state(),
                 "rows": self.rows,
-                "best": self.best,
-                "best_epoch": self.best_epoch,
-                "best_score": self.best_score,
                 "seconds": self.seconds,
             }
         )
@@ -151,12 +140,11 @@ class Training:
 
     @property
     def over(self) -> bool:
-        """Whether all epochs are done, or the last `patience` of them brought no better validation score."""
-        patience, epochs = self.learner.patience, len(self.rows)
-        return epochs >= self.learner.epochs or (patience is not None and epochs - 1 - self.best_epoch >= patience)
+        """Whether all epochs are done."""
+        return len(self.rows) >= self.learner.epochs
 
     def epoch(self) -> Row:
-        """Trains and validates one epoch and returns its row; keeps the weights where they are the best so far."""
+        """Trains and validates one epoch and returns its row."""
         number, started = len(self.rows), time.perf_counter()
         means = epoch_means(self.task, self.learner, number)
         return self.trained(means, time.perf_counter() - started)
@@ -183,52 +171,53 @@ class Training:
         for name, value in row.items():
             if not math.isfinite(value):
                 raise TrialFailed(f"{name} is not finite ({value}) in epoch {number}")
-        self._keep_best(row)
         self.rows.append(row)
         self.folder.add_row(row)
         return row
 
-    def _keep_best(self, row: Row) -> None:
-        score = row[f"validation_{self.learner.selects_by}"]
-        if score > self.best_score:
-            self.best_epoch, self.best_score = len(self.rows), score  # the row is added after this
-            self.best = copy.deepcopy(self.learner.model.state_dict())
-
     def validated(self) -> dict[str, Any]:
-        """Returns the search's measure of the best epoch; the test part is not read."""
+        """Returns the search's measure after the last epoch; the test part is not read."""
         measure = self.judge.score_name
         return {
-            measure: self.rows[self.best_epoch][measure],
-            "best_epoch": self.best_epoch,
+            measure: self.rows[-1][measure],
             "epochs": len(self.rows),
             "seconds": self.seconds,
             **self._computed_on(),
         }
 
     def result(self, test: np.ndarray) -> dict[str, Any]:
-        """Puts the best weights back, reads the test part (the only time) and returns the trial's result."""
-        self.learner.model.load_state_dict(self.best)
+        """Reads the test part (the only time) with the weights of the last epoch, and returns the trial's result."""
         self.learner.finish()
         scores = self.judge.tested(self.learner, self.task, test)
         if captions := scores.pop("said", None):
             self.folder.save_captions(captions)
         train_seconds = sum(row["seconds"] for row in self.rows)
-        images = sum(row["seconds"] * row["images_per_second"] for row in self.rows)
         self._draw()
         return {
             **scores,
             "epochs": len(self.rows),
-            "best_epoch": self.best_epoch,
-            "validation_score": self.best_score,
-            "selected_by": self.learner.selects_by,
+            "updates": self.learner.epochs * self.learner.steps_per_epoch,
+            "images_drawn": self.learner.epochs * self.learner.steps_per_epoch * self.learner.images_per_step,
             "xi_value": self.learner.xi_value,
             "parameters": sum(parameter.numel() for parameter in self.learner.model.parameters()),
             "train_seconds": train_seconds,
-            "images_per_second": images / train_seconds,
+            "images_per_second": self._images / train_seconds,
             **self._computed_on(),
             "devices": self.task.ranks.count,
             "seconds": self.seconds,
         }
+
+    def operations(self) -> float | None:
+        """Returns the floating-point operations of the training; called last, as it takes one more step.
+
+        None where several ranks have trained: none of them can take a step alone.
+        """
+        return operations(self.learner, self._images) if self.task.ranks.count == 1 else None
+
+    @property
+    def _images(self) -> float:
+        """The images of all steps."""
+        return sum(row["seconds"] * row["images_per_second"] for row in self.rows)
 
     def _computed_on(self) -> dict[str, Any]:
         """Returns the `device` that trained, and its CPU `threads`, of which there are several after a change.

@@ -7,11 +7,13 @@ from reports.artefacts.contract import Artefact, register
 from reports.inputs.sources import Sources
 from reports.writing.templating import render
 
-MEASURES = {  # from column of results.csv to heading and decimals
-    "train_seconds": ("Training, s a trial", 1),
-    "images_per_second": ("Training, images/s", 0),
-    "test_ms_per_image": ("Test, ms an image", 3),
-    "epochs": ("Epochs a trial", 1),
+MEASURES = {  # from column of results.csv to heading, its unit in that of the column, and decimals
+    "updates": ("Steps a trial", 1, 0),
+    "images_drawn": ("Images drawn a trial", 1, 0),
+    "operations": ("Operations a trial, 10¹²", 1e12, 2),
+    "train_seconds": ("Training, s a trial", 1, 1),
+    "images_per_second": ("Training, images/s", 1, 0),
+    "test_ms_per_image": ("Test, ms an image", 1, 3),
 }
 
 

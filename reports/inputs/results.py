@@ -38,18 +38,20 @@ COLUMNS = {
     "git_sha": "text",
     "mlflow_run_id": "text",
     "xi_value": "number",  # ξ as a number
-    "best_epoch": "whole",
     "kl_switches": "number",  # nats per image
     "reason": "text",
 }
 # Columns that tables of earlier sweeps lack; they are empty then.
 LATER = {
     "threads": "text",  # CPU threads that computed the trial: a number, or several, such as "1, then 2"
+    "updates": "whole",  # steps of the optimiser
+    "images_drawn": "whole",  # in all steps; a changed copy counts as another image
+    "operations": "number",  # floating-point operations of training
 }
 NEVER_EMPTY = ("trial_id", "dataset", "system", "proportion", "seed", "status")
 NEVER_NEGATIVE = (
-    *("seed", "labelled", "epochs", "best_epoch", "train_seconds", "images_per_second", "test_ms_per_image"),
-    "xi_value",
+    *("seed", "labelled", "epochs", "train_seconds", "images_per_second", "test_ms_per_image", "xi_value"),
+    *("updates", "images_drawn", "operations"),
 )
 IDENTITY = r"[\w.-]{1,64}"
 MOST = {"systems": 200, "proportions": 200, "repetitions": 200}  # of one report; of a system, proportion and ξ
@@ -70,6 +72,7 @@ def read_results(path: Path) -> pd.DataFrame:
     if results.empty:
         raise UserError(f"{path} has a header but no trials; {REMEDY}")
     results = results.assign(**{column: "" for column in LATER if column not in results.columns})
+    results = typed(path, results, LATER, (), REMEDY)
     about_labels = kind_of(results) is LABELS
     if not about_labels:
         results = typed(path, results, SCORE_COLUMNS, (), REMEDY)

@@ -6,7 +6,8 @@ from tests.data.workers.listening import assert_closed, watched
 from tests.experiments.learning.test_variational import SHIPPED
 from tests.experiments.searching import ask_for
 
-STUDIED = {"epochs": 1, "batch": 50, "labelled_batch": 4, "code_hidden": 2, "switch_hidden": 2, "draws": 1}
+STUDIED = {"updates": 1, "epochs": 1, "batch": 50, "labelled_batch": 4}
+STUDIED |= {"code_hidden": 2, "switch_hidden": 2, "draws": 1}
 
 
 def study(world):

@@ -28,7 +28,7 @@ TEXT = PATH.read_text(encoding="utf-8")
 SHIPPED = values_of(TEXT)
 USUAL = settings_file.load(PATH)
 LIMIT = 20  # seconds that an attempt may take
-SHARES = {"warmup", "switch_warmup", "zoom", "crop", "dropout", "caption_dropout", "label_smoothing", "confidence"}
+SHARES = {"warmup", "switch_warmup", "zoom", "crop", "dropout", "caption_dropout", "confidence"}
 
 
 def paths_in(value, path=()):

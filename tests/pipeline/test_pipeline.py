@@ -43,8 +43,8 @@ class Checkout:
                     systems=["bsvm", "alexnet"], proportions=[0.01, 0.02], repetitions=1,
                     xi_study={"systems": ["bsvm"], "proportions": [0.01], "xi": [0]},
                 ),
-                p["vae"].update(epochs=1, batch=500, labelled_batch=16),
-                p["supervised"].update(epochs=1, epoch_images=64, batch=32),
+                p["vae"].update(updates=1, epochs=1, batch=500, labelled_batch=16),
+                p["supervised"].update(updates=2, epochs=1, batch=32),
             )
         )  # fmt: skip
         for command in ("init -q", "add -A", "-c user.name=t -c user.email=t@example.org commit -qm start"):
@@ -195,7 +195,7 @@ def test_captioned_pictures_of_one_s_own_go_all_the_way(checkout, elsewhere, tmp
         params["captions"].update(units=16, word_size=8, caption_draws=1, longest=4)
         for name in systems:
             params["systems"][name].update(epochs=1)
-        params["systems"]["cnn-rnn"].update(epoch_images=16, batch=8)
+        params["systems"]["cnn-rnn"].update(updates=2, batch=8)
 
     checkout.edit(captioning)
     elsewhere("folder", tmp_path)

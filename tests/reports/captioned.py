@@ -49,7 +49,6 @@ def row(system: str, proportion: float, xi: float | str | None, seed: int, bleu4
         "git_sha": "3f1c9e02b7d6",
         "mlflow_run_id": hashlib.md5(key.encode()).hexdigest(),
         "xi_value": 900 / proportion if xi == "auto" else "",
-        "best_epoch": 17,
         "kl_switches": round(80 + draw.gauss(0, 3), 3) if ours else "",
         "reason": "",
         **scored(bleu4, system, draw),

@@ -20,7 +20,7 @@ from tests.reports import captioned as made
 HEADER = [
     *["trial_id", "dataset", "system", "proportion", "xi", "seed", "labelled", "status", "top1", "top5", "ece"],
     *["elbo", "epochs", "train_seconds", "images_per_second", "test_ms_per_image", "device", "git_sha"],
-    *["mlflow_run_id", "xi_value", "best_epoch", "kl_switches", "reason"],
+    *["mlflow_run_id", "xi_value", "kl_switches", "reason"],
 ]
 PROPORTIONS = (0.01, 0.05, 0.1, 0.3, 1.0)
 TOP1 = {  # made up, by system: around what a small sweep gives
@@ -60,7 +60,6 @@ def _row(system: str, proportion: float, xi: float | str | None, seed: int, mean
         "git_sha": SHA,
         "mlflow_run_id": hashlib.md5(key.encode()).hexdigest(),
         "xi_value": value if ours else "",
-        "best_epoch": draw.randint(20, 39),
         "kl_switches": round(95 + draw.gauss(0, 4), 3) if ours else "",
         "reason": "",
     }

@@ -33,8 +33,8 @@ class Project:
         folder.mkdir(exist_ok=True)
         params = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
         params["profiles"]["default"] |= {"repetitions": 1, "proportions": [0.01, 0.1]}
-        params["vae"] |= {"epochs": 1, "batch": 350, "labelled_batch": 32, "draws": 1}
-        params["supervised"] |= {"epochs": 1, "epoch_images": 64}
+        params["vae"] |= {"updates": 1, "epochs": 1, "batch": 350, "labelled_batch": 32, "draws": 1}
+        params["supervised"] |= {"updates": 1, "epochs": 1}
         self.params = params
         self.compute(workers=2)
 

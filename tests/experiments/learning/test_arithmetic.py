@@ -10,11 +10,11 @@ from vae.blocks import product
 from vae.model import Batch
 
 CASES = {
-    "bsvm": {**VARIATIONAL, "epochs": 4},
-    "softmax": {**VARIATIONAL, "epochs": 4},
-    "m2": {**VARIATIONAL, "epochs": 4},
-    "alexnet": {**SUPERVISED, "epochs": 8, "label_smoothing": 0.0},
-    "googlenet": {**SUPERVISED, "epochs": 8, "label_smoothing": 0.0},
+    "bsvm": {**VARIATIONAL, "updates": 1, "epochs": 4},
+    "softmax": {**VARIATIONAL, "updates": 1, "epochs": 4},
+    "m2": {**VARIATIONAL, "updates": 1, "epochs": 4},
+    "alexnet": {**SUPERVISED, "updates": 40, "epochs": 8},
+    "googlenet": {**SUPERVISED, "updates": 40, "epochs": 8},
 }
 
 

@@ -20,16 +20,14 @@ from experiments.learning.supervised import Standardise
 SYSTEMS = ["alexnet", "googlenet"]
 SETTINGS = {
     "epochs": 3,
-    "epoch_images": 16,
+    "updates": 6,
     "batch": 8,
     "learning_rate": 0.002,
     "weight_decay": 0.05,
     "warmup": 0.1,
-    "patience": None,
     "shift": 2,
     "rotation": 10,
     "zoom": 0.1,
-    "label_smoothing": 0.1,
     "width": 0.125,
     "dropout": 0.5,
 }
@@ -85,7 +83,7 @@ def same(left, right) -> bool:
 def test_it_overfits_twenty_images_and_knows_new_ones(system):
     task = make_task(system=system)
     rate = {"alexnet": 0.002, "googlenet": 0.01}[system]
-    learner = make_learner(task, epochs=6, epoch_images=80, **STILL, label_smoothing=0, dropout=0.2, learning_rate=rate)
+    learner = make_learner(task, epochs=6, updates=60, **STILL, dropout=0.2, learning_rate=rate)
     losses = train(learner)
     assert np.mean(losses[-5:]) < 0.1 < losses[0]
     for indices in (task.labelled, task.validation):
@@ -186,7 +184,7 @@ def test_seeded_draws_depend_on_the_seed_alone():
 
 
 @pytest.mark.parametrize(("labelled", "expected"), [(3, 2), (16, 2), (20, 3), (40, 5)])
-def test_an_epoch_is_a_whole_pass_and_at_least_epoch_images(labelled, expected):
+def test_images_are_drawn_equally_often_in_a_pass_and_in_the_updates_asked_for(labelled, expected):
     learner = make_learner(make_task(labelled=labelled))
     drawn = []
 
@@ -305,7 +303,7 @@ def test_images_without_labels_teach_but_not_their_labels():
 def test_guesses_come_from_the_image_as_it_is_and_are_learned_on_its_view(monkeypatch):
     """Two steps of the loss written out: labelled cross-entropy, and that of confident guesses on moved copies."""
     task = make_task()
-    learner = pseudo(task, dropout=0.0, label_smoothing=0.0)
+    learner = pseudo(task, dropout=0.0)
     monkeypatch.setattr(type(learner.settings), "augmented", lambda self, images: images.flip(3))
     chosen = torch.arange(8)
     torch.manual_seed(0)

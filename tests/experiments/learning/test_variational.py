@@ -22,7 +22,15 @@ def settings_of(name, **changes):
     system = SYSTEMS.get(name)
     section = {key: value for shared in system.shares for key, value in SHIPPED[shared].items()}
     section |= SHIPPED["systems"][name]
-    small = {"epochs": 3, "batch": 8, "labelled_batch": 4, "code_hidden": 4, "switch_hidden": 4, "draws": 2}
+    small = {
+        "updates": 1,
+        "epochs": 3,
+        "batch": 8,
+        "labelled_batch": 4,
+        "code_hidden": 4,
+        "switch_hidden": 4,
+        "draws": 2,
+    }
     small |= {"marginalised_batch": 4} if name == "tbsvm" else {}
     return system.Settings.model_validate({**section, **small, **changes})
 
@@ -152,7 +160,7 @@ def test_automatic_xi_weighs_the_labels_alike_at_every_proportion():
 @pytest.mark.parametrize("name", ["bsvm", "softmax", "tbsvm"])
 def test_xi_zero_learns_from_images_alone_and_fits_the_labels_afterwards(name):
     learner = SYSTEMS.get(name).learner(task_of(xi=0.0), settings_of(name))
-    assert learner.selects_by == "elbo"
+    assert not learner.answers
     trained(learner, range(2))
     assert (learner.model.label_model.beta == 0).all()
     encoder = [p.clone() for p in learner.model.encoder.parameters()]

@@ -1,6 +1,7 @@
 """Accuracy against cost: the front, its knee, the counted operations, and which settings halving spares."""
 
 import itertools
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,11 +15,12 @@ from experiments.search.optuna_study import Study
 from experiments.search.pareto_front import front, knee
 from experiments.search.protocol import Protocol, Setting
 from experiments.search.storage import sqlite
-from experiments.search.training_flops import operations
 from experiments.search.worker import ASSIGNMENT, DONE_CELLS, OPERATIONS, SCORE
 from experiments.settings.config import load
+from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
 from experiments.trials.grid import make_trials
+from experiments.trials.run import run_trial
 from reports.inputs.search import read_searches
 from tests.experiments.searching import ask_for, read_evidence
 
@@ -69,10 +71,10 @@ def test_a_knee_is_farthest_above_the_line_between_the_ends():
 def test_operations_are_those_of_the_products(world, cpu):
     """A linear map of n pixels to 10 classes: 2·10·n forwards, as many for its weights' gradient, an image."""
     config = load(world.folder / "params.yaml")
-    trials = make_trials(config, Layout(), [("toy", 0.1, None, 0), ("toy", 0.5, None, 0)], {})
-    for trial in trials:
-        rows = [{"seconds": 0.3, "images_per_second": trial.labelled / 0.3} for _ in range(3)]
-        assert operations(trial, Layout(), cpu, rows) == 4 * 10 * 784 * trial.labelled * 3
+    store = TrialStore(Path("counted"))
+    for trial in make_trials(config, Layout(), [("toy", 0.1, None, 0), ("toy", 0.5, None, 0)], {}):
+        result = run_trial(trial, Layout(), store.folder(trial.identity), cpu, lambda row: None)
+        assert result["operations"] == pytest.approx(4 * 10 * 784 * trial.labelled * result["epochs"], rel=1e-9)
 
 
 def test_objectives_are_part_of_a_study_s_name_and_accuracy_alone_is_none(world, protocol):

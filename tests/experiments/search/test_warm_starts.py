@@ -73,19 +73,19 @@ def test_the_best_settings_of_another_space_come_first_within_the_new_one(search
 
 def test_a_warm_start_is_that_of_the_evidence_where_the_studies_are_gone(search, world):
     rates = {"choices": [1e-6, 1e-4, 0.01, 0.05]}
-    old = search(learning_rate=rates, patience={"choices": [None, 5]}, momentum={"low": 0.0, "high": 0.9})
+    old = search(learning_rate=rates, dampening={"choices": [None, 0.5]}, momentum={"low": 0.0, "high": 0.9})
     evidence.write_evidence(old.protocol, finish(old, by_rate))
     (world.folder / "studies/studies.db").unlink()
     with (world.folder / "experiments/evidence/search/toy.csv").open(newline="") as stream:
         table = [row for row in csv.DictReader(stream) if row["state"] == "complete"]
     table.sort(key=lambda row: (-float(row["score"]), int(row["number"])))
 
-    new = search(trials=20, warm_start=4, learning_rate=rates, patience={"choices": [None, 5, 7]})
+    new = search(trials=20, warm_start=4, learning_rate=rates, dampening={"choices": [None, 0.5, 0.7]})
     expected = []
     for row in table:
         params = {
             "learning_rate": float(row["params_learning_rate"]),
-            "patience": int(row["params_patience"]) if row["params_patience"] else None,
+            "dampening": float(row["params_dampening"]) if row["params_dampening"] else None,
         }
         if params not in (new.protocol.shipped, *expected):
             expected.append(params)

@@ -6,7 +6,8 @@ from experiments.trial_store.folders import TrialStore
 from tests.experiments.learning.test_variational import SHIPPED
 from tests.experiments.sweeping import table
 
-SMALL = {"epochs": 1, "batch": 500, "labelled_batch": 64, "code_hidden": 2, "switch_hidden": 2, "draws": 1}
+SMALL = {"updates": 1, "epochs": 1, "batch": 500, "labelled_batch": 64}
+SMALL |= {"code_hidden": 2, "switch_hidden": 2, "draws": 1}
 
 
 @pytest.fixture

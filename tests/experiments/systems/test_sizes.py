@@ -33,7 +33,7 @@ def learner_of(shipped, system, side, channels, architecture, xi="auto", half=4,
         "labelled_batch": half,
         "marginalised_batch": 2,
         "unlabelled_batch": 2,
-        "epoch_images": 1,
+        "updates": 1,
     }
     small |= {"architecture": architecture, **changes}
     own = {name: value for name, value in small.items() if name in type(used).model_fields}

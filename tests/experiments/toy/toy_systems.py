@@ -36,7 +36,7 @@ class ToySettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(3, ge=1)
-    patience: int | None = Field(None, ge=1)
+    dampening: float | None = Field(None, ge=0, lt=1)
     learning_rate: float = Field(0.05, gt=0)
     momentum: float = Field(0.9, ge=0, lt=1)
     busy: float = Field(0.0, ge=0, description="seconds of work an epoch")
@@ -51,7 +51,7 @@ def work(seconds):
 class ToyLearner(Learner):
     def __init__(self, task, settings):
         self.task, self.settings = task, settings
-        self.epochs, self.patience = settings.epochs, settings.patience
+        self.epochs = settings.epochs
         self.steps_per_epoch = -(-len(task.labelled) // BATCH)
         self.xi_value = None if task.xi is None else 7.0 if task.xi == "auto" else task.xi
         self.model = torch.nn.Linear(int(np.prod(task.store.shape)), task.classes)
@@ -59,7 +59,10 @@ class ToyLearner(Learner):
         with torch.no_grad():
             self.model.weight.copy_(0.01 * torch.randn(self.model.weight.shape, generator=generator))
             self.model.bias.zero_()
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=settings.learning_rate, momentum=settings.momentum)
+        self.images_per_step = BATCH
+        self.optimizer = torch.optim.SGD(
+            self.model.parameters(), settings.learning_rate, settings.momentum, settings.dampening or 0.0
+        )
 
     def epoch(self, epoch):
         rng = np.random.default_rng(seed_of("epoch", **self.task.axes, epoch=epoch))
@@ -104,8 +107,6 @@ class Toy(System):
 
 class BoundedLearner(ToyLearner):
     """Has a bound and pictures, as the variational systems do."""
-
-    selects_by = "elbo"
 
     @torch.no_grad()
     def bound(self, images):

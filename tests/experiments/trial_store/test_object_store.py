@@ -81,9 +81,7 @@ def test_a_trial_goes_on_elsewhere_with_the_digits_it_would_have_had(only, uri, 
     result = run_trial(only, Layout(), second.folder(only.identity), cpu, rows.append)
     assert [row["epoch"] for row in rows] == ([1, 2] if lost else [2])
     alone = finish(only, machine("d", f"{uri}-2"), cpu)
-    assert {name: result[name] for name in ("top1", "validation_score")} == {
-        name: alone[name] for name in ("top1", "validation_score")
-    }
+    assert {name: result[name] for name in ("top1", "ece")} == {name: alone[name] for name in ("top1", "ece")}
     begun.close()
 
 

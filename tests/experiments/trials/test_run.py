@@ -132,30 +132,23 @@ def test_a_done_trial_is_not_run_again(start):
     assert (folder.path / "result.json").stat().st_mtime_ns == before
 
 
-def test_the_best_epochs_weights_are_the_ones_tested(start, monkeypatch):
-    """The accuracies are made up: the second epoch is the best, so its weights have to be back at the end."""
+def test_the_last_epochs_weights_are_the_ones_tested(start, monkeypatch):
+    """The validation accuracies are made up, and the second epoch's is the best: it must not matter."""
     real, seen = label_evaluation.evaluate, []
 
     def made_up(learner, store, indices, device, averages=()):
         found = real(learner, store, indices, device, averages)
         seen.append(learner.model.weight.detach().clone())
-        return found | {"top1": [10.0, 80.0, 30.0, 80.0, 55.0][len(seen) - 1]}
+        return found | {"top1": [10.0, 80.0, 30.0, 70.0, 55.0][len(seen) - 1]}
 
     monkeypatch.setattr(label_evaluation, "evaluate", made_up)
     rows, folder = start("toy")
     list(rows)
-    result = folder.result()
-    assert (result["best_epoch"], result["validation_score"], result["top1"]) == (1, 80.0, 55.0)
-    assert torch.equal(seen[4], seen[1])
+    assert folder.result()["top1"] == 55.0
+    assert torch.equal(seen[4], seen[3])
     assert not torch.equal(seen[3], seen[1])
-
-
-def test_patience_ends_training(start, monkeypatch):
-    real = label_evaluation.evaluate
-    monkeypatch.setattr(label_evaluation, "evaluate", lambda *args: real(*args) | {"top1": 50.0})
-    rows, folder = start("toy", epochs=10, patience=3)
-    assert len(list(rows)) == 4
-    assert (folder.result()["best_epoch"], folder.result()["epochs"]) == (0, 4)
+    kept = torch.load(folder.path / "weights.pt", weights_only=True)
+    assert torch.equal(kept["weight"], seen[3])
 
 
 def test_the_test_part_is_read_once_and_not_before_the_end(start, world, monkeypatch):
@@ -237,9 +230,6 @@ def replace_in_checkpoint(folder, **changes):
         {"rows": []},
         {"rows": [{"epoch": 1, "time": 5.0}, {"epoch": 2, "time": 6.0}]},
         {"rows": [{"epoch": 0, "time": math.nan}]},
-        {"best_epoch": 2},
-        {"best_score": "high"},
-        {"best": {"weight": torch.zeros(1)}},
         {"seconds": -1.0},
         {"learner": 5},
     ],
