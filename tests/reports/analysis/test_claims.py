@@ -11,7 +11,7 @@ from reports.analysis.statistics import headline, summarise
 from reports.names import name_systems
 from tests.reports.comparable import GOOD, results
 
-FEW, SHRINKING, MODELS, AVERAGING, XI = range(5)
+IMAGES, FEW, SHRINKING, MODELS, AVERAGING, XI = range(6)
 
 
 def claims_of(frame: pd.DataFrame, shift: float = 0.0) -> list:
@@ -27,7 +27,9 @@ BAD = GOOD | {"bsvm": {0.01: 60, 0.1: 80, 1.0: 97.2}, "softmax": {0.01: 64, 0.1:
 
 def test_every_claim_holds_where_it_should():
     found = claims_of(results(GOOD, 5, {"0": 84}), shift=0.5)
-    assert [claim.verdict for claim in found] == [HOLDS] * 5
+    assert [claim.verdict for claim in found] == [HOLDS] * 6
+    assert [part.label for part in found[IMAGES].parts] == ["BSVM (ours) − Encoder alone, mean over 1% and 10%"]
+    assert found[IMAGES].parts[0].paired.mean == pytest.approx(3.5, abs=0.1)  # (78 − 74 + 90 − 87) / 2
     few = found[FEW].parts[0].paired
     assert few.mean == pytest.approx(6.5, abs=0.1)  # (78 − 70 + 90 − 85) / 2
     assert (few.n, few.wins) == (5, 5)
@@ -40,12 +42,12 @@ def test_every_claim_holds_where_it_should():
 
 def test_every_claim_fails_where_it_should():
     found = claims_of(results(BAD, 5, {"0": 84}), shift=-0.5)
-    assert [claim.verdict for claim in found] == [FAILS] * 5
+    assert [claim.verdict for claim in found] == [FAILS] * 6
 
 
 def test_four_repetitions_can_tell_nothing():
     for means, shift in ((GOOD, 0.5), (BAD, -0.5)):
-        assert [claim.verdict for claim in claims_of(results(means, 4, {"0": 84}), shift)] == [OPEN] * 5
+        assert [claim.verdict for claim in claims_of(results(means, 4, {"0": 84}), shift)] == [OPEN] * 6
 
 
 def test_above_one_baseline_is_not_above_both():
@@ -74,7 +76,7 @@ def test_a_repetition_with_a_gap_gives_no_difference_and_every_trial_is_named():
 
 def test_claims_without_their_systems_say_why():
     found = claims_of(results({"m2": {0.1: 80.0}, "alexnet": {0.1: 82.0}}, 5))
-    assert [claim.verdict for claim in found] == [OPEN] * 5
+    assert [claim.verdict for claim in found] == [OPEN] * 6
     assert all(claim.missing and not claim.parts for claim in found)
 
 
