@@ -91,8 +91,8 @@ publish: setup ## write the report of the last run to reports/published/, which 
 	@# Made whole beside the old one first. DVC's files are read-only: they are copied as ordinary ones.
 	@rm -rf .cache/published && mkdir -p .cache/published reports/published/$(TO)
 	@$(BIN)/python -m reports --out .cache/published
-	@install -m 644 experiments/results.csv experiments/averaging.csv experiments/subsets.csv experiments/gallery/sweep.json \
-	  .cache/published
+	@install -m 644 experiments/results.csv experiments/averaging.csv experiments/subsets.csv experiments/predictions.csv.gz \
+	  experiments/gallery/sweep.json .cache/published
 	@cd reports/published/$(TO) && rm -rf tables figures plots && mv -f $(CURDIR)/.cache/published/* .
 
 lock: setup ## resolve the newest versions that work together into requirements.lock

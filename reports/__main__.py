@@ -59,7 +59,7 @@ def report(
 ) -> None:
     """Turns the results of a sweep into tables, figures and two pages.
 
-    Reads averaging.csv and subsets.csv beside RESULTS too, where there are any. Writes, under OUT:
+    Reads averaging.csv, subsets.csv and predictions.csv.gz beside RESULTS too, where there are any. Writes, under OUT:
     index.html and answer.html, pages that need nothing else, and answer.md; tables/ (csv, md, tex,
     html); figures/ (png, svg, pdf, and examples.html, a page of captioned test images, where there are
     captions); metrics.json and plots/ for DVC. Trials that failed or are missing stay visible as gaps.

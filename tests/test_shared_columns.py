@@ -7,15 +7,18 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
 from experiments.learning.contract import SYSTEMS
+from experiments.sweep import predictions as written_predictions
 from experiments.sweep import results as written
 from experiments.trial_store.contents import STATUSES
 from experiments.trial_store.folders import TrialStore
+from experiments.trial_store.predictions import Predictions, fingerprint
 from experiments.trials.caption_scores import SCORES as WRITTEN_SCORES
-from reports.inputs import averaging, captions, gallery, results, subsets
+from reports.inputs import averaging, captions, gallery, predictions, results, subsets
 from reports.inputs.score_columns import SCORE_COLUMNS
 from reports.names import SYSTEMS as NAMES
 from reports.scores import SCORES as READ_SCORES
@@ -77,3 +80,18 @@ def test_a_report_reads_the_captions_and_pictures_that_a_sweep_writes(done_trial
     written.write_captions(gallery_folder, [trial], store, images)
     content = json.loads((gallery_folder / "captions.json").read_text(encoding="utf-8"))
     assert captions.Captions.model_validate(content).model_dump(exclude_unset=True) == content
+
+
+def test_a_report_reads_the_predictions_that_a_sweep_writes(tmp_path):
+    store, trial = TrialStore(tmp_path / "store"), SimpleNamespace(identity="0123456789abcdef")
+    folder = store.folder(trial.identity)
+    folder.save_predictions(Predictions(fingerprint("data", np.arange(4)), np.array([0, 1, 1, 2]), np.full(4, 0.5)))
+    folder.finish(label_result(top1=75.0, top5=100.0))
+    images = SimpleNamespace(labels=np.array([0, 1, 2, 2]), classes=("a", "b", "c, d"), fingerprint="data")
+    path = tmp_path / "predictions.csv.gz"
+    assert written_predictions.write_predictions(path, [trial], store, images, np.arange(4)) == []
+    done = pd.DataFrame({"trial_id": [trial.identity], "status": ["done"], "top1": [75.0]})
+    found = predictions.read_predictions(path, done)
+    assert found.names == images.classes
+    assert found.labels.tolist() == [0, 1, 2, 2]
+    assert found.guesses[trial.identity].tolist() == [0, 1, 1, 2]

@@ -30,7 +30,7 @@ from experiments.trials.grid import Trial, xi_text
 COLUMNS = (
     "trial_id", "dataset", "system", "proportion", "xi", "seed", "labelled", "status", "top1", "top5", "elbo", "epochs",
     "train_seconds", "images_per_second", "test_ms_per_image", "device", "threads", "git_sha", "mlflow_run_id",
-    "xi_value", "kl_switches", "ece", "updates", "images_drawn", "operations", "reason",
+    "xi_value", "kl_switches", "ece", "ece_scaled", "temperature", "updates", "images_drawn", "operations", "reason",
 )  # fmt: skip
 CAPTIONED = (*COLUMNS, *SCORES, "perplexity")  # columns of results.csv where images have captions
 SUBSETS = ("trial_id", "subset", "images", *SCORES, "perplexity")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data.errors import RunFailed, UserError
+from data.labelled.splits import Splits
 from data.prepared.store import ImageStore
 from data.secrets import masked
 from experiments.compute.resources import Resources, gpus, of_this_machine
@@ -22,6 +23,7 @@ from experiments.sweep.dispatch import dispatch
 from experiments.sweep.gpu_sharing import share_gpus
 from experiments.sweep.live_line import Live, duration
 from experiments.sweep.overview import result_faults
+from experiments.sweep.predictions import write_predictions
 from experiments.sweep.progress import Progress
 from experiments.sweep.results import (
     AVERAGING,
@@ -180,10 +182,13 @@ def _write(
     write_csv(layout.averaging, AVERAGING, averaging_rows(wanted, store))
     write_csv(layout.subsets, SUBSETS, subset_rows(wanted, store))
     write_gallery(layout.gallery, wanted, store, facts)
+    images = ImageStore.open(layout.processed(wanted[0].dataset))
+    test = Splits.open(layout.splits(wanted[0].dataset)).test
+    left_out = write_predictions(layout.predictions, [] if captioned else wanted, store, images, test)
     if captioned:
-        images = ImageStore.open(layout.processed(wanted[0].dataset))
-        for line in write_captions(layout.gallery, wanted, store, images):
-            print(line)
+        left_out += write_captions(layout.gallery, wanted, store, images)
+    for line in left_out:
+        print(line)
 
 
 def _run_pending(

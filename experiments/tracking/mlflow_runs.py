@@ -33,8 +33,8 @@ PARENT = "mlflow.parentRunId"
 PAGE = 1000  # runs fetched at once
 UNPLOTTED = {"epoch", "time", "threads", "gpu"}  # entries of a row that are step, timestamp, and no curve
 FINAL = (
-    "top1", "top5", "ece", *SCORES, "perplexity", "elbo", "kl_switches", "train_seconds", "test_ms_per_image",
-    "xi_value", "updates", "images_drawn", "operations",
+    "top1", "top5", "ece", "ece_scaled", "temperature", *SCORES, "perplexity", "elbo", "kl_switches", "train_seconds",
+    "test_ms_per_image", "xi_value", "updates", "images_drawn", "operations",
 )  # fmt: skip
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # the view that MLflow's page opens with
 # This project's tags: `identity` on a trial's run, `sweep` on its parent, `recorded` once all of a trial is in its run,

@@ -10,10 +10,11 @@ from typing import Any, Literal
 from data.errors import UserError
 from experiments.trial_store import schema
 from experiments.trial_store.locks import is_locked
+from experiments.trial_store.predictions import Predictions, StoredPredictions
 
 CONFIG, METRICS, CHECKPOINT = "config.json", "metrics.jsonl", "checkpoint.pt"
 WEIGHTS, RESULT, FAILURE, PICTURES, LOCK = "weights.pt", "result.json", "failure.json", "pictures", ".lock"
-STUCK, CAPTIONS, CAPTIONER = "stuck.txt", "captions.json", "captioner.json"
+STUCK, CAPTIONS, CAPTIONER, PREDICTIONS = "stuck.txt", "captions.json", "captioner.json", "predictions.json"
 PNG = b"\x89PNG\r\n\x1a\n"  # a picture begins so
 
 Status = Literal["done", "running", "failed", "missing"]
@@ -29,6 +30,7 @@ class Contents:
     - `checkpoint.pt`: the state from which training goes on.
     - `weights.pt`: the model that was tested.
     - `pictures/`: what the model drew.
+    - `predictions.json`: its classes of test images.
     - `captions.json`: its captions of test images.
     - `captioner.json`: what `python -m vae` needs beside the weights to caption pictures.
     - `failure.json`: why the last attempt failed.
@@ -69,6 +71,16 @@ class Contents:
             return None
         except Exception:  # whatever a damaged file makes the reader raise, the remedy is to start anew
             return None
+
+    def predictions_fault(self) -> str:
+        """Returns what is wrong with the predictions; "" where they hold, or where there are none."""
+        _, fault = schema.read(self.path / PREDICTIONS, StoredPredictions)
+        return fault and f"{self.place}/{PREDICTIONS}: {fault}"
+
+    def predictions(self) -> Predictions | None:
+        """Returns what `save_predictions` wrote; None where there is nothing that holds."""
+        content, _ = schema.read(self.path / PREDICTIONS, StoredPredictions)
+        return None if content is None else Predictions.unpacked(content)
 
     def captions_fault(self) -> str:
         """Returns which key and value of the captions is wrong; "" where they hold, or where there are none."""
@@ -141,6 +153,7 @@ class Contents:
             CONFIG: self._config()[1],
             RESULT: self._result()[1],
             FAILURE: schema.read(self.path / FAILURE, schema.Failure)[1],
+            PREDICTIONS: schema.read(self.path / PREDICTIONS, StoredPredictions)[1],
             CAPTIONS: schema.read(self.path / CAPTIONS, schema.Captions)[1],
             METRICS: next((fault for row, fault in self._read_rows() if row is None), ""),
         }

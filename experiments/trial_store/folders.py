@@ -26,10 +26,12 @@ from experiments.trial_store.contents import (
     FAILURE,
     LOCK,
     METRICS,
+    PREDICTIONS,
     RESULT,
     WEIGHTS,
     Contents,
 )
+from experiments.trial_store.predictions import Predictions
 
 ASIDE = ".set-aside"  # with a number, what follows the name of a result that does not hold
 BELONGING = re.compile(r"[0-9a-f]{16}(/|$)|\.lock$|lease\.json$|sweep-.*\.json$|search(/|$)")  # names in a store
@@ -101,6 +103,10 @@ class TrialFolder(Contents):
         import torch
 
         write_whole(self.path / WEIGHTS, lambda stream: torch.save(dict(weights), stream))
+
+    def save_predictions(self, predictions: Predictions) -> None:
+        """Writes the predictions of the test images."""
+        write_json(self.path / PREDICTIONS, predictions.packed())
 
     def save_captions(self, captions: Sequence[Mapping[str, Any]]) -> None:
         """Writes the captions of test images."""

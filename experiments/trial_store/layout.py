@@ -34,6 +34,7 @@ class Layout:
     results: ClassVar[Path] = Path("experiments/results.csv")  # one row for each trial
     averaging: ClassVar[Path] = Path("experiments/averaging.csv")  # test scores by number of codes averaged over
     subsets: ClassVar[Path] = Path("experiments/subsets.csv")  # scores of captions on subsets of the test images
+    predictions: ClassVar[Path] = Path("experiments/predictions.csv.gz")  # of each test image, by each trial
     gallery: ClassVar[Path] = Path("experiments/gallery")  # pictures that the report shows
     evidence: ClassVar[Path] = Path("experiments/evidence/search")  # what searches have found
 

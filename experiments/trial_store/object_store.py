@@ -26,6 +26,7 @@ from experiments.trial_store.contents import (
     FAILURE,
     METRICS,
     PICTURES,
+    PREDICTIONS,
     RESULT,
     WEIGHTS,
     Status,
@@ -36,7 +37,7 @@ from experiments.trial_store.objects import Objects, allowed
 
 THREADS = 8  # trials whose files are fetched at the same time
 SENDING = 0.05  # share of a trial's time, at most, that goes into sending its checkpoints
-FETCHED = {CONFIG, METRICS, CAPTIONS, CAPTIONER, FAILURE, RESULT}
+FETCHED = {CONFIG, METRICS, PREDICTIONS, CAPTIONS, CAPTIONER, FAILURE, RESULT}
 PICTURE = re.compile(rf"{PICTURES}/[^./][^/]*\.png")
 RUNNING = "running"  # an object that exists while a process is at work on the trial
 
@@ -128,7 +129,7 @@ class SharedFolder(TrialFolder):
             self._take_result()
             return
         pictures = [f"{PICTURES}/{path.name}" for path in self.pictures().values()]
-        self._send(CONFIG, METRICS, *pictures, WEIGHTS, CAPTIONS, CAPTIONER)
+        self._send(CONFIG, METRICS, *pictures, WEIGHTS, PREDICTIONS, CAPTIONS, CAPTIONER)
         if not self.objects.create(self._name(RESULT), (self.path / RESULT).read_bytes()):
             self._take_result()
         for file in (CHECKPOINT, FAILURE):

@@ -87,6 +87,8 @@ class Result(Scores):
     top1: Percent | None = None
     top5: Percent | None = None
     ece: Percent | None = None
+    ece_scaled: Percent | None = None
+    temperature: Annotated[float, Field(gt=0, le=1e6)] | None = None
     validation_accuracy: Percent | None = None
     validation_cider: Annotated[float, Field(ge=0, le=10.01)] | None = None
     elbo: Number | None = None

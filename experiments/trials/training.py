@@ -191,6 +191,8 @@ class Training:
         scores = self.judge.tested(self.learner, self.task, test)
         if captions := scores.pop("said", None):
             self.folder.save_captions(captions)
+        if predictions := scores.pop("predicted", None):
+            self.folder.save_predictions(predictions)
         train_seconds = sum(row["seconds"] for row in self.rows)
         self._draw()
         return {

@@ -71,16 +71,30 @@ def max_t(family: Sequence[Mapping[int, float]]) -> list[float]:
     repetitions = sorted(set().union(*family)) if family else []
     table = np.array([[differences.get(seed, 0.0) for seed in repetitions] for differences in family])
     known = [place for place, differences in enumerate(family) if differences]
-    corrected, highest = [math.nan] * len(family), 0.0
+    corrected = [math.nan] * len(family)
     if not known:
         return corrected
     norms = np.sqrt(np.square(table).sum(1, keepdims=True))
     scaled = np.divide(table, norms, out=np.zeros_like(table), where=norms > 0)
-    statistics = np.abs(_signs(len(repetitions)) @ scaled.T)  # [assignments, comparisons]
-    order = sorted(known, key=lambda place: -statistics[0, place])
+    statistics = np.abs(_signs(len(repetitions)) @ scaled.T)
+    for place, p in zip(known, step_down(statistics[:, known]), strict=True):
+        corrected[place] = p
+    return corrected
+
+
+def step_down(statistics: np.ndarray) -> list[float]:
+    """Returns the corrected p of each comparison by step-down max-T (Westfall and Young 1993, algorithm 4.1).
+
+    Args:
+        statistics: [assignments, comparisons], of equally probable assignments under the null; the first row is the
+            observed one. The larger, the more extreme.
+    """
+    observed = statistics[0]
+    order = np.argsort(-observed, kind="stable")
     largest = np.maximum.accumulate(statistics[:, order[::-1]], axis=1)[:, ::-1]  # of a comparison and those behind it
+    corrected, highest = [math.nan] * len(observed), 0.0
     for step, place in enumerate(order):
-        highest = max(highest, float((largest[:, step] >= statistics[0, place] - 1e-9).mean()))
+        highest = max(highest, float((largest[:, step] >= observed[place] - 1e-9).mean()))
         corrected[place] = highest
     return corrected
 

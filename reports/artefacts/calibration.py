@@ -8,6 +8,7 @@ from reports.analysis.statistics import INTERVAL, estimate, headline, summarise
 from reports.artefacts.contract import Artefact, register
 from reports.drawing import style as drawing
 from reports.drawing.averaging import MEASURES, averaging_figure
+from reports.inputs.results import LATER
 from reports.inputs.sources import Sources
 from reports.names import percent
 from reports.writing import listing, tables
@@ -15,7 +16,13 @@ from reports.writing.embedding import figure_section
 from reports.writing.listing import Listing
 from reports.writing.templating import number, render
 
-COLUMNS = {"ece": "ECE (%)", "train_seconds": "Training (s)", "test_ms_per_image": "Test (ms an image)"}
+COLUMNS = {
+    "ece": "ECE (%)",
+    "ece_scaled": "ECE after temperature scaling (%)",
+    "temperature": "Temperature",
+    "train_seconds": "Training (s)",
+    "test_ms_per_image": "Test (ms an image)",
+}
 
 
 @register(place=52, learns=("labels",))
@@ -25,14 +32,15 @@ def calibration(sources: Sources) -> Artefact:
     The latter two are made only where systems averaged over codes.
     """
     rows = headline(sources.results)
-    tidy = summarise(rows, list(COLUMNS), ["system", "proportion"])
+    columns = {name: title for name, title in COLUMNS.items() if name not in LATER or rows[name].notna().any()}
+    tidy = summarise(rows, list(columns), ["system", "proportion"])
     usual = int(tidy["asked"].mode().max())
     table = tables.Table(
         caption=f"Expected calibration error (ECE) on the test images of {sources.sweep.dataset} and time.",
         note=tables.note(usual),
         rows=tables.labels(rows, sources.names),
         proportions=tuple(sorted(tidy["proportion"].unique())),
-        blocks=tables.cells(tidy, COLUMNS, usual),
+        blocks=tables.cells(tidy, columns, usual),
         beyond=tables.beyond(sources.names),
     )
     files, figure, averaged = tables.files(table, tidy, "calibration"), "", ""

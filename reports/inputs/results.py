@@ -47,11 +47,13 @@ LATER = {
     "updates": "whole",  # steps of the optimiser
     "images_drawn": "whole",  # in all steps; a changed copy counts as another image
     "operations": "number",  # floating-point operations of training
+    "ece_scaled": "number",  # percent, calibration error after temperature scaling
+    "temperature": "number",  # that of the scaling
 }
 NEVER_EMPTY = ("trial_id", "dataset", "system", "proportion", "seed", "status")
 NEVER_NEGATIVE = (
     *("seed", "labelled", "epochs", "train_seconds", "images_per_second", "test_ms_per_image", "xi_value"),
-    *("updates", "images_drawn", "operations"),
+    *("updates", "images_drawn", "operations", "temperature"),
 )
 IDENTITY = r"[\w.-]{1,64}"
 MOST = {"systems": 200, "proportions": 200, "repetitions": 200}  # of one report; of a system, proportion and ξ
@@ -129,7 +131,7 @@ def _check_accuracies(path: Path, results: pd.DataFrame) -> None:
     done = results["status"] == "done"
     for metric in ("top1", "top5", "ece"):
         refuse(path, results, metric, done & results[metric].isna(), "is not a percentage", REMEDY)
-    refuse_outside(path, results, ("top1", "top5", "ece"), 0, 100, REMEDY)
+    refuse_outside(path, results, ("top1", "top5", "ece", "ece_scaled"), 0, 100, REMEDY)
     refuse(path, results, "top5", results["top5"] < results["top1"] - 1e-6, "is below top1", REMEDY)
 
 

@@ -14,6 +14,7 @@ from reports.inputs.captions import Captions, read_captions
 from reports.inputs.estimators import read_gradient, read_training
 from reports.inputs.gallery import Sweep, read_sweep
 from reports.inputs.paths import shortened
+from reports.inputs.predictions import Predictions, read_predictions
 from reports.inputs.results import read_results
 from reports.inputs.search import Search, read_searches
 from reports.inputs.subsets import read_subsets
@@ -33,6 +34,7 @@ class Sources:
         names: of the systems, in their order.
         averaging: accuracy by N_s, from `read_averaging`; may have no rows.
         subsets: caption scores by subset of the test images, from `read_subsets`; may have no rows.
+        predictions: of all test images, by trial; may have no trials.
         captions: captions of some test images; None for results about labels.
         gradient, training: the study of gradient estimators in the evidence; None where absent.
         searches: the searches for settings in the evidence, by system.
@@ -45,6 +47,7 @@ class Sources:
     names: Mapping[str, Name]
     averaging: pd.DataFrame
     subsets: pd.DataFrame
+    predictions: Predictions
     captions: Captions | None
     gradient: pd.DataFrame | None
     training: pd.DataFrame | None
@@ -52,7 +55,7 @@ class Sources:
 
 
 def read_sources(results: Path, gallery: Path, evidence: Path) -> Sources:
-    """Reads results.csv, averaging.csv and subsets.csv beside it, the gallery and the evidence.
+    """Reads results.csv, averaging.csv, subsets.csv and predictions.csv.gz beside it, the gallery and the evidence.
 
     Raises:
         UserError: one of them is wrong, or they disagree.
@@ -72,6 +75,7 @@ def read_sources(results: Path, gallery: Path, evidence: Path) -> Sources:
         names=name_systems(frame["system"]),
         averaging=read_averaging(results.with_name("averaging.csv"), frame),
         subsets=read_subsets(results.with_name("subsets.csv"), frame),
+        predictions=read_predictions(results.with_name("predictions.csv.gz"), frame),
         captions=read_captions(gallery, frame),
         gradient=read_gradient(evidence / "estimators-gradient.csv"),
         training=read_training(evidence / "estimators-training.csv"),

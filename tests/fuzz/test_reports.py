@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -64,6 +65,7 @@ def bases(tmp_path_factory) -> dict[str, Path]:
     made_up.lose(labels[0], "failed", "the loss of epoch 3 is not finite")
     made_up.write_sweep(folder / "labels", labels)
     made_up.write_table(folder / "labels" / "averaging.csv", made_up.averaging(labels))
+    made_up.write_predictions(folder / "labels" / "predictions.csv.gz", labels, images=100)
     made_up.write_evidence(folder / "labels" / "evidence")
     made_up.write_captioned(folder / "captions", captioned.grid(2, (0.1,)), images=2)
     return {kind: folder / kind for kind in ("labels", "captions")}
@@ -73,6 +75,8 @@ def changed(chance: random.Random, path: Path) -> tuple[str, bool]:
     """Changes a file of a report's inputs at random; returns what was done, and whether it must be refused."""
     content = path.read_bytes()
     kind = chance.random()
+    if path.suffix == ".gz":
+        return change_compressed(chance, path, content)
     if kind < 0.2:
         return spoil(chance, path, content)
     if path.suffix == ".json":
@@ -91,6 +95,26 @@ def changed(chance: random.Random, path: Path) -> tuple[str, bool]:
     text = io.StringIO()
     csv.writer(text, lineterminator=chance.choice(["\n", "\n", "\r\n"])).writerows(rows)
     path.write_text(text.getvalue(), encoding="utf-8", newline="")
+    return what, must
+
+
+def change_compressed(chance: random.Random, path: Path, content: bytes) -> tuple[str, bool]:
+    """Changes the bytes of a compressed table, or the table in it."""
+    if chance.random() < 0.2:
+        cut = chance.randrange(len(content))
+        path.write_bytes(
+            chance.choice([content[:cut], content[:cut] + b"damage" + content[cut + 6 :], content * 2, b""])
+        )
+        return "compressed bytes changed", False
+    plain = path.with_suffix("")
+    plain.write_bytes(gzip.decompress(content))
+    what, must = changed(chance, plain)
+    if plain.is_file():
+        path.write_bytes(gzip.compress(plain.read_bytes()))
+        plain.unlink()
+    else:
+        path.unlink()
+        plain.rename(path)
     return what, must
 
 

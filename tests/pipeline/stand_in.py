@@ -31,9 +31,9 @@ if command == "data":
     (folder / "file").write_text(options[0])
 if command == "run":
     status = "failed" if Path("cause").exists() else "done"
-    for name in ("results", "averaging", "subsets"):
-        (HERE / f"{name}.csv").unlink(missing_ok=True)  # a new file, as the sweep writes it: DVC links the old one
-        (HERE / f"{name}.csv").write_text(f"status\\n{status}\\n")
+    for name in ("results.csv", "averaging.csv", "subsets.csv", "predictions.csv.gz"):
+        (HERE / name).unlink(missing_ok=True)  # a new file, as the sweep writes it: DVC links the old one
+        (HERE / name).write_text(f"status\\n{status}\\n")
     shutil.rmtree(HERE / "gallery", ignore_errors=True)
     (HERE / "gallery").mkdir()
     (HERE / "gallery/sweep.json").write_text("{}")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.pipeline.stand_in import StandIn
 
-TABLES = ("results.csv", "averaging.csv", "subsets.csv", "sweep.json")
+TABLES = ("results.csv", "averaging.csv", "subsets.csv", "predictions.csv.gz", "sweep.json")
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -51,6 +54,8 @@ def write(folder: Path, world: SimpleNamespace, about: str) -> SimpleNamespace:
     _foul(sweep.gallery / "sweep.json", pictures=_pictures(sweep.gallery, rows), dataset=NAMES[0])
     if about == "captions":
         _foul_captions(sweep.gallery / "captions.json")
+    else:
+        _write_predictions(folder / "predictions.csv.gz", rows, world)
     world.write_evidence(sweep.evidence)
     for path in sweep.evidence.glob("*.csv"):
         text = path.read_text(encoding="utf-8")
@@ -66,6 +71,15 @@ def write(folder: Path, world: SimpleNamespace, about: str) -> SimpleNamespace:
     text = text.replace("params_learning_rate", '"params_' + NAMES[0].replace('"', '""') + '"')
     table.write_text(text.replace("params_dropout", f'"params_{NAMES[8]}"'), encoding="utf-8")
     return sweep
+
+
+def _write_predictions(path: Path, rows: list[dict[str, object]], world: SimpleNamespace) -> None:
+    """Writes the predictions of as many classes as there are NAMES, which they are called by."""
+    world.write_predictions(path, rows, classes=len(NAMES))
+    head, *lines = csv.reader(io.StringIO(gzip.decompress(path.read_bytes()).decode()))
+    text = io.StringIO()
+    csv.writer(text).writerows([head, *([line[0], line[1], NAMES[int(line[1])], *line[3:]] for line in lines)])
+    path.write_bytes(gzip.compress(text.getvalue().encode()))
 
 
 def _pictures(gallery: Path, rows: list[dict[str, object]]) -> list[dict[str, object]]:

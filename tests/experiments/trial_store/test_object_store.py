@@ -53,8 +53,9 @@ def test_what_one_machine_has_done_another_knows(only, uri, cpu):
     assert folder.status == "done"
     assert [row["epoch"] for row in folder.rows()] == [0, 1, 2]
     assert folder.config()["system"] == "toy"
+    assert len(folder.predictions().classes) > 0
     left = {name.partition("/")[2] for name in first.objects.names(only.identity)}
-    assert left == {"config.json", "metrics.jsonl", "result.json", "weights.pt"}
+    assert left == {"config.json", "metrics.jsonl", "predictions.json", "result.json", "weights.pt"}
     assert second.identities(only.identity[:5]) == [only.identity]
     third = machine("c", uri)
     with third.folder(only.identity).locked():

@@ -179,6 +179,10 @@ def test_a_result_says_what_the_table_needs(start):
     assert result["device"] == "cpu"
     assert result["parameters"] == 28 * 28 * 10 + 10
     assert 0 <= result["top1"] <= result["top5"] <= 100
+    assert 0 <= result["ece_scaled"] <= 100
+    assert result["temperature"] > 0
+    labels = np.load("data/processed/mnist-5k/labels.npy")[parts["test"]]
+    assert 100 * np.mean(folder.predictions().classes == labels) == pytest.approx(result["top1"])
     assert math.isclose(result["train_seconds"], sum(row["seconds"] for row in folder.rows()))
     assert folder.config()["identity"] == result["identity"] == folder.path.name
 
