@@ -82,9 +82,10 @@ def compare_on_images(
             if not ids:
                 continue
             key = dict(zip(KEY, (system, baseline, proportion), strict=True))
+            said = predictions.guesses
             found = [
-                key | {"seed": seed} | _mcnemar(*(predictions.guesses[name] for name in pair), predictions.labels)
-                for seed, pair in zip(both["seed"], ids, strict=True)
+                key | {"seed": seed} | _mcnemar(said[ours], said[theirs], predictions.labels)
+                for seed, (ours, theirs) in zip(both["seed"], ids, strict=True)
             ]
             each += [row | {"trial_ids": " ".join(pair)} for row, pair in zip(found, ids, strict=True)]
             over.append(key | _over_repetitions(found, ids, predictions))
@@ -125,5 +126,5 @@ def _cells(row: dict[str, Any], names: Mapping[str, Name]) -> list[str]:
         number(row["by_repetitions"]),
         number(row["by_images"]),
         interval,
-        number(row["p"], 4),
+        "< 0.0001" if row["p"] < 0.0001 else number(row["p"], 4),
     ]

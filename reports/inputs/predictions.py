@@ -105,7 +105,7 @@ def _check(path: Path, labels: np.ndarray, guesses: Mapping[str, np.ndarray], re
         if name not in done.index:
             raise UserError(f"{path}: {shortened(name)} is no done trial of the results; {REMEDY}")
         right = 100 * float((values == labels).mean()) if len(labels) else 0.0
-        if abs(right - done[name]) > 50 / max(len(labels), 1):  # half an image: more than rounding
+        if abs(right - done[name]) >= 99.9 / max(len(labels), 1):  # an image; less is rounding
             raise UserError(
                 f"{path}: trial {name} is right about {right:.2f} % of the images, and the results say "
                 f"{done[name]:.2f} %; {REMEDY}"

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from data.errors import UserError
+from data.labelled.splits import Splits
+from data.prepared.store import ImageStore
 from experiments.files import write_csv, write_json
 from experiments.learning.device import set_up
 from experiments.settings.config import load
 from experiments.sweep import results
 from experiments.sweep.cost import Costs
 from experiments.sweep.overview import print_status, result_faults
+from experiments.sweep.predictions import write_predictions
 from experiments.trial_store.folders import TrialStore
 from experiments.trial_store.layout import Layout
 from experiments.trial_store.log import find, lines
@@ -25,7 +28,7 @@ from reports.inputs.results import read_results
 from tests.experiments.sweeping import table
 from tests.fuzz.hanging import in_time
 
-JSON_FILES = ("result.json", "config.json", "failure.json", "metrics.jsonl")
+JSON_FILES = ("result.json", "config.json", "failure.json", "metrics.jsonl", "predictions.json")
 ODD = (
     None, True, False, 0, -1, 1, 3.5, 101, -0.0, 1e308, -1e308, 10**20, 10**400, math.nan, math.inf, -math.inf, "",
     "x", "12.5", "=1+1", "\x1b[2J", "two\nlines", "ξ", "a\u0301", "\U0001f40e" * 50, "y" * 5000, [], {}, [1], [[]],
@@ -139,6 +142,8 @@ class Store:
         write_csv(Path("results.csv"), results.COLUMNS, rows)
         write_csv(Path("averaging.csv"), results.AVERAGING, results.averaging_rows(self.wanted, self.store))
         write_csv(Path("subsets.csv"), results.SUBSETS, results.subset_rows(self.wanted, self.store))
+        images, splits = ImageStore.open(Layout().processed("mnist-5k")), Splits.open(Layout().splits("mnist-5k"))
+        told += write_predictions(Path("predictions.csv.gz"), self.wanted, self.store, images, splits.test)
         done = [result for trial in self.wanted if (result := self.store.folder(trial.identity).result())]
         write_json(Path("facts.json"), {"trial_seconds": sum(result["seconds"] for result in done)})
         results.write_gallery(Path("gallery"), self.wanted, self.store, {})

