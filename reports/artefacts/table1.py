@@ -10,6 +10,7 @@ import pandas as pd
 from reports.analysis.comparison import compare, marks
 from reports.analysis.statistics import headline, summarise
 from reports.artefacts.contract import Artefact, register
+from reports.inputs.gallery import Sweep
 from reports.inputs.sources import Sources
 from reports.names import Name
 from reports.result_kinds import ACCURACIES
@@ -26,7 +27,21 @@ def table1(sources: Sources) -> Artefact:
     """Makes tables/table1.{csv,md,tex,html} and the first table of the page."""
     rows = headline(sources.results)
     table, tidy = accuracy_table(rows, sources.names, marks(compare(rows, sources.names), sources.names))
+    table = replace(table, note=" ".join([table.note, *narrowed(sources.sweep, sources.names)]))
     return Artefact(tables.files(table, tidy, "table1"), "Table 1", tables.html(table))
+
+
+def narrowed(sweep: Sweep, names: Mapping[str, Name]) -> list[str]:
+    """Returns sentences that say which networks are narrower, or wider, than they were published."""
+    settings = sweep.params.get("settings")
+    by_width: dict[float, list[str]] = {}
+    for system, own in settings.items() if isinstance(settings, dict) else ():
+        width = own.get("width", 1) if isinstance(own, dict) else 1
+        if system in names and isinstance(width, int | float) and width != 1:
+            by_width.setdefault(width, []).append(names[system].label)
+    return [
+        f"{', '.join(labels)}: {width:g} times the published number of channels." for width, labels in by_width.items()
+    ]
 
 
 def accuracy_table(

@@ -157,6 +157,19 @@ def test_automatic_xi_weighs_the_labels_alike_at_every_proportion():
         assert learner.label_weight == pytest.approx(784 / 2)
 
 
+def test_a_factor_changes_automatic_xi_and_no_other():
+    for xi, expected in (("auto", 0.25 * 784 * 32 / (2 * 8)), (7.0, 7.0)):
+        learner = SYSTEMS.get("bsvm").learner(task_of(xi=xi), settings_of("bsvm", xi_factor=0.25))
+        assert learner.xi_value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("name", "drawn"), [("bsvm", 8 + 4), ("tbsvm", 8 + 4 + 2 * 4)])
+def test_the_images_that_a_step_draws_are_counted(name, drawn):
+    learner = SYSTEMS.get(name).learner(task_of(), settings_of(name))
+    assert learner.images_per_step == drawn
+    assert SYSTEMS.get(name).learner(task_of(xi=0.0), settings_of(name)).images_per_step == 8
+
+
 @pytest.mark.parametrize("name", ["bsvm", "softmax", "tbsvm"])
 def test_xi_zero_learns_from_images_alone_and_fits_the_labels_afterwards(name):
     learner = SYSTEMS.get(name).learner(task_of(xi=0.0), settings_of(name))
