@@ -132,10 +132,11 @@ def _submit(project: Project, address: str) -> None:
 @with_project
 def plan(project: Project) -> None:
     """Shows which trials `run` would run, and what they would cost."""
+    from data.labelled.splits import Splits
     from experiments.compute.resources import of_this_machine
     from experiments.learning.device import set_up
     from experiments.sweep.cost import Costs
-    from experiments.sweep.overview import print_plan
+    from experiments.sweep.overview import print_plan, what_images_can_tell
     from experiments.trials.grid import trials
 
     config, layout = project.config, project.layout
@@ -145,6 +146,9 @@ def plan(project: Project) -> None:
     device = set_up(resources.cpus, resources.gpus > 0)
     costs = Costs(wanted, store, layout, device, budget=PLAN_SECONDS, each_proportion=True)
     print_plan(wanted, store, costs, resources)
+    splits = Splits.open(layout.splits(config.dataset))
+    if splits.classes:
+        print(what_images_can_tell(len(splits.test)))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from experiments.trial_store.folders import ASIDE, TrialStore
 from experiments.trials.grid import Trial, percent, xi_text
 
 LEVEL = 0.05  # of significance, in the report too
+LARGE_GAP = 5  # points; differences of systems are mostly smaller
 WATCH_SECONDS = 2.0  # between two updates, at least
 
 
@@ -84,6 +86,19 @@ def what_can_be_told(repetitions: int) -> str:
         verdict = "nothing can be told: claims need 5 repetitions, differences of two systems 6"
     of = f"{repetitions} repetition{'' if repetitions == 1 else 's'}"
     return f"{of}: p is at best {claim:.2g} for a claim and {difference:.2g} for a difference, so {verdict}"
+
+
+def what_images_can_tell(images: int) -> str:
+    """Returns a line that says what so many test images can show of two trained models.
+
+    The report's McNemar test looks at the images about which one model alone is right. All in favour of one model is
+    the strongest evidence that m of them can give, p = 2/2^m.
+    """
+    needed = math.ceil(math.log2(2 / LEVEL))
+    points = 100 * needed / images
+    verdict = f"two trained models that differ by less than {points:.2g} points cannot be told apart"
+    small = f": more than {LARGE_GAP:g}, so the test part is too small" if points > LARGE_GAP else ""
+    return f"{images:,} test images: {verdict}{small}"
 
 
 def standing(trials: Sequence[Trial], store: TrialStore) -> Group:

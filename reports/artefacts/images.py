@@ -27,6 +27,7 @@ HEAD = [
     *["System", "Baseline", "Labels", "n", "Only system right", "Only baseline right", "p ≤ 0.05"],
     *["Difference", "s.e. (repetitions)", "s.e. (images)", "95 % interval", "p"],
 ]
+LARGE_GAP = 5  # points; differences of systems are mostly smaller
 KEY = ["system", "baseline", "proportion"]
 
 
@@ -48,7 +49,12 @@ def images(sources: Sources) -> Artefact:
         dense=True,
     )
     html = render(
-        "images.html", table=listing.html(table), images=tested, needed=needed, smallest=100 * needed / tested
+        "images.html",
+        table=listing.html(table),
+        images=tested,
+        needed=needed,
+        smallest=100 * needed / tested,
+        large=LARGE_GAP,
     )
     files = listing.files(table, over, "two-way") | {"tables/mcnemar.csv": for_csv(each)}
     return Artefact(files, "The test images", html)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from experiments.sweep.overview import LEVEL, what_can_be_told
-from reports.analysis import paired
+from experiments.sweep.overview import LARGE_GAP, LEVEL, what_can_be_told, what_images_can_tell
+from reports.analysis import mcnemar, paired
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,12 @@ def test_a_plan_says_what_the_reports_tests_can_show(repetitions, verdict):
     assert (claim <= paired.LEVEL) == ("nothing" not in verdict)
     assert (difference <= paired.LEVEL) == ("and differences" in verdict)
     assert paired.LEVEL == LEVEL
+
+
+@pytest.mark.parametrize(("images", "points"), [(24, "25"), (1000, "0.6"), (10_000, "0.06")])
+def test_a_plan_says_what_the_test_images_can_show(images, points):
+    line = what_images_can_tell(images)
+    assert f"{images:,} test images: two trained models that differ by less than {points} points" in line
+    assert ("too small" in line) == (float(points) > LARGE_GAP)
+    fewest = round(images * float(points) / 100)
+    assert mcnemar.mcnemar(fewest, 0) <= LEVEL < mcnemar.mcnemar(fewest - 1, 0)
