@@ -44,7 +44,8 @@ def images(sources: Sources) -> Artefact:
         {"": [_cells(row, sources.names) for row in over.to_dict("records")]},
         "Only system right, only baseline right: test images, mean over the n repetitions; p ≤ 0.05: in how many of "
         "them McNemar’s exact test finds the system (+) or the baseline (−) better. s.e.: the parts of the standard "
-        "error. The interval and the last p are those of a two-way analysis of variance, without any correction.",
+        "error. The interval and the last p are those of a two-way analysis of variance, uncorrected; with two or "
+        "three repetitions the interval is rather too short.",
         words=3,
         dense=True,
     )

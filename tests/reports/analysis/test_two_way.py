@@ -84,6 +84,23 @@ def test_its_interval_covers_what_it_says(spread):
     assert alone / 500 < 0.85 or spread[1] == 0
 
 
+def test_it_covers_differences_of_right_and_wrong():
+    """Images that are easier for one system than for the other, and systems that are equal over all images."""
+    rng = np.random.default_rng(2)
+    covered = alone = 0
+    for _ in range(500):
+        ease, favour = rng.normal(2, 2, 200), rng.normal(0, 1, 200)
+        right = [
+            rng.normal(size=(12, 200)) + rng.normal(0, 0.3, (12, 1)) + ease + sign * favour > 0 for sign in (1, -1)
+        ]
+        table = right[0].astype(float) - right[1]
+        found = two_way(table)
+        covered += found.low <= 0 <= found.high
+        alone += ttest_1samp(table.mean(1), 0).pvalue > 0.05
+    assert covered / 500 == pytest.approx(0.95, abs=0.03)
+    assert alone / 500 < 0.9
+
+
 def test_one_repetition_says_nothing_of_others():
     found = two_way(np.array([[1.0, 0.0, -1.0, 1.0]]))
     assert found.mean == 0.25
