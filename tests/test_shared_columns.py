@@ -85,7 +85,7 @@ def test_a_report_reads_the_captions_and_pictures_that_a_sweep_writes(done_trial
 def test_a_report_reads_the_predictions_that_a_sweep_writes(tmp_path):
     store, trial = TrialStore(tmp_path / "store"), SimpleNamespace(identity="0123456789abcdef")
     folder = store.folder(trial.identity)
-    folder.save_predictions(Predictions(fingerprint("data", np.arange(4)), np.array([0, 1, 1, 2]), np.full(4, 0.5)))
+    folder.save_predictions(Predictions(fingerprint("data", np.arange(4)), np.array([0, 1, 1, 2]), np.zeros(4)))
     folder.finish(label_result(top1=75.0, top5=100.0))
     images = SimpleNamespace(labels=np.array([0, 1, 2, 2]), classes=("a", "b", "c, d"), fingerprint="data")
     path = tmp_path / "predictions.csv.gz"

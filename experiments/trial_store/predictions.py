@@ -1,6 +1,6 @@
 """A trial's predictions of the test images, packed into a small JSON file.
 
-Classes and confidences are compressed by zlib: about two bytes an image where most predictions are right.
+Classes and log-probabilities are compressed by zlib: about three bytes an image.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from pydantic_core import PydanticCustomError
 
 from experiments.trial_store.schema import Stored
 
-CLASS, CONFIDENCE = np.dtype("<u4"), np.dtype("<f2")
+CLASS, LOGARITHM = np.dtype("<u4"), np.dtype("<f2")
+LEAST = -30.0  # log-probability; the most probable of C classes has at least −log C
 Packed = Annotated[str, Field(max_length=10**8)]
 
 
@@ -28,12 +29,13 @@ class Predictions:
     Attributes:
         test: the fingerprint of the test part (`fingerprint`).
         classes: the most probable class of each image, integers [n].
-        confidences: that class's probability [n], before any temperature; kept as float16.
+        log_probabilities: that class's [n], at temperature 1. They are kept as float16, which is fine near 0, where
+            probabilities themselves would all become 1.
     """
 
     test: str
     classes: np.ndarray
-    confidences: np.ndarray
+    log_probabilities: np.ndarray
 
     def packed(self) -> dict[str, Any]:
         """Returns the plain values that `predictions.json` holds."""
@@ -41,7 +43,7 @@ class Predictions:
             "test": self.test,
             "images": len(self.classes),
             "classes": _pack(self.classes, CLASS),
-            "confidences": _pack(self.confidences, CONFIDENCE),
+            "log_probabilities": _pack(self.log_probabilities, LOGARITHM),
         }
 
     @classmethod
@@ -51,7 +53,7 @@ class Predictions:
         return cls(
             content["test"],
             _unpack(content["classes"], CLASS, images),
-            _unpack(content["confidences"], CONFIDENCE, images),
+            _unpack(content["log_probabilities"], LOGARITHM, images),
         )
 
 
@@ -61,18 +63,18 @@ class StoredPredictions(Stored):
     test: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     images: Annotated[int, Field(ge=1, le=10**8)]
     classes: Packed
-    confidences: Packed
+    log_probabilities: Packed
 
     @model_validator(mode="after")
     def _whole(self) -> StoredPredictions:
-        """Checks that what is packed are so many classes and probabilities."""
-        for name, kind in (("classes", CLASS), ("confidences", CONFIDENCE)):
+        """Checks that what is packed are so many classes and log-probabilities."""
+        for name, kind in (("classes", CLASS), ("log_probabilities", LOGARITHM)):
             try:
                 values = _unpack(getattr(self, name), kind, self.images)
             except ValueError as error:
                 raise PydanticCustomError("packed", "{name}: {why}", {"name": name, "why": str(error)}) from error
-            if kind is CONFIDENCE and not ((values >= 0) & (values <= 1)).all():
-                raise PydanticCustomError("packed", "a confidence is outside 0 to 1")
+            if kind is LOGARITHM and not ((values >= LEAST) & (values <= 0)).all():
+                raise PydanticCustomError("packed", "a log-probability is above 0 or very low")
         return self
 
 

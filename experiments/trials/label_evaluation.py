@@ -123,14 +123,13 @@ class LabelJudge(Judge):
         scores = evaluate(learner, task.store, test, task.device, learner.averages)
         tally, temperature = scores["tally"], temperature_of(learner, task)
         tempered = scaled(tally.log_probabilities, temperature)
-        confidences = tally.log_probabilities.gather(1, tally.guesses[:, None])[:, 0].exp()
+        own = tally.log_probabilities.gather(1, tally.guesses[:, None])[:, 0].clamp(max=0)
+        predictions = Predictions(fingerprint(task.store.fingerprint, test), tally.guesses.numpy(), own.numpy())
         return {
             **{name: scores[name] for name in ("top1", "top5", "ece", "averaging")},
             "ece_scaled": 100.0 * expected_calibration_error(tempered, tally.labels),
             "temperature": temperature,
             **{name: scores.get(name) for name in ("elbo", "kl_switches")},
             "test_ms_per_image": scores["ms_per_image"],
-            "predicted": Predictions(
-                fingerprint(task.store.fingerprint, test), tally.guesses.numpy(), confidences.clamp(max=1).numpy()
-            ),
+            "predicted": predictions,
         }

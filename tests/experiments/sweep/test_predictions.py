@@ -28,7 +28,7 @@ def finish(store, number, guesses, part=PART, top1=None):
     folder = store.folder(f"{number:016x}")
     folder.begin({})
     if guesses is not None:
-        folder.save_predictions(Predictions(part, np.array(guesses), np.full(len(guesses), 0.5)))
+        folder.save_predictions(Predictions(part, np.array(guesses), np.zeros(len(guesses))))
         top1 = 100 * np.mean(np.array(guesses) == LABELS[: len(guesses)]) if top1 is None else top1
     folder.finish(label_result(top1=float(top1 or 0.0), top5=100.0))
     return SimpleNamespace(identity=f"{number:016x}")
@@ -82,7 +82,7 @@ def test_a_sweep_of_500_trials_fits_into_git(store, tmp_path):
     for number in range(50):  # a tenth, which compresses no better
         guesses = np.where(rng.random(1000) < 0.12, rng.integers(0, 10, 1000), labels)
         folder = store.folder(f"{number:016x}")
-        folder.save_predictions(Predictions(fingerprint("images", test), guesses, np.full(1000, 0.5)))
+        folder.save_predictions(Predictions(fingerprint("images", test), guesses, np.zeros(1000)))
         top1 = 100 * float(np.mean(guesses == labels))
         folder.finish(label_result(top1=top1, top5=100.0))
         trials.append(SimpleNamespace(identity=f"{number:016x}"))

@@ -20,7 +20,7 @@ def folder(tmp_path):
 
 def made(images=1000, classes=10):
     rng = np.random.default_rng(images)
-    return Predictions(PART, rng.integers(0, classes, images), rng.beta(8, 1, images))
+    return Predictions(PART, rng.integers(0, classes, images), np.log(rng.beta(8, 1, images)))
 
 
 def test_they_are_read_back_as_they_were(folder):
@@ -29,7 +29,7 @@ def test_they_are_read_back_as_they_were(folder):
     found = folder.predictions()
     assert found.test == PART
     assert np.array_equal(found.classes, predictions.classes)
-    assert found.confidences == pytest.approx(predictions.confidences, abs=5e-4)
+    assert found.log_probabilities == pytest.approx(predictions.log_probabilities, rel=1e-3, abs=1e-7)
     assert folder.predictions_fault() == ""
 
 
@@ -56,9 +56,9 @@ def packed(values, kind="<u4"):
         ({"classes": "%%%"}, "classes: "),
         ({"classes": base64.b64encode(b"no").decode()}, "classes: is no compressed data"),
         ({"classes": packed([0] * 10**6)}, "classes: does not hold 1000 values"),
-        ({"confidences": packed([0.5] * 999 + [1.5], "<f2")}, "a confidence is outside 0 to 1"),
-        ({"confidences": packed([0.5] * 999 + [np.nan], "<f2")}, "a confidence is outside 0 to 1"),
-        ({"confidences": None}, "confidences = None: "),
+        ({"log_probabilities": packed([-0.5] * 999 + [0.5], "<f2")}, "a log-probability is above 0 or very low"),
+        ({"log_probabilities": packed([-0.5] * 999 + [np.nan], "<f2")}, "a log-probability is above 0 or very low"),
+        ({"log_probabilities": None}, "log_probabilities = None: "),
     ],
 )
 def test_what_does_not_hold_counts_as_absent_and_is_told(folder, change, said):

@@ -183,7 +183,12 @@ def test_a_result_says_what_the_table_needs(start):
     assert 0 <= result["ece_scaled"] <= 100
     assert result["temperature"] > 0
     labels = np.load("data/processed/mnist-5k/labels.npy")[test]
-    assert 100 * np.mean(folder.predictions().classes == labels) == pytest.approx(result["top1"])
+    kept = folder.predictions()
+    right, confidences = kept.classes == labels, np.exp(kept.log_probabilities.astype(float))
+    assert 100 * right.mean() == pytest.approx(result["top1"])
+    bins = np.ceil(15 * confidences)
+    gaps = [abs((right - confidences)[bins == each].sum()) for each in np.unique(bins)]
+    assert 100 * sum(gaps) / len(labels) == pytest.approx(result["ece"], abs=0.5)
     assert math.isclose(result["train_seconds"], sum(row["seconds"] for row in folder.rows()))
     assert folder.config()["identity"] == result["identity"] == folder.path.name
 
