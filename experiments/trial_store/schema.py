@@ -82,7 +82,7 @@ class Result(Scores):
     epochs: Annotated[int, Field(ge=1, le=10**9)]
     updates: Whole | None = None
     images_drawn: Whole | None = None
-    operations: Amount | None = None
+    operations: Annotated[float, Field(ge=0, le=1e30)] | None = None
     seconds: Amount
     top1: Percent | None = None
     top5: Percent | None = None

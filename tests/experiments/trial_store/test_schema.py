@@ -59,6 +59,11 @@ def test_a_result_lacks_none_of_its_measures(result, key):
     assert schema.fault_of(result, schema.Result) == f"{key} is missing"
 
 
+def test_a_day_of_a_large_gpu_is_a_possible_number_of_operations():
+    assert not schema.fault_of(label_result(operations=1e15 * 86_400), schema.Result)
+    assert schema.fault_of(label_result(operations=-1.0), schema.Result).startswith("operations = -1.0: ")
+
+
 @pytest.mark.parametrize("published", ["", "emoji/", "shapes/"])
 def test_published_results_hold(published):
     """Their rows have the numbers of results of every system; the results themselves are not kept."""
