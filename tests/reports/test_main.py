@@ -16,6 +16,7 @@ from reports.__main__ import app, build
 ROOT = Path(__file__).parents[2]
 TABLES = ("table1", "published", "differences", "differences-pooled", "detectable", "calibration", "bound")
 STUDIES = ("averaging", "estimators-gradient", "estimators-training", "search")
+IMAGES = ("two-way", "classes", "mistakes")  # tables made from the predictions of test images
 FIGURE = ("png", "svg", "pdf")
 FILES = {
     "index.html",
@@ -28,8 +29,9 @@ FILES = {
     *(f"figures/{stem}.{kind}" for stem in ("figure1", "differences", "published", "xi") for kind in FIGURE),
 }
 MORE = {
-    *(f"tables/{stem}.{kind}" for stem in STUDIES for kind in ("csv", "md", "tex", "html")),
-    *(f"figures/{stem}.{kind}" for stem in ("averaging", "estimators", "search") for kind in FIGURE),
+    *("tables/mcnemar.csv", "tables/confusion.csv"),
+    *(f"tables/{stem}.{kind}" for stem in (*STUDIES, *IMAGES) for kind in ("csv", "md", "tex", "html")),
+    *(f"figures/{stem}.{kind}" for stem in ("averaging", "confusion", "estimators", "search") for kind in FIGURE),
 }
 
 
