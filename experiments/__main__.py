@@ -241,8 +241,8 @@ def search(
     before any is drawn.
 
     At the end the best settings are printed as they go into params.yaml, and
-    all that were tried are written to experiments/evidence/search/SYSTEM.csv
-    and SYSTEM.json.
+    all that were tried are written to experiments/evidence/search/DATASET, to
+    SYSTEM.csv and SYSTEM.json.
 
     Examples: `search bsvm`, `search alexnet googlenet`, `search --all`.
     """

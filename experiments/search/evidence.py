@@ -72,7 +72,7 @@ def importances(protocol: Protocol, settings: Sequence[Setting]) -> dict[str, fl
 
 def write_evidence(protocol: Protocol, settings: Sequence[Setting]) -> None:
     """Writes SYSTEM.csv, one row per setting, and SYSTEM.json, which says what was searched and which was best."""
-    folder = protocol.layout.evidence
+    folder = protocol.evidence
     edge = [setting.number for setting in front(settings)]
     costs = ["operations", "pareto"] if protocol.weighs_cost else []
     columns = [

@@ -11,6 +11,7 @@ import math
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from experiments.learning import contract
@@ -82,6 +83,11 @@ class Protocol:
             asked["objectives"] = self.objectives
         digest = hashlib.sha256(canonical(asked).encode()).hexdigest()
         self.name = f"{system}-{config.dataset}-{digest[:12]}"
+
+    @property
+    def evidence(self) -> Path:
+        """The folder of what searches on the dataset have found."""
+        return self.layout.evidence / self.config.dataset
 
     @property
     def weighs_cost(self) -> bool:

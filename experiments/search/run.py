@@ -34,6 +34,12 @@ def chosen_systems(config: Config, systems: Sequence[str], everything: bool) -> 
     """
     if config.params.search is None:
         raise UserError(f"{config.origin} has no section `search`: it says what to search, and how")
+    if reported := [each for each in config.params.search.repetitions if each < config.profile.repetitions]:
+        raise UserError(
+            f"{config.origin}: search.repetitions = {config.params.search.repetitions}: profile "
+            f"{config.params.profile!r} reports repetition {reported[0]}: settings must be found on others, from "
+            f"{config.profile.repetitions} on"
+        )
     known = ", ".join(config.spaces)
     if bool(systems) == everything:
         raise UserError(f"name systems to find settings for, or all of them by --all: known are {known}")
@@ -157,7 +163,7 @@ def _search(
     else:
         evidence.write_evidence(protocol, settings)
         lines.append(evidence.advice(protocol, settings))
-        lines.append(f"all that were tried: {protocol.layout.evidence / protocol.system}.csv")
+        lines.append(f"all that were tried: {protocol.evidence / protocol.system}.csv")
     if tracker.trouble:
         lines.append(
             f"MLflow missed part of this search ({tracker.trouble}); "

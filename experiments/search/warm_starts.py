@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -43,9 +44,9 @@ def warm_starts(
     params.yaml. A setting with a value outside the present space is skipped. UserError where the evidence is damaged.
     """
     pasts = [*_studies(protocol, storage)]
-    evidence = _evidence(protocol)
-    if evidence is not None and evidence.name not in (protocol.name, *(past.name for past in pasts)):
-        pasts.append(evidence)
+    for evidence in _evidence(protocol):
+        if evidence.name not in (protocol.name, *(past.name for past in pasts)):
+            pasts.append(evidence)
     pasts.sort(key=lambda past: (past.dataset != protocol.config.dataset, past.name))
     starts: list[tuple[dict[str, Any], str]] = []
     for equals in zip_longest(*(past.settings for past in pasts)):
@@ -78,12 +79,15 @@ def _studies(protocol: Protocol, storage: RDBStorage) -> Iterator[Past]:
             yield Past(name, match[1], settings)
 
 
-def _evidence(protocol: Protocol) -> Past | None:
-    """Returns what the last search of the system left in git, or None."""
-    path = protocol.layout.evidence / f"{protocol.system}.csv"
-    facts = read_json(path.with_suffix(".json"))
-    if facts is None or not path.is_file():
-        return None
+def _evidence(protocol: Protocol) -> list[Past]:
+    """Returns what the last search of the system on each dataset left in git."""
+    paths = sorted(protocol.layout.evidence.glob(f"*/{protocol.system}.csv"))
+    return [
+        _read_evidence(path, facts) for path in paths if (facts := read_json(path.with_suffix(".json"))) is not None
+    ]
+
+
+def _read_evidence(path: Path, facts: dict[str, Any]) -> Past:
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             rows = [row for row in csv.DictReader(stream) if row["state"] == "complete"]

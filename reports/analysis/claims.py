@@ -125,8 +125,8 @@ def _few_labels(rows: pd.DataFrame, names: Mapping[str, Name], baselines: Sequen
             label = f"{_label(names, 'bsvm')} − {names[baseline].label}, {proportions_text(few)}"
             parts.append(Part(label, pair(_of(rows, "bsvm"), _of(rows, baseline), few)))
     return Claim(
-        f"With at most {percent(FEW)} of the labels, BSVM is above both of the paper's baselines",
-        "Its mean top-1 over these proportions is above that of AlexNet and that of GoogLeNet, which learn from the "
+        f"With at most {percent(FEW)} of the labels, BSVM is above AlexNet and GoogLeNet",
+        "Its mean top-1 over these proportions is above those of the two networks of the paper, which learn from the "
         "labelled images alone. The networks differ too, so this says less about images than the first claim.",
         parts,
         f"BSVM and a baseline were not both run with {percent(FEW)} of the labels or fewer",

@@ -1,4 +1,4 @@
-"""The searches for settings in the evidence: search/SYSTEM.json and, trial by trial, search/SYSTEM.csv."""
+"""The searches for settings in the evidence: SYSTEM.json and, trial by trial, SYSTEM.csv."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Sources:
         predictions: of all test images, by trial; may have no trials.
         captions: captions of some test images; None for results about labels.
         gradient, training: the study of gradient estimators in the evidence; None where absent.
-        searches: the searches for settings in the evidence, by system.
+        searches: the searches for settings on the dataset in the evidence, by system.
     """
 
     kind: Kind
@@ -79,5 +79,5 @@ def read_sources(results: Path, gallery: Path, evidence: Path) -> Sources:
         captions=read_captions(gallery, frame),
         gradient=read_gradient(evidence / "estimators-gradient.csv"),
         training=read_training(evidence / "estimators-training.csv"),
-        searches=read_searches(evidence / "search"),
+        searches=read_searches(evidence / "search" / dataset),
     )

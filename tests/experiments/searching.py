@@ -22,6 +22,6 @@ def ask_for(world, spaces=None, trials=5, proportions=(0.1, 0.5), **changes):
 
 def read_evidence(world, system="toy"):
     """The rows of the CSV file and the facts of the JSON file that a search has left."""
-    folder = world.folder / "experiments/evidence/search"
+    folder = world.folder / "experiments/evidence/search/mnist-5k"
     with (folder / f"{system}.csv").open(newline="") as stream:
         return list(csv.DictReader(stream)), json.loads((folder / f"{system}.json").read_text())

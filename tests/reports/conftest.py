@@ -313,13 +313,13 @@ def write_evidence(folder: Path) -> None:
         | {"params_learning_rate": 0.001, "params_dropout": ""}
         for number, state in enumerate(states)
     ]
-    write_table(folder / "search" / "alexnet.csv", trials)
+    write_table(folder / "search" / "mnist-5k" / "alexnet.csv", trials)
     document = {"system": "alexnet", "command": "python -m experiments search alexnet", "git_sha": SHA}
     document |= {"budget": "4 trials", "proportions": [0.01, 0.1], "repetitions": [100]}
     document |= {"space": {"learning_rate": "1e-4 to 1e-1, log", "dropout": "0 to 0.7"}}
     document |= {"chosen": {"learning_rate": 0.00217, "dropout": 0.4}, "best": {"number": 2, "score": 92.0}}
     document |= {"shipped_score": None, "importances": {"learning_rate": 0.9, "dropout": 0.1}}
-    (folder / "search" / "alexnet.json").write_text(json.dumps(document), encoding="utf-8")
+    (folder / "search" / "mnist-5k" / "alexnet.json").write_text(json.dumps(document), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -60,13 +60,13 @@ def write(folder: Path, world: SimpleNamespace, about: str) -> SimpleNamespace:
     for path in sweep.evidence.glob("*.csv"):
         text = path.read_text(encoding="utf-8")
         path.write_text(text.replace("nvil,", f'"{NAMES[8]}",').replace("gumbel,", '"<b>x</b>",'), encoding="utf-8")
-    _foul(sweep.evidence / "search" / "alexnet.json", system="alexnet")
-    path = sweep.evidence / "search" / "alexnet.json"
+    _foul(sweep.evidence / "search" / "mnist-5k" / "alexnet.json", system="alexnet")
+    path = sweep.evidence / "search" / "mnist-5k" / "alexnet.json"
     facts = json.loads(path.read_text(encoding="utf-8"))
     names = {"learning_rate": NAMES[0], "dropout": NAMES[8]}
     facts |= {key: {names[name]: own for name, own in facts[key].items()} for key in ("space", "chosen", "importances")}
     path.write_text(json.dumps(facts), encoding="utf-8")
-    table = sweep.evidence / "search" / "alexnet.csv"
+    table = sweep.evidence / "search" / "mnist-5k" / "alexnet.csv"
     text = table.read_text(encoding="utf-8")
     text = text.replace("params_learning_rate", '"params_' + NAMES[0].replace('"', '""') + '"')
     table.write_text(text.replace("params_dropout", f'"params_{NAMES[8]}"'), encoding="utf-8")

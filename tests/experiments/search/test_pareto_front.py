@@ -169,7 +169,7 @@ def test_the_front_is_written_and_told(world, protocol):
     assert [float(row["operations"]) for row in rows] == [2e9, 1e9, 4e9, 8e9, 9e9, 1e8]
     assert told["front"] == [1, 0, 2, 3]
     assert told["objectives"] == ["accuracy", "cost"]
-    report = read_searches(world.folder / "experiments/evidence/search")["toy"]
+    report = read_searches(world.folder / "experiments/evidence/search/mnist-5k")["toy"]
     assert report.trials["score"].tolist() == [70.0, 60.0, 88.0, 89.0, 50.0, 10.0]
     lines = [line.strip() for line in evidence.advice(protocol, settings).splitlines() if "% at " in line]
     assert lines == [

@@ -243,6 +243,14 @@ def test_a_space_that_leaves_out_the_settings_in_use_concerns_a_search_alone(wor
     assert "error: params.yaml: search.spaces.toy.epochs: leaves out 2, which toy uses" in err
 
 
+def test_settings_are_not_found_on_what_is_reported(world, main):
+    ask_for(world, default={"repetitions": 2})
+    assert main("check")[0] == 0
+    code, _, err = main("search", "toy")
+    assert code == 2
+    assert "profile 'default' reports repetition 1: settings must be found on others, from 2 on" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

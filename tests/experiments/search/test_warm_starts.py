@@ -76,7 +76,7 @@ def test_a_warm_start_is_that_of_the_evidence_where_the_studies_are_gone(search,
     old = search(learning_rate=rates, dampening={"choices": [None, 0.5]}, momentum={"low": 0.0, "high": 0.9})
     evidence.write_evidence(old.protocol, finish(old, by_rate))
     (world.folder / "studies/studies.db").unlink()
-    with (world.folder / "experiments/evidence/search/toy.csv").open(newline="") as stream:
+    with (world.folder / "experiments/evidence/search/mnist-5k/toy.csv").open(newline="") as stream:
         table = [row for row in csv.DictReader(stream) if row["state"] == "complete"]
     table.sort(key=lambda row: (-float(row["score"]), int(row["number"])))
 
@@ -100,7 +100,7 @@ def test_a_warm_start_is_that_of_the_evidence_where_the_studies_are_gone(search,
 
 
 def test_evidence_from_before_it_named_its_study_will_do(search, world):
-    folder = world.folder / "experiments/evidence/search"
+    folder = world.folder / "experiments/evidence/search/mnist-5k"
     folder.mkdir(parents=True)
     (folder / "toy.json").write_text(json.dumps({"system": "toy", "dataset": "cifar-10"}))
     (folder / "toy.csv").write_text(

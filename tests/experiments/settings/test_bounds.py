@@ -181,7 +181,7 @@ def test_a_password_in_a_text_that_is_no_yaml_is_not_shown():
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "system"), [("vae.learning_rate", 0.02, "bsvm"), ("systems.alexnet.weight_decay", 5.0, "alexnet")]
+    ("key", "value", "system"), [("vae.learning_rate", 0.03, "bsvm"), ("systems.alexnet.weight_decay", 5.0, "alexnet")]
 )
 def test_a_setting_by_hand_need_not_lie_in_the_space_of_a_search(key, value, system):
     config = load(SHIPPED, {key: value})
