@@ -64,13 +64,13 @@ class Batch:
     """What one training step learns from.
 
     Attributes:
-        images: [B, N_c, H, W], for the bound.
+        images: [B, N_c, H, W], for the bound; None leaves the bound out, and with it the decoder.
         labelled: for the label term; None with ξ = 0.
         marginalised: for the term of missing labels; None without that term.
         labels: [B], those of `images`, −1 where missing, for a model whose bound depends on them; else None.
     """
 
-    images: Tensor
+    images: Tensor | None = None
     labelled: Labelled | None = None
     marginalised: Marginalised | None = None
     labels: Tensor | None = None
@@ -204,20 +204,10 @@ class VariationalAutoencoder(nn.Module):
             The loss, −(objective + surrogate), of which only the gradient means something; and the parts, whose first
             one, `loss`, is the value of −objective.
         """
-        draws = self.estimator.draws
-        images, encoding = self._encode_times(batch.images, draws)
-        switches = self._switches(encoding)
-        labels = None if batch.labels is None else batch.labels.repeat(draws)
-        bound = self._bound(images, encoding, switches, draws, labels)
-        signals = self._signals(encoding, bound, switch_weight)
-        costs = {i: switch_weight * p.kl for i, p in encoding.posteriors.items()} if self.reading == "shared" else {}
-        surrogate = self.estimator.surrogate(IMAGES, images, switches, signals, costs)
-        objective = bound.tempered(switch_weight).mean()
-        parts = {
-            "elbo": bound.elbo.mean().detach(),
-            "kl_code": bound.kl_code.mean().detach(),
-            "kl_switches": bound.kl_switches.mean().detach(),
-        }
+        objective = surrogate = self.decoder.log_alpha.new_zeros(())
+        parts: dict[str, Tensor] = {}
+        if batch.images is not None:
+            objective, surrogate, parts = self._image_term(batch.images, batch.labels, switch_weight)
         if batch.labelled is not None:
             term, label_surrogate = self._label_term(batch.labelled)
             objective = objective + batch.labelled.weight * term
@@ -229,6 +219,25 @@ class VariationalAutoencoder(nn.Module):
             surrogate = surrogate + label_surrogate
             parts["marginalised_term"] = term.detach()
         return -(objective + surrogate), {"loss": -objective.detach(), **parts}
+
+    def _image_term(
+        self, images: Tensor, labels: Tensor | None, switch_weight: float
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Returns the mean of the bound over images, the surrogate of its switches' gradient, and the bound's parts."""
+        draws = self.estimator.draws
+        images, encoding = self._encode_times(images, draws)
+        switches = self._switches(encoding)
+        labels = None if labels is None else labels.repeat(draws)
+        bound = self._bound(images, encoding, switches, draws, labels)
+        signals = self._signals(encoding, bound, switch_weight)
+        costs = {i: switch_weight * p.kl for i, p in encoding.posteriors.items()} if self.reading == "shared" else {}
+        surrogate = self.estimator.surrogate(IMAGES, images, switches, signals, costs)
+        parts = {
+            "elbo": bound.elbo.mean().detach(),
+            "kl_code": bound.kl_code.mean().detach(),
+            "kl_switches": bound.kl_switches.mean().detach(),
+        }
+        return bound.tempered(switch_weight).mean(), surrogate, parts
 
     def _label_code(self, encoding: Encoding, draws: int) -> Tensor:
         """Returns the code that the label model reads in training, [K_L, m, B]."""

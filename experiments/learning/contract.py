@@ -168,6 +168,7 @@ class System(Generic[SettingsT, LearnerT]):
         learns: LABELS or CAPTIONS: what it reads of the labelled images.
         Settings: the model that checks its settings.
         spreads: whether its learner trains on a part of each batch where a task has several ranks.
+        settings_of: the system whose own settings it takes, where it has none of its own.
     """
 
     name: ClassVar[str]
@@ -177,6 +178,7 @@ class System(Generic[SettingsT, LearnerT]):
     learns: ClassVar[str] = LABELS
     Settings: ClassVar[type[BaseModel]]
     spreads: ClassVar[bool] = False
+    settings_of: ClassVar[str] = ""
 
     def learner(self, task: Task, settings: SettingsT) -> LearnerT:
         """Returns a learner at epoch 0, whose weights are drawn from the task's own stream."""

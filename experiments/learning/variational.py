@@ -201,7 +201,7 @@ class VariationalLearner(Learner, Generic[VariationalSettingsT]):
                     recipe["labelled"]["weight"] *= len(labelled) / len(indices[1]) / share
                 batch = Batch.of(gathered(recipe, self.task, self.settings))
                 parts = self.trainer.step(batch, partial(self.task.ranks.average, share=share))
-            yield {**parts, "images": len(part)}
+            yield {**parts, "images": len(part) if "images" in recipe else len(labelled)}
 
     def order(self, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields, for each step of an epoch, the indices of its images and of its labelled images."""

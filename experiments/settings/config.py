@@ -162,10 +162,13 @@ def _systems_named(params: Params) -> list[str]:
 def _system_settings(name: str, params: Params) -> BaseModel | list[str]:
     """Returns a system's settings, those of its own section over those of shared ones; or what is wrong with them."""
     system = contract.SYSTEMS.get(name)
+    if system.settings_of and params.systems.get(name):
+        return [f"systems.{name}: has no settings of its own, it takes those of {system.settings_of}: remove it"]
     settings: dict[str, Any] = {}
     paths: dict[str, tuple[str, ...]] = {}  # of the section that each setting is from
-    sections = [((section,), params.shared(section)) for section in system.shares]
-    for path, values in [*sections, (("systems", name), params.systems.get(name) or {})]:
+    own = ("systems", system.settings_of or name)
+    sections = [((section,), _useful(system, section, params.shared(section))) for section in system.shares]
+    for path, values in [*sections, (own, params.systems.get(own[1]) or {})]:
         settings |= values
         paths |= dict.fromkeys(values, path)
     try:
@@ -174,13 +177,20 @@ def _system_settings(name: str, params: Params) -> BaseModel | list[str]:
         absent = [section for section in system.shares if not params.shared(section)]
         if absent and any(finding["type"] == "missing" for finding in error.errors()):
             return [f"{section}: is missing: the section of settings that systems share" for section in absent]
-        own = ("systems", name)
         elsewhere = f" here and in {' and '.join(system.shares)}" if system.shares else ""
         return [
             finding_text(system.Settings, finding, paths.get(str(next(iter(finding["loc"]), "")), own))
             + (elsewhere if finding["type"] == "missing" else "")
             for finding in error.errors()
         ]
+
+
+def _useful(system: contract.AnySystem, section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the settings of a section but for those that other systems have and this one has no use for."""
+    sharers = [contract.SYSTEMS.get(name) for name in contract.SYSTEMS.names()]
+    of_others = {key for other in sharers if section in other.shares for key in other.Settings.model_fields}
+    own = system.Settings.model_fields.keys()
+    return {key: value for key, value in values.items() if key in own or key not in of_others}
 
 
 def _profile_mistakes(params: Params) -> list[str]:

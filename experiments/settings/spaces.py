@@ -163,6 +163,8 @@ def resolve(spaces: Mapping[str, Mapping[str, Space]], settings: Mapping[str, Ba
         resolved.mistakes.append(((section,), None, message))
     for name, used in settings.items():
         system = contract.SYSTEMS.get(name)
+        if system.settings_of:
+            continue
         merged: dict[str, tuple[str, Space]] = {}  # by setting, the space that counts and its section
         for section in (*system.shares, name):
             merged |= {

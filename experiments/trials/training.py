@@ -201,7 +201,7 @@ class Training:
             "updates": self.learner.epochs * self.learner.steps_per_epoch,
             "images_drawn": self.learner.epochs * self.learner.steps_per_epoch * self.learner.images_per_step,
             "xi_value": self.learner.xi_value,
-            "parameters": sum(parameter.numel() for parameter in self.learner.model.parameters()),
+            "parameters": sum(each.numel() for each in self.learner.model.parameters() if each.requires_grad),
             "train_seconds": train_seconds,
             "images_per_second": self._images / train_seconds,
             **self._computed_on(),

@@ -51,7 +51,7 @@ def others(path, value):
     if isinstance(value, int | float):
         return [value + 1, value / 2, value - 1, math.ceil(value / 2)]
     if isinstance(value, list):
-        return [value[:-1], [*value, 0.37], [*value, 1]]
+        return [value[:-1], [*value, 0.37], [*value, 1], [*value, 40]]
     return [2, 0.5, "file", "published", "none", "shared", "rloo", "greedy", "lstm", "float32"]
 
 
