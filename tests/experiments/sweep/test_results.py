@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from experiments.learning.device import set_up
@@ -119,6 +120,7 @@ def test_a_sweep_runs_what_does_not_hold_again(done, world, main, monkeypatch):
     monkeypatch.setattr(sweep.Live, "note", lambda live, text: notes.append(text))
     assert main("run")[0] == 0
     before = timeless(world.results)
+    assert list(pd.read_csv(Layout.predictions))[3:] == [trial.identity for trial in wanted]
     bad = store.folder(wanted[1].identity)
     spoil(bad, top1=400.0)
     code, out, _ = main("run")
