@@ -16,6 +16,7 @@ from data.errors import UserError
 from data.output import write_every_letter
 from data.signals import sigterm_as_sigint
 from data.version import print_versions
+from experiments.compute.anew import replaced_where_ray_dies
 from experiments.options import PARAMS, STORE, Changes, Params, Project, Store, with_project
 
 # PyTorch, Ray and MLflow take seconds to import: each command imports what it needs, when it needs it.
@@ -349,7 +350,7 @@ def main() -> None:
     """Runs the command line; a user's mistake is one message on stderr and exit code 2."""
     write_every_letter()
     try:
-        with sigterm_as_sigint():
+        with sigterm_as_sigint(), replaced_where_ray_dies():
             app()
     except UserError as error:
         _print_error(str(error))

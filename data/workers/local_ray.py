@@ -60,10 +60,15 @@ def local_ray(cpus: int | None = None, variables: Mapping[str, str] = MappingPro
         UserError: Ray cannot be started, with the reason and the limits that this shell sets.
     """
     _check_limits()
-    token = {"RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    own = {
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        # Without it, a process whose parent is process 1 is ended by Ray as soon as it asks a dead raylet for anything.
+        # Ray gives those that it starts the raylet's own.
+        "RAY_RAYLET_PID": str(os.getpid()),
+    }
     with (
         scratch_folder("ray", Path(os.environ.get("RAY_TMPDIR", tempfile.gettempdir()))) as folder,
-        _environment({**ENVIRONMENT, **token, **variables}),
+        _environment({**ENVIRONMENT, **own, **variables}),
         raylet_unheard(),
     ):
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -89,21 +88,20 @@ def dead_servers() -> list[str]:
 def shut_down() -> None:
     """Ends this process's part of Ray, and the Ray that it has started, whose servers take no SIGTERM.
 
-    Garbage is collected before, and none meanwhile: what asks Ray for anything once Ray's part of the process has ended
-    ends the whole process, and objects of Ray that another thread collects at that moment may do so.
+    Where a server has died, the others are ended alone. This process's part stays as it is: what asks for anything
+    once that has ended, as objects of Ray do when they are collected, ends the whole process.
     """
     import ray
     from ray._private import worker
 
-    if node := worker._global_node:
+    node: Any = worker._global_node
+    if node:
         node.kill_all_processes = partial(_kill, node.kill_all_processes)
-    gc.collect()
-    gc.disable()
-    try:
+    if dead_servers():
+        node.kill_all_processes(check_alive=False, wait=True)
+    else:
         ray.shutdown()
-    finally:
-        gc.enable()
 
 
-def _kill(kill: Callable[..., None], check_alive: bool, allow_graceful: bool, wait: bool) -> None:
+def _kill(kill: Callable[..., None], check_alive: bool, allow_graceful: bool = False, wait: bool = False) -> None:
     kill(check_alive, allow_graceful=False, wait=wait)

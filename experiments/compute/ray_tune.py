@@ -7,9 +7,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from data.errors import UserError
+from data.errors import RunFailed, UserError
 from data.workers.local_ray import local_ray
 from data.workers.scratch import scratch_folder
+from experiments.compute.anew import RESTARTS, RayDied, deaths
 from experiments.compute.killed_actors import kills_taken_as_deaths
 from experiments.compute.resources import Resources
 from experiments.compute.stalled import Abandoned, Stalled
@@ -30,32 +31,37 @@ RETRIES = 1  # of a trial whose process died
 
 
 def on_ray(resources: Resources, own: bool, note: Callable[[str], None], run: Callable[[], None]) -> None:
-    """Calls `run` while Ray runs. Where Ray is this machine's own and stalls, it is started anew, once.
+    """Calls `run` while Ray runs. Where Ray is this machine's own and stalls, the process is replaced, once.
 
     Args:
         resources: what each trial gets.
         own: whether to start a Ray on this machine; else this process is connected to a cluster.
         note: prints a line.
-        run: calls `fit`; it is called again after a stall, to do what is left.
+        run: calls `fit`, to do what is left.
 
     Raises:
-        Stalled: nothing runs any more, on the cluster or on the second Ray.
+        RayDied: nothing runs any more on this machine's own Ray; `replaced_where_ray_dies` goes on from there.
+        Stalled: the same on the cluster, or the second Ray of this command has died, or does not start.
     """
     if not own:
         run()
         return
+    count, reason = deaths()
+    if count > RESTARTS:
+        raise Stalled(reason)
     try:
         with own_ray(resources):
             run()
     except Stalled as stalled:
-        note(f"{stalled}: Ray is started anew, and trials go on from their last checkpoints")
-        try:
-            with own_ray(resources):
-                run()
-        except Stalled:
-            raise
-        except UserError as error:
+        if count < RESTARTS:
+            note(f"{stalled}: Ray is started anew, and trials go on from their last checkpoints")
+        raise RayDied(str(stalled)) from None
+    except RunFailed:
+        raise
+    except UserError as error:
+        if count:
             raise Stalled(str(error)) from error
+        raise
 
 
 def own_ray(resources: Resources) -> AbstractContextManager[None]:

@@ -1,5 +1,8 @@
 """Nothing running for a while is a state of its own: Ray is started anew once, or the run ends with what is wrong."""
 
+import os
+import subprocess
+import sys
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -7,6 +10,7 @@ import pytest
 
 from data.errors import UserError
 from experiments.compute import patience, ray_tune
+from experiments.compute.anew import DEATHS, RayDied
 from experiments.compute.patience import IDLE_SECONDS, NODES_SECONDS, STARTING_SECONDS, Patience
 from experiments.compute.ray_tune import on_ray
 from experiments.compute.resources import Resources
@@ -102,21 +106,54 @@ def outcomes(*errors):
     return run
 
 
-def test_a_stalled_ray_is_started_anew_once(rays):
+def test_a_stalled_ray_of_this_machine_asks_for_another_process(rays):
     notes = []
-    on_ray(RESOURCES, True, notes.append, outcomes(Stalled("Ray's raylet died"), None))
+    with pytest.raises(RayDied, match="Ray's raylet died"):
+        on_ray(RESOURCES, True, notes.append, outcomes(Stalled("Ray's raylet died")))
     assert notes == ["Ray's raylet died: Ray is started anew, and trials go on from their last checkpoints"]
-    assert rays.started == 2
-    rays.started = 0
-    with pytest.raises(Stalled, match="again"):
-        on_ray(RESOURCES, True, notes.append, outcomes(Stalled("once"), Stalled("again")))
-    assert rays.started == 2
+    assert rays.started == 1
 
 
-def test_what_keeps_the_second_ray_from_starting_is_told(rays):
-    rays.broken[1] = UserError("Ray does not start on this machine (no room)")
+def test_the_second_death_promises_nothing_and_the_third_process_starts_no_ray(rays, monkeypatch):
+    notes = []
+    monkeypatch.setenv(DEATHS, "1 Ray's raylet died")
+    with pytest.raises(RayDied, match="again"):
+        on_ray(RESOURCES, True, notes.append, outcomes(Stalled("again")))
+    assert notes == []
+    monkeypatch.setenv(DEATHS, "2 Ray's gcs_server died")
+    with pytest.raises(Stalled, match=r"^Ray's gcs_server died$"):
+        on_ray(RESOURCES, True, notes.append, outcomes(None))
+    assert rays.started == 1
+
+
+def test_what_keeps_the_second_ray_from_starting_is_told(rays, monkeypatch):
+    rays.broken[0] = UserError("Ray does not start on this machine (no room)")
+    monkeypatch.setenv(DEATHS, "1 Ray's raylet died")
     with pytest.raises(Stalled, match="does not start"):
-        on_ray(RESOURCES, True, lambda line: None, outcomes(Stalled("once"), None))
+        on_ray(RESOURCES, True, lambda line: None, outcomes(None))
+
+
+def test_a_process_is_replaced_by_one_of_the_same_command_with_the_same_id(tmp_path):
+    script = tmp_path / "dies.py"
+    script.write_text(
+        "import atexit, os, sys\n"
+        "from experiments.compute.anew import RayDied, deaths, replaced_where_ray_dies\n"
+        "print(os.getpid(), sys.argv[1:], *deaths(), sep='|')\n"
+        "with replaced_where_ray_dies():\n"
+        "    try:\n"
+        "        if deaths()[0] < 2:\n"
+        "            raise RayDied(f'death {deaths()[0] + 1}')\n"
+        "    finally:\n"
+        "        print('closed')\n"
+        "sys.exit(3)\n"
+    )
+    command = [sys.executable, "-X", "utf8", script, "a b", "--c"]
+    ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()})
+    lines = ended.stdout.splitlines()
+    assert (ended.returncode, ended.stderr, lines[1::2]) == (3, "", ["closed"] * 3)
+    (pid,) = {line.split("|")[0] for line in lines[::2]}
+    told = [f"{pid}|['a b', '--c']|{count}|{reason}" for count, reason in [(0, ""), (1, "death 1"), (2, "death 2")]]
+    assert lines[::2] == told
 
 
 def test_a_cluster_is_not_started(rays):
