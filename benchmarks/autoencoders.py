@@ -38,7 +38,7 @@ def trainer(device: torch.device, row: str = "mnist", factors: torch.dtype | Non
         "factorised",
     ).to(device)
     rates = {"learning_rate": 1e-4, "noise_learning_rate": 1e-4}
-    return Trainer(model, total_steps=10**6, **rates, warmup=0.01, switch_warmup=0.0, weight_decay=0.0)
+    return Trainer(model, total_steps=10**6, **rates, warmup=0.01, switch_warmup=0.0, weight_decay=0.0, clip=1e9)
 
 
 def training_flops(architecture: Architecture, decoded: bool = True) -> float:

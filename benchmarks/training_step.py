@@ -65,7 +65,7 @@ def model_step(
         "factorised",
     ).to(device, dtype)
     rates = {"learning_rate": 1e-4, "noise_learning_rate": 1e-4}
-    trainer = Trainer(model, total_steps=10**6, **rates, warmup=0.01, switch_warmup=0.0, weight_decay=0.0)
+    trainer = Trainer(model, total_steps=10**6, **rates, warmup=0.01, switch_warmup=0.0, weight_decay=0.0, clip=1e9)
     images = torch.rand(batch, 1, 28, 28, device=device, dtype=dtype)
     return lambda: trainer.step(Batch(images))
 

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from vae.compiled import compute, is_compiled_for
+from vae.kernels.compiled import compute, is_compiled_for
 from vae.vmap_functions import Folded, Stacked
 
 

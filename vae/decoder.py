@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from vae.architecture import Architecture
 from vae.blocks import block_matrix, overlap_add, product, slices
-from vae.compiled import compute, is_compiled_for
+from vae.kernels.compiled import compute, is_compiled_for
 from vae.pooling import Switches, draw_positions, uniform_switches
 from vae.vmap_functions import Stacked
 

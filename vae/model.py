@@ -21,6 +21,7 @@ from vae.estimators.contract import IMAGES, LABELS, MISSING, Estimator
 from vae.labels import LabelModel
 from vae.objective import Bound, gaussian_log_likelihood, kl_code
 from vae.pooling import Switches
+from vae.standardisation import Standardisation
 
 READINGS = ("factorised", "shared")
 
@@ -85,6 +86,8 @@ class Batch:
 class VariationalAutoencoder(nn.Module):
     """The decoder p(X | s, z), the encoder q(s, z | X), and p(y | s) of labels or p(Y | s) of captions, as one model.
 
+    All of them but the label model work on standardised images (see `vae.standardisation`).
+
     Args:
         reading: how q is read. "factorised": eq (5) as written, q(s|X) q(z|X), where the encoder pools by expectation.
             "shared": the decoder unpools with the switches that pooled the encoder's maps.
@@ -109,6 +112,7 @@ class VariationalAutoencoder(nn.Module):
                 f"it serves {', '.join(sorted(estimator.readings))}"
             )
         self.architecture = architecture
+        self.standardisation = Standardisation((architecture.channels, architecture.side, architecture.side))
         self.encoder = encoder
         self.decoder = decoder
         self.label_model = label_model
@@ -128,7 +132,11 @@ class VariationalAutoencoder(nn.Module):
 
     def encode(self, images: Tensor) -> Encoding:
         """Returns q(s, z | X) of images [B, N_c, H, W], under the model's reading of q."""
-        return self.encoder(images, self.estimator.switches if self.reading == "shared" else None)
+        return self.encoder(self.standardisation(images), self.estimator.switches if self.reading == "shared" else None)
+
+    def encode_by_expectation(self, images: Tensor) -> Encoding:
+        """Returns q(s, z | X) of images [B, N_c, H, W], pooled by expectation under either reading of q."""
+        return self.encoder(self.standardisation(images))
 
     def _switches(self, encoding: Encoding) -> Mapping[int, Switches]:
         """Returns what the decoder unpools with: the encoder's own draws (shared) or fresh ones (factorised)."""
@@ -159,7 +167,9 @@ class VariationalAutoencoder(nn.Module):
         times: int = 1,
         labels: Tensor | None = None,
     ) -> Bound:
-        error = self.decoder(encoding.sample(times), switches).squared_error(images)
+        standardised = self.standardisation(images)
+        error = self.decoder(encoding.sample(times), switches).squared_error(standardised)
+        error = self.standardisation.scale.square() * error  # ‖X − (m + c S̃)‖²
         return Bound(
             gaussian_log_likelihood(error, self.decoder.log_alpha, self.architecture.values),
             self._kl_code(encoding, labels),
@@ -264,7 +274,7 @@ class VariationalAutoencoder(nn.Module):
         """
         classifier = self.classifier
         with torch.no_grad():
-            guesses = classifier.probabilities(self.encoder(batch.images).mean)
+            guesses = classifier.probabilities(self.encode_by_expectation(batch.images).mean)
             certain = functional.one_hot(batch.labels.clamp(min=0), len(guesses)).T
             guesses = torch.where(batch.labels >= 0, certain, guesses)
 
@@ -293,9 +303,13 @@ class VariationalAutoencoder(nn.Module):
     @torch.no_grad()
     def reconstruct(self, images: Tensor) -> Tensor:
         """Returns X̂ of the mean code and the expected switches, [B, N_c, H, W]."""
-        encoding = self.encoder(images)
+        encoding = self.encode_by_expectation(images)
         switches = {i: Switches(p.probabilities, drawn=False) for i, p in encoding.posteriors.items()}
-        return self.decoder(encoding.mean, switches).mean.permute(3, 0, 1, 2)
+        return self._decoded(encoding.mean, switches)
+
+    def _decoded(self, code: Tensor, switches: Mapping[int, Switches]) -> Tensor:
+        """Returns the images m + c S̃⁽¹⁾ of codes [K_L, m, B], [B, N_c, H, W]."""
+        return self.standardisation.undo(self.decoder(code, switches).mean.permute(3, 0, 1, 2))
 
     def _prior_code(self, count: int) -> Tensor:
         """Draws s ~ N(0, I), [K_L, m, count]."""
@@ -305,4 +319,4 @@ class VariationalAutoencoder(nn.Module):
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:
         """Draws images from the prior, with z uniform and without pixel noise, [count, N_c, H, W]."""
-        return self.decoder(self._prior_code(count), self.decoder.prior_switches(count)).mean.permute(3, 0, 1, 2)
+        return self._decoded(self._prior_code(count), self.decoder.prior_switches(count))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from vae.blocks import real_positions, slices
-from vae.compiled import compute, is_compiled_for
+from vae.kernels.compiled import compute, is_compiled_for
 from vae.noise import uniform_like
 from vae.vmap_functions import Stacked
 
@@ -127,7 +127,7 @@ class _StochasticPooling(Stacked):
     has one more dimension, the first.
 
     These small products and element-wise steps over the p² values of a block make most of the memory traffic of a
-    training step. On a CPU in single precision compiled kernels take them in one go (see `vae.compiled`). The writing
+    training step. On a CPU in single precision compiled kernels take them in one go (see `vae.kernels.compiled`). The writing
     in PyTorch works on a few dictionary elements at a time, so that what its steps hand to each other stays in the
     cache. Only the blocks and η are kept for the backward pass; the hidden units are computed again.
     """

@@ -21,7 +21,7 @@ def codes(model: VariationalAutoencoder, images: Tensor, draws: int) -> Iterator
         draws: N_s, the number of codes. 0 yields the mean code alone, with pooling by expectation; it is the cheapest.
     """
     if draws == 0:
-        yield model.encoder(images).mean
+        yield model.encode_by_expectation(images).mean
         return
     encoding = model.encode(images)
     for draw in range(draws):

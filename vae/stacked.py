@@ -1,9 +1,10 @@
 """Trains the models of several trials as one program; each gets the numbers that it would get alone.
 
-Weights, optimiser state and batches have one more dimension, the first, for the trials. `torch.vmap` runs the model's
-loss for all of them at once (see `vae.vmap_functions` and `vae.noise`), and Adam works element by element. So no
-trial's numbers depend on another's, even if one diverges. A program for T trials has about as many operations as a
-program for one. This pays where the operations are too small to fill a device.
+Weights, buffers, optimiser state and batches have one more dimension, the first, for the trials. `torch.vmap` runs the
+model's loss for all of them at once (see `vae.vmap_functions` and `vae.noise`), Adam works element by element, and each
+trial's gradient is shortened by its own length. So no trial's numbers depend on another's, even if one diverges. A
+program for T trials has about as many operations as a program for one. This pays where the operations are too small to
+fill a device.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch.func import functional_call
 
 from vae.model import Batch, VariationalAutoencoder
 from vae.noise import drawn_from
-from vae.training import Trainer
+from vae.training import Trainer, shorten
 
 
 class _Objective(nn.Module):
@@ -38,7 +39,7 @@ class StackedTrainer(Trainer):
     The trainers' own models stay unchanged until each trainer restores its part of `states`.
 
     Raises:
-        ValueError: the options or the steps differ, or the models keep statistics beside their weights.
+        ValueError: the options or the steps differ, or the estimators keep statistics from step to step.
     """
 
     def __init__(self, trainers: Sequence[Trainer]) -> None:
@@ -47,12 +48,12 @@ class StackedTrainer(Trainer):
             raise ValueError("trainers with different settings cannot be stacked")
         if any(other.schedule.last_epoch != first.schedule.last_epoch for other in others):
             raise ValueError("trainers at different steps cannot be stacked")
-        if first.model.state_dict().keys() != dict(first.model.named_parameters()).keys():
-            raise ValueError("a model that keeps statistics beside its weights cannot be stacked")
+        if first.model.estimator.keeps_statistics:
+            raise ValueError("a model whose estimator keeps statistics cannot be stacked")
         stacked = copy.deepcopy(first.model)
-        weights = [dict(trainer.model.named_parameters()) for trainer in trainers]
-        for name, parameter in stacked.named_parameters():
-            parameter.data = torch.stack([each[name].data for each in weights])
+        own = [trainer.model.state_dict() for trainer in trainers]
+        for name, value in stacked.state_dict(keep_vars=True).items():
+            value.data = torch.stack([each[name] for each in own])
         super().__init__(stacked, **first.options)
         self.trials = len(trainers)
         self.objective = _Objective(stacked)
@@ -84,8 +85,12 @@ class StackedTrainer(Trainer):
         def alone(weights: Mapping[str, Tensor], batch: Mapping[str, Any]) -> tuple[Tensor, dict[str, Tensor]]:
             return functional_call(self.objective, dict(weights), (Batch.of(batch), switch_weight))
 
-        losses, parts = torch.vmap(alone)(dict(self.objective.named_parameters()), dict(batches))
+        losses, parts = torch.vmap(alone)(self.objective.state_dict(keep_vars=True), dict(batches))
         return losses.sum(), parts
+
+    def _clip(self) -> None:
+        """Shortens each trial's gradient that is too long."""
+        shorten([p.grad for p in self.model.parameters() if p.grad is not None], self.longest)
 
     def states(self) -> list[dict[str, Any]]:
         """Returns for each trial what its own trainer's `state` would be."""

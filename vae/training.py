@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 import torch
@@ -22,6 +22,7 @@ class Options(TypedDict):
     warmup: float
     switch_warmup: float
     weight_decay: float
+    clip: float
     label_learning_rate: float | None
 
 
@@ -39,6 +40,8 @@ class Trainer:
             (Sønderby et al. 2016, "Ladder variational autoencoders", section 2.3).
         weight_decay: decoupled weight decay of the filters and networks. The label model has none, since β has a
             Gaussian prior; neither have a caption model and log α₀.
+        clip: the greatest norm of a step's whole gradient, of the loss per value of an image; a longer one is shortened
+            to it (Pascanu et al. 2013, algorithm 1). It is for the rare step that would undo many others.
         label_learning_rate: learning rate of the label or caption model, if it differs.
     """
 
@@ -52,6 +55,7 @@ class Trainer:
         warmup: float,
         switch_warmup: float,
         weight_decay: float,
+        clip: float,
         label_learning_rate: float | None = None,
     ) -> None:
         self.model = model
@@ -62,6 +66,7 @@ class Trainer:
             "warmup": warmup,
             "switch_warmup": switch_warmup,
             "weight_decay": weight_decay,
+            "clip": clip,
             "label_learning_rate": label_learning_rate,
         }
         undecayed = {id(p) for p in (*model.label_model.parameters(), model.decoder.log_alpha)}
@@ -76,6 +81,7 @@ class Trainer:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=learning_rate, fused=True)
         self.total_steps, self.switch_warmup = total_steps, switch_warmup
+        self.longest = clip * model.architecture.values
         warm = max(1, round(warmup * total_steps))
 
         def factor(step: int) -> float:
@@ -109,9 +115,14 @@ class Trainer:
         loss.backward()
         if average is not None:
             average(self.model)
+        self._clip()
         self.optimizer.step()
         self.schedule.step()
         return parts
+
+    def _clip(self) -> None:
+        """Shortens the gradient that is too long."""
+        shorten([p.grad[None] for p in self.model.parameters() if p.grad is not None], self.longest)
 
     def state(self) -> dict[str, Any]:
         """Returns copies of the weights and of the states of optimiser and schedule.
@@ -131,6 +142,15 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
+
+
+@torch.no_grad()
+def shorten(gradients: Sequence[Tensor], longest: float) -> None:
+    """Shortens the gradients [T, …] of all parameters so that no trial's, taken as one vector, is over `longest`."""
+    norms = torch.stack([each.reshape(len(each), -1).norm(dim=1) for each in gradients]).norm(dim=0)
+    factors = (longest / norms).clamp(max=1.0)
+    for each in gradients:
+        each.mul_(factors.view(-1, *(1,) * (each.ndim - 1)))
 
 
 def fit_label_model(

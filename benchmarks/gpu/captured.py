@@ -55,6 +55,7 @@ class StaticStackedTrainer(StackedTrainer):
         """Lowers the loss by one step of the optimiser alone."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        self._clip()
         self.optimizer.step()
         return parts
 

@@ -36,6 +36,7 @@ CHANGING: dict[str, Any] = {
     "warmup": 0.4,
     "switch_warmup": 0.7,
     "weight_decay": 0.1,
+    "clip": 10.0,
 }
 
 

@@ -34,6 +34,7 @@ from vae.objective import xi_as_number
 from vae.prediction import class_log_probabilities
 from vae.training import Trainer, fit_label_model
 
+MEASURED = 4_000_000  # values of training images, at most, that their mean and scale are measured on
 ENCODED = 256  # labelled images, at most, that are encoded at a time
 
 
@@ -46,7 +47,7 @@ class VariationalSettings(Augmentation, Arithmetic, Length):
     activation: Literal["relu", "none"] = Field(description="of the encoder's maps after pooling")
     switch_hidden: int = Field(ge=1, le=4_096, description="tanh units of a layer's switch network")
     code_hidden: int = Field(ge=1, le=4_096, description="tanh units of each top map's network, eq (27)")
-    log_alpha: float = Field(ge=-10, le=20, description="where log α₀ starts")
+    log_alpha: float | None = Field(ge=-10, le=20, description="where log α₀ starts; null is measured")
     xi_factor: float = Field(gt=0, le=1e6, description='of the ξ that "auto" stands for')
     batch: int = Field(ge=1, le=65_536, description="images a step, their labels unused")
     labelled_batch: int = Field(ge=1, le=65_536, description="labelled images a step")
@@ -55,6 +56,7 @@ class VariationalSettings(Augmentation, Arithmetic, Length):
     warmup: float = Field(ge=0, lt=1, description="share of the steps")
     switch_warmup: float = Field(ge=0, le=1, description="share of the steps in which the switches' KL comes in")
     weight_decay: float = Field(ge=0, le=10)
+    clip: float = Field(gt=0, le=1e9, description="greatest norm of a gradient, of the loss per value of an image")
     draws: int = Field(ge=0, le=1_000, description="N_s, codes averaged over at test time; 0 takes the mean code")
     precision: float = Field(ge=0, le=1e6, description="of the Gaussian prior of β")
 
@@ -156,11 +158,12 @@ class VariationalLearner(Learner, Generic[VariationalSettingsT]):
                 Encoder(
                     architecture, settings.activation, settings.switch_hidden, settings.code_hidden, settings.factors
                 ),
-                Decoder(architecture, settings.log_alpha, settings.factors),
+                Decoder(architecture, 0.0, settings.factors),
                 label_model(math.prod(architecture.code_shape)),
                 estimator_named(settings.estimator)(architecture, self.signal_sources()),
                 settings.reading,
             ).to(task.device)
+        self._measure_images()
         self.train_for(self.epochs * self.steps_per_epoch)
 
     @property
@@ -172,6 +175,19 @@ class VariationalLearner(Learner, Generic[VariationalSettingsT]):
         """Returns the parts of the objective that the draws of the switches influence."""
         return sources_of(self.settings.reading, self.label_terms if self.label_weight else ())
 
+    @torch.no_grad()
+    def _measure_images(self) -> None:
+        """Measures the mean and the scale of training images, and starts log α₀ at the precision of the mean image.
+
+        Of many images a sample is measured, the same in all processes. No label is read.
+        """
+        task, standardisation = self.task, self.model.standardisation
+        count = min(len(task.train), max(1, MEASURED // math.prod(task.store.shape)))
+        chosen = np.random.default_rng(seed_of("measured", **task.axes)).choice(task.train, count, replace=False)
+        standardisation.measure(task.store.batch(chosen, task.device))
+        given = self.settings.log_alpha
+        self.model.decoder.log_alpha.fill_(standardisation.log_precision if given is None else given)
+
     def train_for(self, steps: int) -> None:
         """Makes the optimiser and a learning-rate schedule over so many steps, at its first step."""
         self.trainer = Trainer(
@@ -182,6 +198,7 @@ class VariationalLearner(Learner, Generic[VariationalSettingsT]):
             warmup=self.settings.warmup,
             switch_warmup=self.settings.switch_warmup,
             weight_decay=self.settings.weight_decay,
+            clip=self.settings.clip,
             label_learning_rate=self.label_learning_rate,
         )
 

@@ -89,7 +89,7 @@ class NeighbourLearner(Describer, VariationalLearner[NeighbourSettings]):
     def _mean_codes(self, images: Tensor) -> Tensor:
         """Returns the mean codes of images, [b, D]."""
         self.model.eval()
-        return self.model.encoder(images).mean.flatten(0, 1).T
+        return self.model.encode_by_expectation(images).mean.flatten(0, 1).T
 
     def _encoded_bank(self) -> Tensor:
         """Returns the mean codes of all captioned images, [n, D]."""

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from vae import compiled
 from vae.blocks import overlap_add, windows_of
 from vae.decoder import _ExpectedUnpooling
+from vae.kernels import compiled
 from vae.pooling import SwitchNetwork
 
 pytestmark = pytest.mark.skipif(compiled.library() is None, reason="this machine has no C compiler")

@@ -10,7 +10,7 @@ from vae.class_conditional import ClassConditional
 from vae.model import Batch, VariationalAutoencoder
 from vae.noise import drawn_from, exponential_like, normal_like, uniform_like
 from vae.stacked import StackedTrainer
-from vae.training import Trainer
+from vae.training import Trainer, shorten
 
 TRIALS, STEPS = 3, 5
 OPTIONS = {
@@ -20,6 +20,7 @@ OPTIONS = {
     "warmup": 0.2,
     "switch_warmup": 0.5,
     "weight_decay": 0.1,
+    "clip": 0.1,
 }
 # By single precision's rounding, grown over the steps; double precision tells it from any other difference.
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-10}
@@ -36,6 +37,7 @@ def trainers(
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter += 0.1 * torch.randn(parameter.shape).to(dtype)
+        model.standardisation.measure(torch.rand(9, 1, architecture.side, architecture.side).to(dtype))
         found.append(Trainer(model, **OPTIONS))
     return found
 
@@ -148,6 +150,18 @@ def test_a_trial_goes_in_and_out_of_a_stack_with_its_state():
         trainer.restore(state)
     train_alone(changing, range(4, 5), parts)
     assert_same(alone, [trainer.state() for trainer in changing], 1e-10)
+
+
+def test_long_gradients_are_shortened_trial_by_trial():
+    """Each trial's whole gradient has the greatest length that is allowed, or its own where that is less."""
+    torch.manual_seed(0)
+    gradients = [torch.randn(3, 4, 2), torch.randn(3), torch.randn(3, 5)]
+    gradients = [each * torch.tensor([1e-2, 1.0, 1e3]).view(-1, *(1,) * (each.ndim - 1)) for each in gradients]
+    whole = [torch.cat([each[trial].flatten() for each in gradients]) for trial in range(3)]
+    shorten(gradients, 0.5)
+    for trial, before in enumerate(whole):
+        after = torch.cat([each[trial].flatten() for each in gradients])
+        torch.testing.assert_close(after, before * min(1.0, 0.5 / float(before.norm())))
 
 
 def test_a_trial_that_comes_to_nothing_leaves_the_others_as_they_are():

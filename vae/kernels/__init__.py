@@ -1,1 +1,1 @@
-"""Kernels in C, which `vae.compiled` compiles and calls."""
+"""Kernels in C, which `vae.kernels.compiled` compiles and calls."""

@@ -9,7 +9,7 @@ import pytest
 from data.workers.code_for_workers import code_folder
 from experiments.cluster.nodes import PACKAGES
 from tests.test_house import IMPORTS, MODULES, ROOT
-from vae.compiled import library
+from vae.kernels.compiled import library
 
 
 def files(folder):
@@ -54,7 +54,7 @@ def test_the_code_runs_where_it_was_sent():
 
 @pytest.mark.skipif(library() is None, reason="there is no C compiler here")
 def test_the_kernels_are_compiled_where_they_were_sent():
-    command = "from vae.compiled import SOURCE, library; print(SOURCE, library() is not None)"
+    command = "from vae.kernels.compiled import SOURCE, library; print(SOURCE, library() is not None)"
     with code_folder(*PACKAGES) as folder:
         done = subprocess.run([sys.executable, "-c", command], cwd=folder, capture_output=True, text=True, check=True)
         assert done.stdout.split() == [str(folder / "vae/kernels/switches.c"), "True"]

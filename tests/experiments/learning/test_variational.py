@@ -201,6 +201,34 @@ def test_bound_and_pictures():
         assert picture.max() <= 1
 
 
+def test_images_are_measured_on_the_training_part_alone():
+    store = store_of()
+    store.images[32:] = 255
+    model = SYSTEMS.get("bsvm").learner(task_of(store), settings_of("bsvm")).model
+    images = store.images[:32].astype(np.float64).transpose(0, 3, 1, 2) / 255
+    variance = np.square(images - images.mean(0)).mean()
+    np.testing.assert_allclose(model.standardisation.mean.numpy(), images.mean(0), rtol=1e-5)
+    assert float(model.standardisation.scale) == pytest.approx(np.sqrt(variance))
+    assert float(model.decoder.log_alpha.detach()) == pytest.approx(-np.log(variance))
+
+
+def test_of_many_images_a_sample_is_measured(monkeypatch):
+    monkeypatch.setattr("experiments.learning.variational.MEASURED", 5 * 28 * 28)
+    store = store_of()
+    store.images[:] = (np.arange(48) == 20)[:, None, None, None]  # each mean says how often image 20 was read
+    of_sample = [
+        SYSTEMS.get("bsvm").learner(task_of(store, seed=seed), settings_of("bsvm")).model.standardisation.mean.max()
+        for seed in (0, *range(10))
+    ]
+    assert of_sample[0] == of_sample[1]
+    assert {round(255 * float(each), 3) for each in of_sample} == {0.0, 0.2}
+
+
+def test_a_given_noise_stays_as_it_is():
+    learner = SYSTEMS.get("bsvm").learner(task_of(), settings_of("bsvm", log_alpha=1.5))
+    assert float(learner.model.decoder.log_alpha.detach()) == 1.5
+
+
 def test_tile_lays_images_out_in_rows():
     images = torch.arange(3.0).view(3, 1, 1, 1).expand(3, 1, 2, 2) / 4
     sheet = tile(images, columns=2, gap=1)[..., 0]

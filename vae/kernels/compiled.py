@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-SOURCE = Path(__file__).parent / "kernels" / "switches.c"
+SOURCE = Path(__file__).parent / "switches.c"
 # For the processor at hand: the library is never kept for another one. -fopenmp finds the threads that PyTorch has.
 OPTIONS = ("-O2", "-funroll-loops", "-march=native", "-fopenmp", "-shared", "-fPIC")
 
