@@ -127,9 +127,9 @@ class _StochasticPooling(Stacked):
     has one more dimension, the first.
 
     These small products and element-wise steps over the p² values of a block make most of the memory traffic of a
-    training step. On a CPU in single precision compiled kernels take them in one go (see `vae.kernels.compiled`). The writing
-    in PyTorch works on a few dictionary elements at a time, so that what its steps hand to each other stays in the
-    cache. Only the blocks and η are kept for the backward pass; the hidden units are computed again.
+    training step. On a CPU in single precision compiled kernels take them in one go (see `vae.kernels.compiled`). The
+    writing in PyTorch works on a few dictionary elements at a time, so that what its steps hand to each other stays
+    in the cache. Only the blocks and η are kept for the backward pass; the hidden units are computed again.
     """
 
     @staticmethod
