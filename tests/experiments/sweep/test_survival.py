@@ -69,7 +69,8 @@ def test_ray_is_started_anew_where_a_server_of_it_dies(tracked, monkeypatch, ser
 
 @pytest.mark.slow
 def test_the_second_death_of_ray_ends_the_sweep_with_its_table_so_far(tracked):
-    tracked.params(default={"repetitions": 30}, toys={"epochs": 3, "busy": 0.6})
+    proportions = [0.05, 0.06, 0.07, 0.08, 0.09, 0.1]
+    tracked.params(default={"repetitions": 3, "proportions": proportions}, toys={"epochs": 3, "busy": 1.0})
     with running(tracked) as driver:
         wait_for_results(tracked, driver, 1)
         kill_server(driver, "raylet")
