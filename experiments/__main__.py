@@ -16,7 +16,6 @@ from data.errors import UserError
 from data.output import write_every_letter
 from data.signals import sigterm_as_sigint
 from data.version import print_versions
-from experiments.compute.anew import replaced_where_ray_dies
 from experiments.options import PARAMS, STORE, Changes, Params, Project, Store, with_project
 
 # PyTorch, Ray and MLflow take seconds to import: each command imports what it needs, when it needs it.
@@ -348,6 +347,8 @@ def sync(project: Project) -> None:
 
 def main() -> None:
     """Runs the command line; a user's mistake is one message on stderr and exit code 2."""
+    from experiments.compute.anew import replaced_where_ray_dies
+
     write_every_letter()
     try:
         with sigterm_as_sigint(), replaced_where_ray_dies():
