@@ -61,6 +61,13 @@ OWN: dict[str, dict[str, Any]] = {
     "pseudo": {"confidence": 0.2, "unlabelled_weight": 1.0},
     "bsvm": {"gamma": 7.0},
     "tbsvm": {"gamma": 7.0, "marginalised_weight": 1.0, "marginalised_warmup": 0.5},
+    "transductive-encoder": {"gamma": 7.0, "marginalised_weight": 1.0, "marginalised_warmup": 0.5},
+    "encoder": {"gamma": 7.0},
+    "ablation": {"gamma": 7.0},
+    "cnn": {"averaging": 0.9},
+    "mean-teacher": {"averaging": 0.9, "unlabelled_weight": 10.0, "rising": 0.4},
+    "fixmatch": {"averaging": 0.9, "unlabelled_weight": 1.0, "confidence": 0.2},
+    "freematch": {"averaging": 0.9, "unlabelled_weight": 1.0, "threshold_decay": 0.9, "fairness_weight": 0.01},
     "cnn-rnn": {"code_size": 128},
     "neighbour": {"neighbours": 5},
 }
