@@ -33,7 +33,7 @@ def test_a_batch_without_images_has_the_label_terms_gradient_alone():
     loss, parts = model.loss(Batch(labelled=Labelled(images, labels, total=8, weight=3.0)))
     grown = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
     torch.manual_seed(1)
-    encoding = model.encoder(images)
+    encoding = model.encode(images)
     code = encoding.sample(1).flatten(0, 1)  # [D, B]
     signs = torch.where(torch.nn.functional.one_hot(labels, 2).T == 1, 1.0, -1.0)
     scores = model.label_model.beta @ code + model.label_model.intercept

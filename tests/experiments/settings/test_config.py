@@ -161,3 +161,24 @@ def test_the_settings_that_ship_are_in_order(main, monkeypatch):
     code, out, err = main("check")
     assert code == 0, err
     assert "in order" in out
+
+
+def test_a_system_leaves_out_what_others_alone_have_in_a_shared_section():
+    config = load(ROOT / "params.yaml")
+    assert config.params.shared("supervised")["width"] == config.settings["alexnet"].width
+    assert "width" not in type(config.settings["cnn"]).model_fields
+    assert "width" not in config.spaces["cnn"]
+    assert "dropout" in config.spaces["alexnet"]
+    assert "dropout" not in config.spaces["cnn"]
+    with pytest.raises(UserError, match=r"supervised\.widht: unknown key \(did you mean width\?\)"):
+        load(ROOT / "params.yaml", {"supervised.widht": 0.5})
+
+
+def test_a_system_may_take_the_settings_of_another():
+    config = load(ROOT / "params.yaml", {"systems.bsvm.gamma": 3.25, "systems.encoder.gamma": 2.0})
+    assert config.settings["ablation"] == config.settings["bsvm"]
+    assert config.settings["ablation"].gamma == 3.25
+    assert config.settings["encoder"].gamma == 2.0
+    assert "ablation" not in config.spaces
+    with pytest.raises(UserError, match=r"systems\.ablation: has no settings of its own, it takes those of bsvm"):
+        load(ROOT / "params.yaml", {"systems.ablation": {"gamma": 1.0}})
