@@ -75,6 +75,12 @@ class Architecture:
         return (self.layers[-1].dictionary_size, side, side)
 
     @property
+    def fan_in(self) -> int:
+        """The number of values that a filter reads, in the layer where that is greatest."""
+        channels = (self.channels, *(layer.dictionary_size for layer in self.layers))
+        return max(maps * layer.kernel**2 for maps, layer in zip(channels, self.layers, strict=False))
+
+    @property
     def values(self) -> int:
         """N_X, the number of values in an image."""
         return self.side * self.side * self.channels

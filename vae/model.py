@@ -112,7 +112,7 @@ class VariationalAutoencoder(nn.Module):
                 f"it serves {', '.join(sorted(estimator.readings))}"
             )
         self.architecture = architecture
-        self.standardisation = Standardisation((architecture.channels, architecture.side, architecture.side))
+        self.standardisation = Standardisation(architecture.channels)
         self.encoder = encoder
         self.decoder = decoder
         self.label_model = label_model
@@ -169,7 +169,7 @@ class VariationalAutoencoder(nn.Module):
     ) -> Bound:
         standardised = self.standardisation(images)
         error = self.decoder(encoding.sample(times), switches).squared_error(standardised)
-        error = self.standardisation.scale.square() * error  # ‖X − (m + c S̃)‖²
+        error = self.standardisation.scale.square() * error  # ‖X − (g + c S̃)‖²
         return Bound(
             gaussian_log_likelihood(error, self.decoder.log_alpha, self.architecture.values),
             self._kl_code(encoding, labels),
@@ -308,7 +308,7 @@ class VariationalAutoencoder(nn.Module):
         return self._decoded(encoding.mean, switches)
 
     def _decoded(self, code: Tensor, switches: Mapping[int, Switches]) -> Tensor:
-        """Returns the images m + c S̃⁽¹⁾ of codes [K_L, m, B], [B, N_c, H, W]."""
+        """Returns the images g + c S̃⁽¹⁾ of codes [K_L, m, B], [B, N_c, H, W]."""
         return self.standardisation.undo(self.decoder(code, switches).mean.permute(3, 0, 1, 2))
 
     def _prior_code(self, count: int) -> Tensor:

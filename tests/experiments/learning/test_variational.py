@@ -11,7 +11,8 @@ from ruamel.yaml import YAML
 from data.errors import UserError
 from data.prepared.store import ImageStore
 from experiments.learning.contract import SYSTEMS, Task
-from experiments.learning.variational import tile
+from experiments.learning.variational import share_of_rate, tile
+from vae.architecture import TABLE2
 
 SHIPPED = YAML(typ="safe").load(Path(__file__).parents[3] / "params.yaml")
 
@@ -206,22 +207,30 @@ def test_images_are_measured_on_the_training_part_alone():
     store.images[32:] = 255
     model = SYSTEMS.get("bsvm").learner(task_of(store), settings_of("bsvm")).model
     images = store.images[:32].astype(np.float64).transpose(0, 3, 1, 2) / 255
-    variance = np.square(images - images.mean(0)).mean()
-    np.testing.assert_allclose(model.standardisation.mean.numpy(), images.mean(0), rtol=1e-5)
-    assert float(model.standardisation.scale) == pytest.approx(np.sqrt(variance))
+    ground = np.percentile(images, 50, method="lower")
+    variance = np.square(images - ground).mean()
+    assert float(model.standardisation.ground) == pytest.approx(ground)
+    assert float(model.standardisation.scale) == pytest.approx(3 * np.sqrt(variance))
     assert float(model.decoder.log_alpha.detach()) == pytest.approx(-np.log(variance))
 
 
 def test_of_many_images_a_sample_is_measured(monkeypatch):
     monkeypatch.setattr("experiments.learning.variational.MEASURED", 5 * 28 * 28)
     store = store_of()
-    store.images[:] = (np.arange(48) == 20)[:, None, None, None]  # each mean says how often image 20 was read
-    of_sample = [
-        SYSTEMS.get("bsvm").learner(task_of(store, seed=seed), settings_of("bsvm")).model.standardisation.mean.max()
+    store.images[:] = 255 * (np.arange(48) == 20)[:, None, None, None]  # one white image among 47 black ones
+    scales = [
+        float(SYSTEMS.get("bsvm").learner(task_of(store, seed=seed), settings_of("bsvm")).model.standardisation.scale)
         for seed in (0, *range(10))
     ]
-    assert of_sample[0] == of_sample[1]
-    assert {round(255 * float(each), 3) for each in of_sample} == {0.0, 0.2}
+    assert scales[0] == scales[1]
+    # The white one is among the five that are measured, or is not.
+    assert {round(each, 4) for each in scales} == {round(3 / 255, 4), round(3 / np.sqrt(5), 4)}
+
+
+@pytest.mark.parametrize(("name", "expected"), [("mnist", 1.0), ("cifar-10", 1080 / 3200), ("imagenet", 1080 / 25_600)])
+def test_the_learning_rate_falls_with_the_values_that_a_filter_reads(name, expected):
+    """30 maps of 6 × 6 values on digits, 128 of 5 × 5 on small colour pictures, 1,024 of 5 × 5 on large ones."""
+    assert share_of_rate(TABLE2[name]) == pytest.approx(expected)
 
 
 def test_a_given_noise_stays_as_it_is():
