@@ -3,7 +3,7 @@
 It is the ablation that says what the images teach. Encoder, label model, batches of labelled images, their
 augmentation, the noise of the code and the schedule stay. A trial also starts from the weights, and draws the labelled
 images in the order, of the trial with the bound at the same proportion and repetition, so that a pair of them differs
-in the bound alone. For the same reason both standardise images by the mean and the scale of all training images.
+in the bound alone. For the same reason both standardise images by the ground and the scale of all training images.
 """
 
 from __future__ import annotations
