@@ -12,6 +12,9 @@ from torch import Tensor, nn
 
 from vae.model import Batch, VariationalAutoencoder
 
+FITTED = 4_096  # labelled images that a step of `fit_label_model` takes, at most
+REDRAWN = 10  # times that it draws the switches of an encoder that pools by draws
+
 
 class Options(TypedDict):
     """The keyword arguments of a `Trainer`."""
@@ -154,30 +157,45 @@ def shorten(gradients: Sequence[Tensor], longest: float) -> None:
 
 
 def fit_label_model(
-    model: VariationalAutoencoder, batches: Iterable[Tensor], labels: Tensor, *, steps: int = 400, rate: float = 0.02
+    model: VariationalAutoencoder,
+    batches: Callable[[], Iterable[Tensor]],
+    labels: Tensor,
+    *,
+    steps: int = 400,
+    rate: float = 0.02,
 ) -> None:
     """Fits p(y | s) alone to the frozen codes of labelled images: how a model trained with ξ = 0 gets a classifier.
 
-    Maximises E_q(s|X)[log p(y|s)] + log p(β), with every code drawn anew at each step.
+    Maximises E_q(s|X)[log p(y|s)] + log p(β), with every code drawn anew at each step. A step takes `FITTED` images at
+    most, drawn anew where there are more, so memory beyond the codes' means and deviations does not grow with their
+    number. Under the shared reading these depend on the encoder's switches, which are drawn anew `REDRAWN` times.
 
     Args:
-        batches: the labelled images in batches [B, N_c, H, W]; only their codes are kept.
+        batches: returns the labelled images in batches [B, N_c, H, W], in the order of `labels`.
         labels: of all these images, in their order.
         steps: of Adam.
         rate: the initial learning rate, which falls along a cosine.
     """
     model.eval()
-    with torch.no_grad():
-        encodings = [model.encode(images) for images in batches]
-        mean = torch.cat([e.mean for e in encodings], dim=2)
-        sigma = torch.cat([e.log_sigma for e in encodings], dim=2).exp()
+    rounds = REDRAWN if model.reading == "shared" else 1
     optimizer = torch.optim.Adam(model.label_model.parameters(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for _ in range(steps):
-        code = mean + sigma * torch.randn_like(mean)
-        term = model.label_model.log_likelihood(code, labels).mean()
+    for step in range(steps):
+        if step % math.ceil(steps / rounds) == 0:
+            mean, sigma = _encoded(model, batches())
+        chosen = torch.randperm(len(labels), device=labels.device)[:FITTED] if len(labels) > FITTED else slice(None)
+        code = mean[..., chosen] + sigma[..., chosen] * torch.randn_like(mean[..., chosen])
+        term = model.label_model.log_likelihood(code, labels[chosen]).mean()
         loss = -(term + model.label_model.log_prior() / len(labels))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         schedule.step()
+
+
+@torch.no_grad()
+def _encoded(model: VariationalAutoencoder, batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Returns mean and standard deviation of the codes of all images, each [K_L, m, n]."""
+    encodings = [model.encode(images) for images in batches]
+    mean = torch.cat([each.mean for each in encodings], dim=2)
+    return mean, torch.cat([each.log_sigma for each in encodings], dim=2).exp()

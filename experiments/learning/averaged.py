@@ -60,8 +60,8 @@ class AveragedLearner(ClassifierLearner[AveragedSettingsT]):
         pairs = zip(self.average_model.parameters(), self.model.parameters(), strict=True)
         for average, weight in pairs:
             average.lerp_(weight, 1 - decay)
-        for average, statistic in zip(self.average_model.buffers(), self.model.buffers(), strict=True):
-            average.copy_(statistic)
+        for kept, statistic in zip(self.average_model.buffers(), self.model.buffers(), strict=True):
+            kept.copy_(statistic)
 
     @torch.no_grad()
     def log_probabilities(self, images: Tensor) -> Tensor:

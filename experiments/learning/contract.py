@@ -115,6 +115,10 @@ class Learner:
         """Returns pictures to keep, float [H, W, N_c] in [0, 1], by name, such as `reconstructions` and `samples`."""
         return {}
 
+    def reconstruct(self, images: Tensor) -> Tensor | None:
+        """Returns reconstructions of images [b, N_c, H, W]; None for a system that makes none."""
+        return None
+
     def captioner(self) -> Mapping[str, Any] | None:
         """Returns what `python -m vae` needs beside the weights to caption pictures, as plain values.
 

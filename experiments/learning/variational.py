@@ -298,9 +298,18 @@ class VariationalLearner(Learner, Generic[VariationalSettingsT]):
         """Fits the label model to the codes of the trained encoder, where ξ = 0 left the labels out of training."""
         if not self.label_weight:
             store, indices = self.task.store, self.task.labelled
-            images = (store.batch(part, self.task.device) for part in batches(store, indices, ENCODED))
+            labels = torch.from_numpy(store.labels[indices]).to(self.task.device)
+
+            def images() -> Iterator[Tensor]:
+                return (store.batch(part, self.task.device) for part in batches(store, indices, ENCODED))
+
             with self._stream("labels"):
-                fit_label_model(self.model, images, torch.from_numpy(store.labels[indices]).to(self.task.device))
+                fit_label_model(self.model, images, labels)
+
+    def reconstruct(self, images: Tensor) -> Tensor | None:
+        """Returns reconstructions [b, N_c, H, W] from the mean code and the expected switches."""
+        self.model.eval()
+        return self.model.reconstruct(images)
 
     def pictures(self, images: Tensor) -> Mapping[str, Tensor]:
         """Returns the images above their reconstructions, and samples from the prior."""

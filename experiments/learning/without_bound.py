@@ -54,6 +54,9 @@ class WithoutBound(VariationalLearner[Any]):
         """Returns nothing: the decoder is not trained."""
         return {}
 
+    def reconstruct(self, images: Tensor) -> None:
+        """Returns nothing: the decoder is not trained."""
+
     def pictures(self, images: Tensor) -> Mapping[str, Tensor]:
         """Returns nothing: the decoder is not trained."""
         return {}

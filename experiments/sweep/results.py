@@ -30,7 +30,8 @@ from experiments.trials.grid import Trial, xi_text
 COLUMNS = (
     "trial_id", "dataset", "system", "proportion", "xi", "seed", "labelled", "status", "top1", "top5", "elbo", "epochs",
     "train_seconds", "images_per_second", "test_ms_per_image", "device", "threads", "git_sha", "mlflow_run_id",
-    "xi_value", "kl_switches", "ece", "ece_scaled", "temperature", "updates", "images_drawn", "operations", "reason",
+    "xi_value", "kl_switches", "ece", "ece_scaled", "temperature", "updates", "images_drawn", "operations", "doubts",
+    "reason",
 )  # fmt: skip
 CAPTIONED = (*COLUMNS, *SCORES, "perplexity")  # columns of results.csv where images have captions
 SUBSETS = ("trial_id", "subset", "images", *SCORES, "perplexity")
@@ -68,6 +69,7 @@ def row(
         "seed": trial.seed,
         "labelled": trial.labelled,
         "status": "done" if result else "failed" if failure else "missing",
+        "doubts": "; ".join((result or {}).get("doubts", ())),
         "threads": ", then ".join(map(str, threads)),  # several where the trial resumed on another number
         "mlflow_run_id": runs.get(trial.identity),
         "reason": failure,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -255,6 +256,10 @@ def _print_outcome(rows: Sequence[Row], summary: str, tracker: Tracker) -> None:
         print(f"failed: {failed['trial_id']} ({name}): {failed['reason']}")
     if failures:
         print("failed trials are tried again by the same command")
+    doubted = Counter((row["system"], row["proportion"], row["xi"], row["doubts"]) for row in rows if row["doubts"])
+    for (system, proportion, xi, doubts), count in doubted.items():
+        at = f"{system} at {proportion:g}{f' ξ={xi}' if xi else ''}"
+        print(f"doubtful: {at}, {count} trial{'' if count == 1 else 's'}: {doubts}")
     if tracker.trouble:
         print(
             f"MLflow missed part of this sweep ({tracker.trouble}); "

@@ -83,6 +83,7 @@ class Result(Scores):
     updates: Whole | None = None
     images_drawn: Whole | None = None
     operations: Annotated[float, Field(ge=0, le=1e30)] | None = None
+    doubts: list[Line] = []
     seconds: Amount
     top1: Percent | None = None
     top5: Percent | None = None

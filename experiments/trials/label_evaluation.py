@@ -15,6 +15,7 @@ from data.prepared.store import ImageStore, batches
 from experiments.learning.contract import Learner, Task
 from experiments.learning.device import now
 from experiments.trial_store.predictions import Predictions, fingerprint
+from experiments.trials import doubts
 from experiments.trials.calibration import expected_calibration_error, fitted_temperature, scaled
 from experiments.trials.judge import Judge
 
@@ -118,7 +119,7 @@ class LabelJudge(Judge):
         """Returns accuracies, calibration, the bound's terms and the time of a prediction on the test part.
 
         `ece_scaled` is the calibration error at the `temperature` that was fitted on the validation part; `predicted`
-        holds the `Predictions`.
+        holds the `Predictions`, and `doubts` says what speaks against the trial, if anything does.
         """
         scores = evaluate(learner, task.store, test, task.device, learner.averages)
         tally, temperature = scores["tally"], temperature_of(learner, task)
@@ -132,4 +133,8 @@ class LabelJudge(Judge):
             **{name: scores.get(name) for name in ("elbo", "kl_switches")},
             "test_ms_per_image": scores["ms_per_image"],
             "predicted": predictions,
+            "doubts": [
+                *doubts.about_accuracy(int((tally.guesses == tally.labels).sum()), tally.labels.numpy()),
+                *doubts.about_reconstructions(learner, task),
+            ],
         }

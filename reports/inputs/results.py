@@ -47,6 +47,7 @@ LATER = {
     "updates": "whole",  # steps of the optimiser
     "images_drawn": "whole",  # in all steps; a changed copy counts as another image
     "operations": "number",  # floating-point operations of training
+    "doubts": "text",  # what speaks against a finished trial, such as that it is no better than chance
     "ece_scaled": "number",  # percent, calibration error after temperature scaling
     "temperature": "number",  # that of the scaling
 }

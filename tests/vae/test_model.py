@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.vae.conftest import ONE_POOLING, all_switches, build
+from vae import training
 from vae.architecture import TABLE2
 from vae.decoder import Decoder
 from vae.encoder import Encoder
@@ -147,9 +148,36 @@ def test_label_model_fits_frozen_codes():
     images = torch.cat([torch.rand(20, 1, 28, 28) * 0.2, 1 - torch.rand(20, 1, 28, 28) * 0.2])
     labels = torch.arange(40) // 20
     before = [p.detach().clone() for p in model.encoder.parameters()]
-    fit_label_model(model, images.split(5), labels, steps=60)
+    fit_label_model(model, lambda: images.split(5), labels, steps=60)
     assert all(torch.equal(a, b) for a, b in zip(before, model.encoder.parameters(), strict=True))
     assert (class_log_probabilities(model, images, draws=20).argmax(1) == labels).all()
+
+
+def test_many_labelled_images_are_taken_in_batches(monkeypatch):
+    model = table2_model("mnist")
+    model.label_model = Softmax(320, 2, precision=0.1)
+    torch.manual_seed(0)
+    images = torch.cat([torch.rand(20, 1, 28, 28) * 0.2, 1 - torch.rand(20, 1, 28, 28) * 0.2])
+    labels, seen = torch.arange(40) // 20, []
+    real = model.label_model.log_likelihood
+    monkeypatch.setattr(training, "FITTED", 16)
+    monkeypatch.setattr(
+        model.label_model, "log_likelihood", lambda code, of: (seen.append((code.shape[2], len(of))), real(code, of))[1]
+    )
+    fit_label_model(model, lambda: images.split(5), labels, steps=200)
+    assert set(seen) == {(16, 16)}
+    assert (class_log_probabilities(model, images, draws=20).argmax(1) == labels).all()
+
+
+@pytest.mark.parametrize(("estimator", "reading", "times"), [("exact", "factorised", 1), ("rloo", "shared", 10)])
+def test_labels_are_fitted_to_codes_of_many_draws_of_the_switches(estimator, reading, times, monkeypatch):
+    model = build(ONE_POOLING, estimator, reading)
+    images, labels, found = torch.rand(6, 1, 4, 4), torch.arange(6) % 3, []
+    real = model.encode
+    monkeypatch.setattr(model, "encode", lambda images: (found.append(real(images)), found[-1])[1])
+    fit_label_model(model, lambda: [images], labels, steps=30)
+    assert len(found) == times
+    assert len({tuple(each.mean.flatten().tolist()) for each in found}) == times  # other switches, other codes
 
 
 def marginalised_part(model, images, labels):
