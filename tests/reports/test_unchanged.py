@@ -20,7 +20,7 @@ RECORDED = {
     "plots/accuracy.csv": "01ffc3fe83e94228",
     "answer.md": "a2be085a9dabc37e",
     "answer.html": "abccc6dd7f9ad1f7",
-    "index.html": "dfdc9db7c82c5eb4",
+    "index.html": "23486ef1e4b92266",
 }
 
 
