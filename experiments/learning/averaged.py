@@ -95,8 +95,8 @@ class AveragedLearner(ClassifierLearner[AveragedSettingsT]):
 class UnlabelledLearner(AveragedLearner[UnlabelledSettingsT]):
     """Learns from labelled images, and from all training images without their labels.
 
-    A step's labelled images and changed images without labels pass through the network as one batch, so they share
-    the statistics of its normalisation.
+    A step's labelled images and the changed images that it learns from pass through the network as one batch, so they
+    share the statistics of its normalisation. The images that labels are guessed on pass through it before, as another.
     """
 
     def __init__(self, task: Task, settings: UnlabelledSettingsT) -> None:

@@ -93,19 +93,19 @@ def test_a_mean_teacher_is_followed_as_far_as_the_ramp_says():
 
 
 @pytest.fixture
-def still(monkeypatch):
-    """Strong changes that change nothing, so that losses can be written down."""
+def inverted(monkeypatch):
+    """Strong changes that turn white to black, and nothing else, so that losses can be written down."""
     for module in (fixmatch, freematch):
-        monkeypatch.setattr(module, "strongly_changed", lambda images: images)
+        monkeypatch.setattr(module, "strongly_changed", lambda images: 1 - images)
 
 
 def views_of(learner):
-    """The scores of labelled and unlabelled images that a step sees, and the guesses, of unchanged images."""
+    """The scores of labelled and of inverted images that a step sees, and the guesses of the unchanged ones."""
     torch.manual_seed(0)
     images = learner._drawn()
     with torch.no_grad():
         guesses = learner.model.train()(images).softmax(1)
-        scores = learner.model(torch.cat([learner.task.store.batch(learner.task.labelled[:8]), images]))
+        scores = learner.model(torch.cat([learner.task.store.batch(learner.task.labelled[:8]), 1 - images]))
     return scores[:8], scores[8:], guesses
 
 
@@ -116,7 +116,7 @@ def loss_of(learner):
 
 
 @pytest.mark.parametrize("confidence", [0.01, 0.27, 0.999])
-def test_fixmatch_learns_what_it_is_sure_of(still, confidence):
+def test_fixmatch_learns_what_it_is_sure_of(inverted, confidence):
     learner = made("fixmatch", confidence=confidence)
     labelled, strong, guesses = views_of(learner)
     learner = made("fixmatch", confidence=confidence)
@@ -144,7 +144,7 @@ def test_freematch_s_thresholds_are_running_means_scaled_by_class():
         assert learner.histogram.tolist() == pytest.approx(histogram, rel=1e-5)
 
 
-def test_freematch_s_loss_written_out(still):
+def test_freematch_s_loss_written_out(inverted):
 
     def unsure():
         """A learner whose first scores differ, so that it is sure of some images alone."""
