@@ -10,7 +10,7 @@ export DVC_NO_ANALYTICS := 1
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro captions test test-fast fuzz lint docs ui plan status search benchmark publish lock clean
+.PHONY: help setup repro quick captions test test-fast fuzz lint docs ui plan status search benchmark publish lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,15 +35,25 @@ repro: setup ## run the whole pipeline: data, sweep, report (about nine minutes 
 	  "error: some trials are not done, reports/index.html shows the others: 'make repro' tries them again" >&2; exit 1; }
 	@echo "The tables, figures and the page that shows them all: reports/index.html"
 
+# The stages of the pipeline with other settings, which params.yaml need not be changed for.
+define stages
+@$(BIN)/python -m experiments check $(SETTINGS)
+@$(BIN)/python -m experiments data download $(SETTINGS)
+@$(BIN)/python -m experiments data prepare $(SETTINGS)
+@$(BIN)/python -m experiments data split $(SETTINGS)
+@$(BIN)/python -m experiments run $(SETTINGS)
+@rm -rf reports/tables reports/figures reports/plots
+@$(BIN)/python -m reports
+endef
+
+quick: SETTINGS = --set profile=quick
+quick: setup ## see the whole way, data to report, in about two minutes; it proves nothing
+	$(stages)
+	@echo "The tables, figures and the page that shows them all: reports/index.html"
+
 captions: SETTINGS = --set dataset=$(or $(DATASET),shapes) --set profile=captions
 captions: setup ## the same for captions of scenes that are drawn here (DATASET=emoji: of emoji; about 40 minutes on two cores)
-	@$(BIN)/python -m experiments check $(SETTINGS)
-	@$(BIN)/python -m experiments data download $(SETTINGS)
-	@$(BIN)/python -m experiments data prepare $(SETTINGS)
-	@$(BIN)/python -m experiments data split $(SETTINGS)
-	@$(BIN)/python -m experiments run $(SETTINGS)
-	@rm -rf reports/tables reports/figures reports/plots
-	@$(BIN)/python -m reports
+	$(stages)
 	@echo "The tables, figures and the pages that show them all: reports/index.html, reports/figures/examples.html"
 
 test: setup ## run every test (about twenty minutes on two cores)

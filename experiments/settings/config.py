@@ -118,10 +118,11 @@ def load(path: Path, changes: Mapping[str, Any] = MappingProxyType({})) -> Confi
         raise UserError(refusal(origin, [finding_text(known, finding) for finding in error.errors()])) from None
     mistakes = [*_profile_mistakes(params), *_data_mistakes(params)]
     settings: dict[str, BaseModel] = {}
-    for name in _systems_named(params):
-        checked = _system_settings(name, params)
+    changed = [(name, profile) for profile, of in params.profiles.items() for name in of.settings]
+    for name, profile in [*((name, params.profile) for name in _systems_named(params)), *changed]:
+        checked = _system_settings(name, params, profile)
         if isinstance(checked, BaseModel):
-            settings[name] = checked
+            settings.setdefault(name, checked)  # those of the active profile come first
         else:
             # Systems that share a section find the same mistake in it, and differ in what they allow.
             found = {mistake.partition(": allowed")[0] for mistake in mistakes}
@@ -159,16 +160,23 @@ def _systems_named(params: Params) -> list[str]:
     return list(named)
 
 
-def _system_settings(name: str, params: Params) -> BaseModel | list[str]:
-    """Returns a system's settings, those of its own section over those of shared ones; or what is wrong with them."""
+def _system_settings(name: str, params: Params, profile: str) -> BaseModel | list[str]:
+    """Returns a system's settings in a profile, or what is wrong with them.
+
+    Those of the profile count before those of the system's own section, and these before those of shared sections.
+    """
     system = contract.SYSTEMS.get(name)
-    if system.settings_of and params.systems.get(name):
-        return [f"systems.{name}: has no settings of its own, it takes those of {system.settings_of}: remove it"]
+    of_profile = params.profiles[profile].settings if profile in params.profiles else {}
+    for path, values in ((("systems", name), params.systems), (("profiles", profile, "settings", name), of_profile)):
+        if system.settings_of and values.get(name):
+            taken = f"it takes those of {system.settings_of}: remove it"
+            return [f"{dotted(path)}: has no settings of its own, {taken}"]
     settings: dict[str, Any] = {}
     paths: dict[str, tuple[str, ...]] = {}  # of the section that each setting is from
     own = ("systems", system.settings_of or name)
     sections = [((section,), _useful(system, section, params.shared(section))) for section in system.shares]
-    for path, values in [*sections, (own, params.systems.get(own[1]) or {})]:
+    ours = (("profiles", profile, "settings", own[1]), of_profile.get(own[1]) or {})
+    for path, values in [*sections, (own, params.systems.get(own[1]) or {}), ours]:
         settings |= values
         paths |= dict.fromkeys(values, path)
     try:

@@ -46,19 +46,26 @@ class XiStudy(_Section):
 
 
 class Profile(_Section):
-    """A grid of trials: {system × labelled proportion × ξ × repetition}."""
+    """A grid of trials: {system × labelled proportion × ξ × repetition}.
+
+    `settings` holds, by system, values that replace those of the system's own section in this profile.
+    """
 
     systems: Annotated[list[SystemName], Several]
     proportions: Annotated[list[Proportion], Several]
     xi: Annotated[list[Xi], Several]
     repetitions: Repetitions
     xi_study: XiStudy | None = None
+    settings: dict[SystemName, dict[str, Any]] = {}
 
     @model_validator(mode="after")
     def _possible(self) -> Profile:
         blocks: Sequence[Profile | XiStudy] = [self, *filter(None, [self.xi_study])]
         cells = sum(len(block.systems) * len(block.proportions) * len(block.xi) for block in blocks)
         _check_number(cells * self.repetitions)
+        taken = {contract.SYSTEMS.get(name).settings_of for name in self.all_systems}
+        if stray := [name for name in self.settings if name not in {*self.all_systems, *taken}]:
+            raise ValueError(f"has settings of {', '.join(stray)}, which none of its systems takes")
         return self
 
     @property

@@ -21,6 +21,7 @@ from experiments.trial_store.folders import ASIDE, TrialStore
 from experiments.trials.grid import Trial, percent, xi_text
 
 LEVEL = 0.05  # of significance, in the report too
+FEWEST = math.ceil(math.log2(1 / LEVEL))  # repetitions with which a claim can be told: p is at best 1/2ⁿ
 LARGE_GAP = 5  # points; differences of systems are mostly smaller
 WATCH_SECONDS = 2.0  # between two updates, at least
 

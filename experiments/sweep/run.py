@@ -23,7 +23,7 @@ from experiments.sweep.cost import Costs
 from experiments.sweep.dispatch import dispatch
 from experiments.sweep.gpu_sharing import share_gpus
 from experiments.sweep.live_line import Live, duration
-from experiments.sweep.overview import result_faults
+from experiments.sweep.overview import FEWEST, result_faults, what_can_be_told
 from experiments.sweep.predictions import write_predictions
 from experiments.sweep.progress import Progress
 from experiments.sweep.results import (
@@ -129,6 +129,8 @@ def run_sweep(config: Config, layout: Layout, command: str, address: str | None 
     reused = f" ({len(wanted) - len(pending)} of them before)" if len(wanted) > len(pending) else ""
     seconds = time.monotonic() - started
     _print_outcome(rows, f"{_counts_text(rows)}{reused} in {duration(seconds)}: {layout.results}", outcome.tracker)
+    if config.profile.repetitions < FEWEST:
+        print(what_can_be_told(config.profile.repetitions))
     if outcome.stalled:
         raise RunFailed(f"{outcome.stalled}; what is done is kept: `python -m experiments run` goes on from here")
     if outcome.stopped:

@@ -182,3 +182,35 @@ def test_a_system_may_take_the_settings_of_another():
     assert "ablation" not in config.spaces
     with pytest.raises(UserError, match=r"systems\.ablation: has no settings of its own, it takes those of bsvm"):
         load(ROOT / "params.yaml", {"systems.ablation": {"gamma": 1.0}})
+
+
+def test_a_profile_may_change_settings_of_its_systems(world):
+    own = {"systems": ["toy", "toy-bounded"], "settings": {"toy": {"epochs": 7}}}
+    world.params(default={**own}, toys={"epochs": 3, "learning_rate": 0.01}, systems={"toy": {"learning_rate": 0.5}})
+    settings = load(Path("params.yaml")).settings
+    assert (settings["toy"].epochs, settings["toy"].learning_rate) == (7, 0.5)
+    assert settings["toy-bounded"].epochs == 3
+
+
+def test_the_settings_of_a_profile_count_in_that_profile_alone():
+    default = load(ROOT / "params.yaml", {"systems.bsvm.updates": 900})
+    quick = load(ROOT / "params.yaml", {"systems.bsvm.updates": 900, "profile": "quick"})
+    assert (default.settings["bsvm"].updates, quick.settings["bsvm"].updates) == (900, 150)
+    assert quick.settings["ablation"] == quick.settings["bsvm"]
+    assert quick.resolved()["settings"]["bsvm"]["updates"] == 150
+    assert quick.settings["bsvm"].gamma == default.settings["bsvm"].gamma
+
+
+@pytest.mark.parametrize(
+    ("profile", "changed", "message"),
+    [
+        ("default", {"bsvm": {"gama": 1.0}}, r"profiles\.default\.settings\.bsvm\.gama: unknown key"),
+        ("paper", {"bsvm": {"gamma": -1.0}}, r"profiles\.paper\.settings\.bsvm\.gamma = -1\.0: should be greater"),
+        ("paper", {"m2": {"draws": 1}}, r"profiles\.paper.*: has settings of m2, which none of its systems takes"),
+        ("paper", {"resnet": {}}, r"profiles\.paper\.settings.*unknown system"),
+        ("published", {"ablation": {"gamma": 1.0}}, r"profiles\.published\.settings\.ablation: has no settings of its"),
+    ],
+)
+def test_wrong_settings_of_any_profile_are_named(profile, changed, message):
+    with pytest.raises(UserError, match=message):
+        load(ROOT / "params.yaml", {f"profiles.{profile}.settings": changed})

@@ -37,7 +37,7 @@ def test_every_done_trial_has_a_class_for_every_image(path, results):
 def test_without_a_file_there_are_no_trials(tmp_path, results):
     predictions = read_predictions(tmp_path / "predictions.csv.gz", results)
     assert (predictions.guesses, predictions.images, predictions.names) == ({}, 0, ())
-    (tmp_path / "empty.csv.gz").write_bytes(gzip.compress(b"image,label,class\n"))
+    (tmp_path / "empty.csv.gz").write_bytes(gzip.compress(b"image,label,class\n", mtime=0))
     assert read_predictions(tmp_path / "empty.csv.gz", results).guesses == {}
 
 
@@ -93,7 +93,7 @@ def test_a_wrong_file_is_refused(path, results, tmp_path, change, said):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"image,label,class\n", gzip.compress(b"\xff\xfe"), gzip.compress(b"a" * 99)[:30]]
+    "content", [b"", b"image,label,class\n", gzip.compress(b"\xff\xfe", mtime=0), gzip.compress(b"a" * 99, mtime=0)[:30]]
 )
 def test_what_is_no_compressed_table_is_refused(tmp_path, results, content):
     target = tmp_path / "predictions.csv.gz"
