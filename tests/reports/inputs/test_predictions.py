@@ -93,7 +93,9 @@ def test_a_wrong_file_is_refused(path, results, tmp_path, change, said):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"image,label,class\n", gzip.compress(b"\xff\xfe", mtime=0), gzip.compress(b"a" * 99, mtime=0)[:30]]
+    "content",
+    [b"", b"image,label,class\n", gzip.compress(b"\xff\xfe", mtime=0), gzip.compress(b"a" * 99, mtime=0)[:30]],
+    ids=["empty", "plain", "no text", "cut off"],
 )
 def test_what_is_no_compressed_table_is_refused(tmp_path, results, content):
     target = tmp_path / "predictions.csv.gz"
