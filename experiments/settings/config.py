@@ -166,17 +166,18 @@ def _system_settings(name: str, params: Params, profile: str) -> BaseModel | lis
     Those of the profile count before those of the system's own section, and these before those of shared sections.
     """
     system = contract.SYSTEMS.get(name)
-    of_profile = params.profiles[profile].settings if profile in params.profiles else {}
-    for path, values in ((("systems", name), params.systems), (("profiles", profile, "settings", name), of_profile)):
-        if system.settings_of and values.get(name):
-            taken = f"it takes those of {system.settings_of}: remove it"
-            return [f"{dotted(path)}: has no settings of its own, {taken}"]
+    if system.settings_of:
+        for path, values in _own_sections(name, params, profile).items():
+            if values:
+                taken = f"it takes those of {system.settings_of}: remove it"
+                return [f"{dotted(path)}: has no settings of its own, {taken}"]
+    own = ("systems", system.settings_of or name)
+    sections: dict[tuple[str, ...], Mapping[str, Any]] = {
+        (section,): _useful(system, section, params.shared(section)) for section in system.shares
+    }
     settings: dict[str, Any] = {}
     paths: dict[str, tuple[str, ...]] = {}  # of the section that each setting is from
-    own = ("systems", system.settings_of or name)
-    sections = [((section,), _useful(system, section, params.shared(section))) for section in system.shares]
-    ours = (("profiles", profile, "settings", own[1]), of_profile.get(own[1]) or {})
-    for path, values in [*sections, (own, params.systems.get(own[1]) or {}), ours]:
+    for path, values in {**sections, **_own_sections(own[1], params, profile)}.items():
         settings |= values
         paths |= dict.fromkeys(values, path)
     try:
@@ -191,6 +192,15 @@ def _system_settings(name: str, params: Params, profile: str) -> BaseModel | lis
             + (elsewhere if finding["type"] == "missing" else "")
             for finding in error.errors()
         ]
+
+
+def _own_sections(name: str, params: Params, profile: str) -> dict[tuple[str, ...], Mapping[str, Any]]:
+    """Returns a system's own settings by the path of their section: those of all profiles, and those of this one."""
+    of_profile = params.profiles[profile].settings if profile in params.profiles else {}
+    return {
+        ("systems", name): params.systems.get(name) or {},
+        ("profiles", profile, "settings", name): of_profile.get(name) or {},
+    }
 
 
 def _useful(system: contract.AnySystem, section: str, values: Mapping[str, Any]) -> dict[str, Any]:
