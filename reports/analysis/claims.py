@@ -120,17 +120,17 @@ def _images_help(rows: pd.DataFrame, names: Mapping[str, Name]) -> Claim:
 
 
 def _few_labels(rows: pd.DataFrame, names: Mapping[str, Name], baselines: Sequence[str]) -> Claim:
-    parts = []
+    parts = {}
     for baseline in baselines:
         few = [proportion for proportion in shared_proportions(rows, "bsvm", baseline) if proportion <= FEW]
         if few:
             label = f"{_label(names, 'bsvm')} − {names[baseline].label}, {proportions_text(few)}"
-            parts.append(Part(label, pair(_of(rows, "bsvm"), _of(rows, baseline), few)))
+            parts[names[baseline].label] = Part(label, pair(_of(rows, "bsvm"), _of(rows, baseline), few))
     return Claim(
-        f"With at most {percent(FEW)} of the labels, BSVM is above AlexNet and GoogLeNet",
-        "Its mean top-1 over these proportions is above those of the two networks of the paper, which learn from the "
+        f"With at most {percent(FEW)} of the labels, BSVM is above {' and '.join(parts) or 'AlexNet and GoogLeNet'}",
+        "Its mean top-1 over these proportions is above that of each network of the paper that learns from the "
         "labelled images alone. The networks differ too, so this says less about images than the first claim.",
-        parts,
+        list(parts.values()),
         f"BSVM and a baseline were not both run with {percent(FEW)} of the labels or fewer",
     )
 

@@ -24,7 +24,7 @@ def test_families_are_corrected_each_by_itself():
     frame = results(GOOD | {"pseudo": {0.01: 71, 0.1: 86, 1.0: 97}}, 5)
     table = compare(frame, name_systems(frame["system"]))
     sizes = table["family"].value_counts().to_dict()
-    assert sizes == {"each": 7 * 3, "pooled": 7}  # three systems × two baselines, and BSVM with softmax
+    assert sizes == {"each": 13 * 3, "pooled": 13}  # three systems × four baselines, and BSVM with softmax
     assert table.loc[table["family"] == "pooled", "corrected"].min() == 0.0625
     pooled = table[(table["family"] == "pooled") & (table["baseline"] == "alexnet")].set_index("system")["mean"]
     assert pooled["bsvm"] == pytest.approx(6.5, abs=0.1)
@@ -32,8 +32,8 @@ def test_families_are_corrected_each_by_itself():
 
 def test_marks_follow_the_corrected_test_against_every_baseline():
     noisy = {system: dict(by) for system, by in GOOD.items()}
-    noisy["softmax"][0.01] = 69.0  # between the two baselines
-    noisy["softmax"][1.0] = 90.0  # below both
+    noisy["softmax"][0.01] = 69.0  # between the baselines
+    noisy["softmax"][1.0] = 90.0  # below all
     for repetitions, expected in ((5, {}), (12, None)):
         frame = results(noisy, repetitions)
         names = name_systems(frame["system"])
