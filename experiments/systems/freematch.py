@@ -51,9 +51,9 @@ class FreeMatchLearner(UnlabelledLearner[FreeMatchSettings]):
         highest, classes = guesses.max(1)
         shares = torch.bincount(classes, minlength=guesses.shape[1]) / len(guesses)
         new = 1 - self.settings.threshold_decay
-        self.confidence.lerp_(highest.mean(), new)
-        self.probabilities.lerp_(guesses.mean(0), new)
-        self.histogram.lerp_(shares.to(self.histogram.dtype), new)
+        self.confidence.lerp_(highest.mean().to(self.confidence), new)
+        self.probabilities.lerp_(guesses.mean(0).to(self.probabilities), new)
+        self.histogram.lerp_(shares.to(self.histogram), new)
         thresholds = self.confidence * self.probabilities / self.probabilities.max()
         return highest >= thresholds[classes]
 

