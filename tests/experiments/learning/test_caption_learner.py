@@ -368,7 +368,7 @@ def test_labels_and_captions_are_not_taken_for_each_other(world, tmp_path):
     for change, message in (
         (
             {"profile": "default"},
-            "its images have captions, but profile 'default' has bsvm, softmax, alexnet, googlenet",
+            "its images have captions, but profile 'default' has bsvm, encoder, alexnet",
         ),
         (
             {"dataset": "mnist-5k", "data": {}},

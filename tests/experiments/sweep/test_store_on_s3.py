@@ -119,5 +119,5 @@ def test_a_sweep_on_a_bad_network_makes_the_table_of_a_good_one(machine, uri, se
     assert proxy.faults.total() > 10
     assert_whole_beside(machine.results, monkeypatch)
     assert {name.partition("/")[2] for name in Objects(uri).names() if "/" in name} == {
-        "config.json", "metrics.jsonl", "result.json", "weights.pt",
+        "config.json", "metrics.jsonl", "predictions.json", "result.json", "weights.pt",
     }  # fmt: skip

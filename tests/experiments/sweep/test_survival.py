@@ -237,7 +237,7 @@ def until_the_disk_is_full(full, layout, monkeypatch, cpu, after):
     assert [row["epoch"] for row in folder.rows()] == [0, 1, 2]
     assert (folder.status, folder.failure()) == ("done", None)
     assert sorted(path.name for path in folder.path.iterdir()) == [
-        ".lock", "config.json", "metrics.jsonl", "result.json", "weights.pt",
+        ".lock", "config.json", "metrics.jsonl", "predictions.json", "result.json", "weights.pt",
     ]  # fmt: skip
     return str(failed.value), folder
 
